@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_BASE_IO_H
+#define NACRE_BASE_IO_H
+
+/* Whole reads and writes: they go on after a short count and after EINTR. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** io_read_full() - read until @count bytes or end of file. Return: bytes read, or -errno. */
+ssize_t io_read_full(int fd, void *buf, size_t count);
+
+/** io_pread_full() - the same at @offset; a short count means end of file. */
+ssize_t io_pread_full(int fd, void *buf, size_t count, off_t offset);
+
+/** io_write_full() - write all of @count. Return: 0, or -errno with part of it written. */
+int io_write_full(int fd, const void *buf, size_t count);
+
+/** io_pwrite_full() - the same at @offset. */
+int io_pwrite_full(int fd, const void *buf, size_t count, off_t offset);
+
+/**
+ * io_copy_range() - copy @bytes from @in at @in_offset to @out at @out_offset
+ *
+ * Tries copy_file_range(2) (which reflinks where the file system can), then
+ * plain reads and writes.  Does not look for holes.
+ * Return: 0, -EIO if @in ends early, or -errno of the call that failed.
+ */
+int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t bytes);
+
+/**
+ * io_copy_sparse() - copy a whole file of @bytes, holes kept
+ *
+ * Tries FICLONE first.  @out must be empty; its size is @bytes afterwards.
+ * Return: 0 or -errno.
+ */
+int io_copy_sparse(int in, int out, uint64_t bytes);
+
+/** io_read_file() - a small file whole; *@ret is NUL-terminated and owned by the caller.
+ * Return: 0, -EFBIG beyond @limit bytes, or -errno. */
+int io_read_file(int dirfd, const char *path, size_t limit, char **ret, size_t *ret_bytes);
+
+/** io_mkdirs() - mkdir -p; every folder it makes gets @mode. Return: 0 or -errno. */
+int io_mkdirs(const char *path, mode_t mode);
+
+/**
+ * io_remove_tree() - rm -rf of @name under @dirfd, on one file system
+ *
+ * Follows no symlink.  Gives directories it owns write permission where that
+ * is missing.  Return: 0 (also if there was nothing), or the first -errno.
+ */
+int io_remove_tree(int dirfd, const char *name);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_IMAGE_H
+#define NACRE_STORE_IMAGE_H
+
+/*
+ * Images: a config (OCI image-spec config.md, kept byte for byte) over a list
+ * of layers, and the tags that name them.
+ *
+ * A reference is NAME[:TAG] (tag "latest" if absent), an image ID
+ * "sha256:HEX" or a unique prefix of its hex of at least 4 digits.
+ */
+
+#include "store/ingest.h"
+
+struct image_info {
+	struct image_id id;
+	struct digest digest;	/* image ID: SHA-256 of the config */
+	char *config;		/* owned: the JSON text */
+	size_t config_bytes;
+	struct layer_id *layers; /* owned: lowest first, as RootFS.Layers */
+	size_t layer_count;
+	char **tags;		/* owned: "name:tag", sorted */
+	size_t tag_count;
+	uint64_t content_bytes;	/* of all layers */
+	int64_t created;	/* seconds, from the config; 0 if it says none */
+};
+
+void image_info_release(struct image_info *info);
+
+/** image_find() - by reference. Return: 0; -ENOENT; -ENOTUNIQ: a prefix of several; -EINVAL: no reference. */
+int image_find(struct store *store, const char *ref, struct diag *diag, struct image_id *ret);
+int image_info(struct store *store, struct image_id id, struct diag *diag, struct image_info *ret);
+
+/** image_list() - every image, newest first. *@ret is owned (image_list_free()). */
+int image_list(struct store *store, struct diag *diag, struct image_info **ret, size_t *ret_count);
+void image_list_free(struct image_info *images, size_t count);
+
+/**
+ * image_add() - add an image over layers that are there, and let @tag name it
+ * @config: JSON; its rootfs.diff_ids must be those of @layers, in order
+ * @tag: "name[:tag]" or NULL; moves from the image that had it
+ *
+ * One transaction. An image that is already there gains only the tag.
+ */
+int image_add(struct writer *writer, const char *config, size_t config_bytes,
+	      const struct layer_id *layers, size_t layer_count, const char *tag,
+	      struct diag *diag, struct image_id *ret);
+
+/** image_tag() - let @tag name the image of @ref. */
+int image_tag(struct store *store, const char *ref, const char *tag, struct diag *diag);
+
+/** reference_check() - is this a valid "name[:tag]" to give? Normalised into a string to free(). */
+int reference_check(const char *text, struct diag *diag, char **ret);
+
+/** What image_remove() did, for the user: one call a line ("untagged", "base:1"), ("deleted", "sha256:..."). */
+typedef void (*image_removed_fn)(const char *what, const char *name, void *arg);
+
+/**
+ * image_remove() - docker's rmi
+ *
+ * A tag is removed; with its last tag, or by ID, the image goes too, and layers
+ * no image uses any more; their bytes are given back (as gc does it) unless
+ * a writer is under way, then by the next gc.
+ * Return: -EBUSY if a mount or container uses the image (@force then removes the
+ * tags only); -ENOENT; -ENOTUNIQ: ID with several tags, without @force.
+ */
+int image_remove(struct store *store, const char *ref, bool force, image_removed_fn fn, void *arg,
+		 struct diag *diag);
+
+struct gc_result {
+	uint64_t layers, contents, bytes;	/* that were removed */
+};
+
+/** store_gc() - remove all that no image, container or live mount uses. -EBUSY: a writer is under way. */
+int store_gc(struct store *store, struct diag *diag, struct gc_result *ret);
+
+/*
+ * Leases: a mount that reads an image holds one; it dies with its process.
+ */
+struct lease;
+/** lease_take() - @ret is owned; on a read-only store it succeeds without a trace. */
+int lease_take(struct store *store, struct image_id image, const char *what, struct diag *diag,
+	       struct lease **ret);
+void lease_drop(struct lease *lease);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_OCI_H
+#define NACRE_STORE_OCI_H
+
+/*
+ * Images from outside: an OCI image layout (image-spec image-layout.md), as
+ * folder or tar, a docker archive (`docker save`), and a bare root file system.
+ */
+
+#include "store/image.h"
+
+/* What happens while an image is loaded; each member may be NULL. */
+struct load_events {
+	/** A layer begins: its digest as the source names it, its size there (0 unknown). */
+	void (*layer_begin)(const char *digest, uint64_t bytes, void *arg);
+	void (*layer_progress)(uint64_t bytes, void *arg);
+	/** It is in the store; @existed: it was there before. */
+	void (*layer_end)(const char *digest, bool existed, void *arg);
+	/** An image is in the store, under this tag ("" if it has none). */
+	void (*image)(const char *tag, const struct digest *id, void *arg);
+	void *arg;
+};
+
+/**
+ * image_load() - load every image of a layout or archive
+ * @path: a folder (OCI layout), a file (tar of a layout, docker archive, either
+ *        compressed or not), or "-": standard input (kept in a file of ingest/
+ *        meanwhile, since its parts come in any order)
+ *
+ * Every digest is checked. All images of the source, or none of those that failed.
+ * Multi-platform indexes: this machine's platform is taken.
+ */
+int image_load(struct store *store, const char *path, const struct load_events *events,
+	       struct diag *diag);
+
+/**
+ * image_import() - a root file system's tar becomes an image of one layer
+ * @path: a file or "-"
+ * @tag: "name[:tag]" or NULL
+ * @message: for the history, or NULL
+ */
+int image_import(struct store *store, const char *path, const char *tag, const char *message,
+		 const struct load_events *events, struct diag *diag, struct image_id *ret);
+
+#endif

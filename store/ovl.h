@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_OVL_H
+#define NACRE_STORE_OVL_H
+
+/*
+ * overlayfs on disk: how whiteouts, opaque directories, redirects and recorded
+ * owners look in an upper or lower directory, whoever wrote it.  Shared by the
+ * driver and by commit.  Source: the kernel's Documentation/filesystems/
+ * overlayfs.rst and fs/overlayfs/, fuse-overlayfs, containers/storage.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Which xattr namespace marks are written in: trusted.* needs CAP_SYS_ADMIN. */
+enum ovl_namespace {
+	OVL_TRUSTED,
+	OVL_USER,
+};
+
+#define OVL_WH_PREFIX ".wh."
+#define OVL_WH_OPAQUE ".wh..wh..opq"
+#define OVL_OVERRIDE_STAT "user.containers.override_stat"
+
+/** ovl_is_whiteout_mode() - a 0:0 character device */
+static inline bool ovl_is_whiteout_mode(mode_t mode, dev_t rdev)
+{
+	return S_ISCHR(mode) && rdev == 0;
+}
+
+/**
+ * ovl_whiteout_name() - the name that a ".wh.NAME" file hides, or NULL if it is no whiteout
+ *
+ * ".wh..wh." names (AUFS's own, the opaque mark among them) hide nothing: NULL.
+ */
+const char *ovl_whiteout_name(const char *name);
+
+/** ovl_reserved_name() - does it begin with ".wh."?  Never shown, never created. */
+bool ovl_reserved_name(const char *name);
+
+/**
+ * ovl_is_opaque() - does directory @fd hide what is below it?
+ *
+ * Any form: trusted. or user.overlay.opaque "y", user.fuseoverlayfs.opaque "y", ".wh..wh..opq".
+ * Return: 1, 0, or -errno.  A file system without xattrs has no marks: 0.
+ */
+int ovl_is_opaque(int fd);
+
+/** ovl_is_xattr_whiteout() - the kernel 6.7 form, on an empty regular file @fd, in a directory marked
+ * overlay.opaque "x". Return: 1, 0, or -errno. */
+int ovl_is_xattr_whiteout(int fd);
+/** ovl_has_xattr_whiteouts() - is directory @fd marked overlay.opaque "x"? */
+int ovl_has_xattr_whiteouts(int fd);
+
+/** ovl_set_opaque() - mark directory @fd (not O_PATH). */
+int ovl_set_opaque(int fd, enum ovl_namespace ns);
+
+/**
+ * ovl_redirect() - where directory @fd's lower part is
+ * @ret: a string to free(): "/path/from/root", or "name" in the same parent; NULL: it has none
+ */
+int ovl_redirect(int fd, char **ret);
+int ovl_set_redirect(int fd, enum ovl_namespace ns, const char *path);
+
+/** ovl_private_xattr() - overlay's own, which no mount shows: {trusted,user}.overlay.*,
+ * user.fuseoverlayfs.*, user.containers.override_stat */
+bool ovl_private_xattr(const char *name);
+
+/* A recorded owner: "uid:gid:mode[:type]" */
+struct ovl_override {
+	uint32_t uid, gid;
+	uint32_t mode;		/* permission bits; with type bits if @has_type */
+	bool has_type;
+	dev_t rdev;
+};
+
+/** ovl_override_parse() - from the xattr's text. Return: 0 or -EINVAL. */
+int ovl_override_parse(const char *text, size_t len, struct ovl_override *ret);
+/** ovl_override_format() - into @text of at least 96 bytes. Return: its length. The type is
+ * written from @o->mode's type bits. */
+size_t ovl_override_format(const struct ovl_override *o, char *text);
+/** ovl_override_read() - of @fd. Return: 1: there is one; 0: none; -errno. */
+int ovl_override_read(int fd, struct ovl_override *ret);
+
+#endif

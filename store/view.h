@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_VIEW_H
+#define NACRE_STORE_VIEW_H
+
+/*
+ * The merged tree of an image, read from the index without a mount.  What the
+ * driver shows and what a view shows is the same tree.
+ */
+
+#include "store/layer.h"
+
+struct view;		/* borrows the store; one thread at a time */
+struct view_node;	/* one merged inode; owned by its view, valid until view_close() */
+
+/** view_open() - of the first @layers layers of an image; 0: all. */
+int view_open(struct store *store, struct image_id image, size_t layers, struct diag *diag,
+	      struct view **ret);
+void view_close(struct view *view);
+void view_closep(struct view **view);
+
+/** view_root(), view_lookup() - @path is relative to the root, "" is the root; symlinks are not
+ * followed. -ENOENT, -ENOTDIR. */
+const struct view_node *view_root(struct view *view);
+int view_lookup(struct view *view, const char *path, const struct view_node **ret);
+
+/** The entry that is seen, and the layer it comes from (0 is the lowest). */
+const struct layer_entry *view_entry(const struct view_node *node);
+size_t view_layer(const struct view_node *node);
+struct layer_id view_layer_id(const struct view *view, size_t layer);
+
+/** view_children() - merged children in byte order of names. */
+typedef int (*view_fn)(const struct view_node *child, void *arg);
+int view_children(struct view *view, const struct view_node *dir, view_fn fn, void *arg);
+
+#endif
