@@ -7,6 +7,9 @@
  * owners look in an upper or lower directory, whoever wrote it.  Shared by the
  * driver and by commit.  Source: the kernel's Documentation/filesystems/
  * overlayfs.rst and fs/overlayfs/, fuse-overlayfs, containers/storage.
+ *
+ * A function that reads takes any descriptor, O_PATH ones too (those through
+ * /proc).  A mark that cannot be read for lack of privilege or of xattrs is none.
  */
 
 #include <stdbool.h>
@@ -35,6 +38,7 @@ static inline bool ovl_is_whiteout_mode(mode_t mode, dev_t rdev)
  * ovl_whiteout_name() - the name that a ".wh.NAME" file hides, or NULL if it is no whiteout
  *
  * ".wh..wh." names (AUFS's own, the opaque mark among them) hide nothing: NULL.
+ * Nor do ".wh.", ".wh.." and ".wh...", which name no entry.
  */
 const char *ovl_whiteout_name(const char *name);
 
@@ -61,9 +65,15 @@ int ovl_set_opaque(int fd, enum ovl_namespace ns);
 /**
  * ovl_redirect() - where directory @fd's lower part is
  * @ret: a string to free(): "/path/from/root", or "name" in the same parent; NULL: it has none
+ *
+ * Return: 0; -EINVAL: not such a path (an empty, "." or ".." component, a NUL); -errno.
  */
 int ovl_redirect(int fd, char **ret);
 int ovl_set_redirect(int fd, enum ovl_namespace ns, const char *path);
+
+/** ovl_is_metacopy() - does regular file @fd hold attributes only, its data being below?
+ * Return: 1, 0, or -errno. */
+int ovl_is_metacopy(int fd);
 
 /** ovl_private_xattr() - overlay's own, which no mount shows: {trusted,user}.overlay.*,
  * user.fuseoverlayfs.*, user.containers.override_stat */
@@ -82,7 +92,7 @@ int ovl_override_parse(const char *text, size_t len, struct ovl_override *ret);
 /** ovl_override_format() - into @text of at least 96 bytes. Return: its length. The type is
  * written from @o->mode's type bits. */
 size_t ovl_override_format(const struct ovl_override *o, char *text);
-/** ovl_override_read() - of @fd. Return: 1: there is one; 0: none; -errno. */
+/** ovl_override_read() - of @fd. Return: 1: there is one; 0: none; -EINVAL: it is malformed; -errno. */
 int ovl_override_read(int fd, struct ovl_override *ret);
 
 #endif
