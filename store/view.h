@@ -23,6 +23,9 @@ void view_closep(struct view **view);
 const struct view_node *view_root(struct view *view);
 int view_lookup(struct view *view, const char *path, const struct view_node **ret);
 
+/** view_child() - one child of a directory, by its name. -ENOENT, -ENOTDIR. */
+int view_child(struct view *view, const struct view_node *dir, const char *name, const struct view_node **ret);
+
 /** The entry that is seen, and the layer it comes from (0 is the lowest). */
 const struct layer_entry *view_entry(const struct view_node *node);
 size_t view_layer(const struct view_node *node);
