@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_UPPERTAR_H
+#define NACRE_STORE_UPPERTAR_H
+
+/*
+ * An upper as the canonical tar of a layer.
+ *
+ *   - entries in the order of upper_walk(), in the form of tarwrite.h
+ *   - a whiteout is an empty file ".wh.NAME", an opaque directory holds ".wh..wh..opq"
+ *     first; both with mode, owner and time 0 (OCI image-spec layer.md)
+ *   - of hard links the first in order holds the data, the others are link entries
+ *   - every directory of the upper has its entry, since its time or owner may have changed;
+ *     the root has one ("./") only if its mode, owner, time or xattrs differ from the
+ *     image's root, because few layers have one and most uppers do not touch it
+ */
+
+#include "store/upper.h"
+
+typedef int (*tar_sink_fn)(const void *bytes, size_t count, void *arg);
+
+/**
+ * upper_tar() - write the layer that @upper makes of @view's image to @sink
+ *
+ * Reads each file once. Return: 0; what @sink returned; -EAGAIN: a file changed while it
+ * was read (diag names it); the errors of upper_walk().
+ */
+int upper_tar(struct store *store, struct view *view, const char *upper, tar_sink_fn sink, void *arg,
+	      struct diag *diag);
+
+#endif
