@@ -70,7 +70,7 @@ as_user() {
 
 # ---- stores and mounts ----------------------------------------------------------------------------------------------
 
-# Use a store of the test's own.
+# Use a store of the test's own; $USER_DIR is the plain user's folder.
 setup_store() {
 	export NACRE_STORE=$BATS_TEST_TMPDIR/store
 	export HOME=$BATS_TEST_TMPDIR/home
@@ -79,6 +79,7 @@ setup_store() {
 	UPPER=$BATS_TEST_TMPDIR/upper
 	WORK=$BATS_TEST_TMPDIR/work
 	mkdir -p "$MNT"
+	setup_user
 }
 
 # Join lowers, the topmost first, as the lowerdir option wants them.
@@ -186,7 +187,7 @@ unmount_all() {
 			umount -l "$point" 2>/dev/null || fusermount3 -uz "$point" 2>/dev/null || true
 	done < <(mounts_below "$BATS_TEST_TMPDIR")
 	if ! wait_gone "$pids"; then
-		echo "a driver did not leave after its mount had gone:" $pids >&2
+		echo "a driver did not leave after its mount had gone:" "$pids" >&2
 		# shellcheck disable=SC2086
 		kill -KILL $pids 2>/dev/null || true
 		result=1

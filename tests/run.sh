@@ -1,0 +1,414 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Install what the tests need, build the release and the sanitizer set-ups, and run every test in each: the unit tests,
+# and the bats suites as root and as a plain user.  Counts what really ran and ends with "N passed, N failed".
+#
+# usage: tests/run.sh [FILTER...]
+#   FILTER  part of a name, as in unit, unit/layer, fs/, cli/import: run only what matches one of them
+# environment:
+#   NACRE_BUILDS   the builds to run: "release address thread" unless told
+#   NACRE_JOBS     bats files at a time: as many as there are processors unless told
+#   NACRE_SETUP=0  install nothing
+set -euo pipefail
+
+top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+cd "$top"
+
+filters=("$@")
+builds=${NACRE_BUILDS:-release address thread}
+jobs=${NACRE_JOBS:-$(nproc)}
+user=${NACRE_TEST_USER:-nacre-test}
+file_timeout=300
+passed=0 failed=0 skipped=0
+failures=()
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+	failed=$((failed + 1))
+	failures+=("$*")
+	say "FAILED $*"
+}
+
+matches() {
+	local filter
+	[ ${#filters[@]} -gt 0 ] || return 0
+	for filter in "${filters[@]}"; do
+		[[ $1 != *"$filter"* && $filter != "$1"* ]] || return 0
+	done
+	return 1
+}
+
+finish() {
+	local name
+	if [ ${#failures[@]} -gt 0 ]; then
+		say ""
+		say "failed:"
+		for name in "${failures[@]}"; do
+			say "  $name"
+		done
+		say "full output: $logs"
+	fi
+	say ""
+	if [ "$skipped" -gt 0 ]; then
+		say "$passed passed, $failed failed, $skipped skipped"
+	else
+		say "$passed passed, $failed failed"
+	fi
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}
+
+# ---- what this run started: it is found by the run's own folder ------------------------------------------------------
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/nacre-tests.XXXXXX")
+work=$(cd "$work" && pwd -P)
+chmod 755 "$work"
+logs=$top/build/test-logs
+
+mounts_below() {
+	awk -v prefix="$1/" 'index($5, prefix) == 1 { print $5 }' /proc/self/mountinfo |
+		sed 's/\\040/ /g; s/\\011/\t/g; s/\\134/\\/g' | tac
+}
+
+# Processes whose program, working folder or environment is below $1.
+processes_below() {
+	local process pid
+	for process in /proc/[0-9]*; do
+		pid=${process#/proc/}
+		if [ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ]; then
+			continue
+		fi
+		if [[ $(readlink "$process/exe" 2>/dev/null) == "$1"/* || $(readlink "$process/cwd" 2>/dev/null) == "$1"/* ]] ||
+			tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qF -- "=$1/"; then
+			# Its own pipeline, and what has ended meanwhile, do not count.
+			[ ! -e "$process/exe" ] || printf '%s\n' "$pid"
+		fi
+	done 2>/dev/null
+}
+
+describe_process() {
+	printf '%s (%s)' "$1" "$(tr '\0' ' ' 2>/dev/null <"/proc/$1/cmdline" | cut -c 1-160)"
+}
+
+clear_below() {
+	local point pid
+	while IFS= read -r point; do
+		umount "$point" 2>/dev/null || fusermount3 -u "$point" 2>/dev/null ||
+			umount -l "$point" 2>/dev/null || fusermount3 -uz "$point" 2>/dev/null || true
+	done < <(mounts_below "$1")
+	for pid in $(processes_below "$1"); do
+		kill -KILL "$pid" 2>/dev/null || true
+	done
+}
+
+cleanup() {
+	local status=$?
+	trap - EXIT
+	# What still runs may make new mounts: end it first.
+	# shellcheck disable=SC2046
+	kill $(jobs -p) 2>/dev/null || true
+	clear_below "$work"
+	[ -n "$(mounts_below "$work")" ] || rm -rf -- "$work"
+	exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# ---- building -------------------------------------------------------------------------------------------------------
+
+build_dir() {
+	case $1 in
+	release) echo build ;;
+	address) echo build-asan ;;
+	thread) echo build-tsan ;;
+	*) say "tests/run.sh: no build is called $1: release, address, thread" >&2; exit 2 ;;
+	esac
+}
+
+build() {
+	local name=$1 dir
+	dir=$(build_dir "$name")
+	local -a options=(-Dtests=true)
+	case $name in
+	address) options+=('-Db_sanitize=address,undefined') ;;
+	thread) options+=(-Db_sanitize=thread) ;;
+	esac
+	if [ -e "$dir/build.ninja" ]; then
+		meson configure "$dir" "${options[@]}" >"$logs/build-$name.log" 2>&1 || return
+	else
+		meson setup "$dir" "${options[@]}" >"$logs/build-$name.log" 2>&1 || return
+	fi
+	ninja -C "$dir" >>"$logs/build-$name.log" 2>&1
+}
+
+# The suites run on a copy that the plain user can read wherever the clone is, and that no test can change for the next.
+stage() {
+	local name=$1 dir program
+	dir=$(build_dir "$name")
+	for program in tools/nacre fs/nacrefs; do
+		[ -x "$dir/$program" ] || continue
+		mkdir -p "$work/stage/$dir/${program%/*}"
+		cp "$dir/$program" "$work/stage/$dir/$program"
+	done
+}
+
+# ---- running --------------------------------------------------------------------------------------------------------
+
+# ThreadSanitizer of this compiler's age cannot live with much address randomisation.
+prefix_for() {
+	[ "$1" != thread ] || printf '%s\n' setarch "$(uname -m)" -R
+}
+
+sanitizer_environment() {
+	local reports=$1
+	printf '%s\n' \
+		"ASAN_OPTIONS=log_path=$reports/asan:detect_stack_use_after_return=1:abort_on_error=0:exitcode=99" \
+		"UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1:halt_on_error=1:exitcode=99" \
+		"LSAN_OPTIONS=log_path=$reports/lsan:exitcode=99" \
+		"TSAN_OPTIONS=log_path=$reports/tsan:suppressions=$work/stage/tests/lib/tsan.supp:halt_on_error=0:exitcode=99"
+}
+
+run_unit() {
+	local name=$1 dir start=$SECONDS out counts bad line
+	dir=$(build_dir "$name")
+	local -a prefix wanted=() tests
+	mapfile -t prefix < <(prefix_for "$name")
+	mapfile -t tests < <(meson test -C "$dir" --list 2>/dev/null | sed -n 's/^.* \/ //p; t; /^[A-Za-z0-9_-]*$/p')
+	for line in "${tests[@]}"; do
+		! matches "unit/$line" || wanted+=("$line")
+	done
+	if [ ${#wanted[@]} = 0 ]; then
+		return
+	fi
+	mkdir -p "$logs/unit-$name"
+	rm -f "$dir/meson-logs/testlog.json"
+	CMOCKA_MESSAGE_OUTPUT=TAP TMPDIR=$work/tmp \
+		UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+		TSAN_OPTIONS=suppressions=$top/tests/lib/tsan.supp timeout --kill-after=10 900 "${prefix[@]}" \
+		meson test -C "$dir" --no-rebuild "${wanted[@]}" >"$logs/unit-$name/meson.log" 2>&1 || true
+	if [ ! -s "$dir/meson-logs/testlog.json" ]; then
+		fail "unit tests, $name build: meson test ran nothing; see $logs/unit-$name/meson.log"
+		return
+	fi
+	out=$(python3 tests/lib/count_unit.py "$dir/meson-logs/testlog.json" "$logs/unit-$name")
+	counts=${out%%$'\n'*}
+	local -a n
+	read -ra n <<<"$counts"
+	passed=$((passed + n[0])) skipped=$((skipped + n[2]))
+	say "unit ($name): ${n[0]} passed, ${n[1]} failed, $((SECONDS - start)) s"
+	if [ "${n[1]}" -gt 0 ]; then
+		while IFS= read -r line; do
+			fail "unit ($name) $line"
+		done < <(tail -n +2 <<<"$out")
+		tail -n 40 "$logs/unit-$name"/unit-*.log 2>/dev/null | sed 's/^/    /' || true
+	fi
+}
+
+# Run one bats file as one identity in one build; what it said is left in $work/results/JOB.*
+run_bats() {
+	local job=$1 file=$2 identity=$3 name=$4 dir home reports tmp pid status=0 start=$SECONDS
+	dir=$(build_dir "$name")
+	home=$work/$job
+	tmp=$home/tmp
+	reports=$home/reports
+	mkdir -p "$tmp" "$reports" "$home/home"
+	local -a command sanitizers prefix tags=()
+	mapfile -t sanitizers < <(sanitizer_environment "$reports")
+	mapfile -t prefix < <(prefix_for "$name")
+	[ "$name" = release ] || tags=(--filter-tags '!slow')
+	command=(env -u XDG_RUNTIME_DIR -u XDG_DATA_HOME -u NACRE_STORE -u NACREFS
+		"TMPDIR=$tmp" "HOME=$home/home" "NACRE_TOP=$work/stage" "NACRE_BUILD=$work/stage/$dir"
+		"NACRE_SANITIZER=${name#release}" "NACRE_TEST_USER=$user" "${sanitizers[@]}")
+	if [ "$identity" = user ] && [ "$(id -u)" = 0 ]; then
+		chown -R "$user": "$home"
+		command+=("USER=$user" "LOGNAME=$user" setpriv "--reuid=$(id -u "$user")" "--regid=$(id -g "$user")"
+			--init-groups --inh-caps=-all)
+	elif [ "$(id -u)" = 0 ]; then
+		# Programs that a test starts as the plain user report here too.
+		chmod 1777 "$reports"
+	fi
+	command+=("${prefix[@]}" timeout --kill-after=10 "$file_timeout"
+		bats --tap "${tags[@]}" "$work/stage/tests/$file")
+	(cd "$home" && exec "${command[@]}") >"$work/results/$job.tap" 2>&1 </dev/null || status=$?
+	# A hung test leaves what its teardown would have removed.
+	mounts_below "$home" >"$work/results/$job.mounts"
+	# What is ending anyway gets a moment to do so.
+	for _ in 1 2 3 4 5 6; do
+		processes_below "$home" >"$work/results/$job.processes"
+		[ -s "$work/results/$job.processes" ] || break
+		sleep 0.5
+	done
+	while read -r pid; do
+		describe_process "$pid"
+		printf '\n'
+	done <"$work/results/$job.processes" >"$work/results/$job.left"
+	clear_below "$home"
+	find "$reports" -type f -size +0 -exec cat {} + >"$work/results/$job.reports" 2>/dev/null
+	find "$reports" -type f -size +0 2>/dev/null | wc -l >"$work/results/$job.report-count"
+	printf '%s %s\n' "$status" "$((SECONDS - start))" >"$work/results/$job.status"
+	rm -rf -- "$home" 2>/dev/null || true
+}
+
+count_bats() {
+	local job=$1 label=$2 line plan='' seen=0 ok=0 bad=0 skips=0 status seconds reports
+	local tap=$work/results/$job.tap
+	read -r status seconds <"$work/results/$job.status"
+	while IFS= read -r line; do
+		case $line in
+		1..*) plan=${line#1..} ;;
+		'ok '*' # skip'*)
+			seen=$((seen + 1))
+			if [[ ${line##* # skip} == *kernel* ]]; then
+				skips=$((skips + 1))
+			else
+				bad=$((bad + 1))
+				fail "$label: skipped without naming a kernel feature: ${line#ok }"
+			fi
+			;;
+		'ok '*)
+			seen=$((seen + 1))
+			ok=$((ok + 1))
+			;;
+		'not ok '*)
+			seen=$((seen + 1))
+			bad=$((bad + 1))
+			fail "$label: ${line#not ok }"
+			;;
+		esac
+	done <"$tap"
+	if [ "$status" = 124 ] || [ "$status" = 137 ]; then
+		bad=$((bad + 1))
+		fail "$label: not done after $file_timeout s"
+	elif [ -z "$plan" ] || [ "$seen" -lt "$plan" ]; then
+		bad=$((bad + 1))
+		fail "$label: ran $seen of ${plan:-unknown} tests, exit status $status"
+	elif [ "$status" != 0 ] && [ "$bad" = 0 ]; then
+		bad=$((bad + 1))
+		fail "$label: exit status $status"
+	fi
+	reports=$(<"$work/results/$job.report-count")
+	if [ "$reports" -gt 0 ]; then
+		bad=$((bad + 1))
+		fail "$label: $reports sanitizer reports"
+	fi
+	if [ -s "$work/results/$job.mounts" ]; then
+		bad=$((bad + 1))
+		fail "$label: left mounts: $(tr '\n' ' ' <"$work/results/$job.mounts")"
+	fi
+	if [ -s "$work/results/$job.left" ]; then
+		bad=$((bad + 1))
+		fail "$label: left processes: $(tr '\n' ' ' <"$work/results/$job.left")"
+	fi
+	passed=$((passed + ok)) skipped=$((skipped + skips))
+	say "$label: $ok passed, $bad failed, $seconds s"
+	if [ "$bad" -gt 0 ]; then
+		grep -v '^ok ' "$tap" | head -n 150 | sed 's/^/    /'
+		head -n 100 "$work/results/$job.reports" | sed 's/^/    /'
+	fi
+	cp "$tap" "$logs/${job#*-}.tap"
+	[ ! -s "$work/results/$job.reports" ] || cp "$work/results/$job.reports" "$logs/${job#*-}.sanitizer"
+}
+
+make_user() {
+	id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
+	# User namespaces of the tests need ranges to map; useradd gives them only where login.defs says so.
+	grep -qs "^$user:" /etc/subuid || usermod --add-subuids 300000-365535 "$user"
+	grep -qs "^$user:" /etc/subgid || usermod --add-subgids 300000-365535 "$user"
+}
+
+main() {
+	local name file identity job count label
+	if [ "${NACRE_SETUP:-1}" != 0 ]; then
+		tools/setup.sh --build --tests
+	fi
+	rm -rf -- "$logs"
+	mkdir -p "$logs" "$work/tmp" "$work/results" "$work/stage"
+	local -a good=()
+	for name in $builds; do
+		build_dir "$name" >/dev/null
+		local start=$SECONDS
+		if build "$name"; then
+			say "build ($name): done, $((SECONDS - start)) s"
+			good+=("$name")
+		else
+			fail "build ($name)"
+			tail -n 60 "$logs/build-$name.log" | sed 's/^/    /'
+		fi
+	done
+
+	tar -c --exclude='./build*' --exclude=./.git --exclude='./tools/subprojects/*/*' . |
+		tar -x --no-same-owner -C "$work/stage"
+	for name in "${good[@]}"; do
+		stage "$name"
+	done
+	chmod -R a+rX "$work/stage"
+
+	for name in "${good[@]}"; do
+		run_unit "$name"
+	done
+
+	# ThreadSanitizer is after the driver's and the tools' threads, which are the same for both identities.
+	local -a identities queue=()
+	if [ "$(id -u)" = 0 ]; then
+		make_user
+		identities=(root user)
+	else
+		identities=(user)
+	fi
+	local suite=(tests/fs/*.bats tests/cli/*.bats)
+	for name in "${good[@]}"; do
+		for file in "${suite[@]}"; do
+			[ -e "$file" ] || continue
+			file=${file#tests/}
+			matches "$file" || continue
+			for identity in "${identities[@]}"; do
+				case $file in
+				*.root.bats) [ "$identity" = root ] || continue ;;
+				*.user.bats) [ "$identity" = user ] || continue ;;
+				*)
+					[ "$name" != thread ] || [ "$identity" = "${identities[0]}" ] || continue
+					;;
+				esac
+				queue+=("$name $identity $file")
+			done
+		done
+	done
+	count=${#queue[@]}
+	local -A running=()
+	local next=0 pid
+	while [ "$next" -lt "$count" ] || [ ${#running[@]} -gt 0 ]; do
+		if [ "$next" -lt "$count" ] && [ ${#running[@]} -lt "$jobs" ]; then
+			read -r name identity file <<<"${queue[next]}"
+			job=$(printf '%04d-%s-%s-%s' "$next" "${file//\//_}" "$identity" "$name")
+			run_bats "$job" "$file" "$identity" "$name" &
+			running[$!]="$job $file ($identity, $name)"
+			next=$((next + 1))
+			continue
+		fi
+		pid=
+		wait -n -p pid "${!running[@]}" || true
+		[ -n "$pid" ] || continue
+		label=${running[$pid]}
+		unset "running[$pid]"
+		job=${label%% *}
+		label=${label#* }
+		if [ -e "$work/results/$job.status" ]; then
+			count_bats "$job" "$label"
+		else
+			fail "$label: the runner itself failed"
+		fi
+	done
+
+	# Daemons of the unit tests, or of a test that hid them from the check of its own file.
+	local left
+	left=$(mounts_below "$work")
+	[ -z "$left" ] || fail "mounts left at the end: $left"
+	for pid in $(processes_below "$work"); do
+		fail "process left at the end: $(describe_process "$pid")"
+	done
+	finish
+}
+
+main
