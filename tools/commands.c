@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli.h"
+
+#include <string.h>
+
+/* The options that several commands share, said in the same words everywhere. */
+#define OPTION_JSON                                            \
+	{                                                      \
+		0, "json", NULL, "print JSON, exact and whole" \
+	}
+#define OPTION_NO_TRUNC                                             \
+	{                                                           \
+		0, "no-trunc", NULL, "do not shorten IDs and texts" \
+	}
+#define OPTIONS_END \
+	{           \
+		0   \
+	}
+
+const struct option_desc global_options[] = {
+	{ 0, "store", "DIR", "the store; else $NACRE_STORE, else the user's own", OPERAND_DIR },
+	{ 'h', "help", NULL, "show this help" },
+	{ 'v', "version", NULL, "show the version" },
+	OPTIONS_END,
+};
+
+static const struct option_desc import_options[] = {
+	{ 'm', "message", "TEXT", "what the image's history says of it" },
+	{ 'q', "quiet", NULL, "show no progress" },
+	OPTIONS_END,
+};
+
+static const struct option_desc load_options[] = {
+	{ 'i', "input", "FILE", "the same as the operand", OPERAND_FILE },
+	{ 'q', "quiet", NULL, "show no layers and no progress" },
+	OPTIONS_END,
+};
+
+static const struct option_desc images_options[] = {
+	{ 'a', "all", NULL, "also images without a name that others are built on" },
+	{ 'q', "quiet", NULL, "IDs only, each once" },
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
+static const struct option_desc history_options[] = {
+	{ 'q', "quiet", NULL, "IDs only" },
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
+static const struct option_desc rmi_options[] = {
+	{ 'f', "force", NULL, "by ID also with several names; one that is not there is no failure" },
+	OPTIONS_END,
+};
+
+static const struct option_desc mount_options[] = {
+	{ 'w', "rw", NULL, "writable: make a container for the changes and print its ID" },
+	{ 0, "name", "NAME", "with --rw: what the new container is called", OPERAND_OTHER },
+	{ 0, "container", "ID", "mount this container again, instead of an image", OPERAND_CONTAINER },
+	{ 'o', "options", "OPTIONS", "more options for the driver, see nacrefs(1)", OPERAND_OTHER },
+	OPTIONS_END,
+};
+
+static const struct option_desc umount_options[] = {
+	{ 0, "rm", NULL, "remove the container too, and all that was changed in it" },
+	OPTIONS_END,
+};
+
+static const struct option_desc diff_options[] = {
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
+static const struct option_desc commit_options[] = {
+	{ 'm', "message", "TEXT", "what the history says of the new layer" },
+	{ 'a', "author", "TEXT", "who made it: \"Name <mail@example.org>\"" },
+	{ 'c', "change", "LINE", "apply a Dockerfile instruction (CMD, ENV, ...); may be repeated" },
+	{ 'q', "quiet", NULL, "show no progress" },
+	OPTIONS_END,
+};
+
+static const struct option_desc ps_options[] = {
+	{ 'a', "all", NULL, "also those that are not mounted" },
+	{ 'q', "quiet", NULL, "IDs only" },
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
+static const struct option_desc rm_options[] = {
+	{ 'f', "force", NULL, "unmount it first; one that is not there is no failure" },
+	OPTIONS_END,
+};
+
+static const struct option_desc ls_options[] = {
+	{ 'l', "long", NULL, "mode, owner, size, time and the layer it comes from" },
+	{ 'R', "recursive", NULL, "also what is in the folders below" },
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
+static const struct option_desc layers_options[] = {
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
+static const struct option_desc json_options[] = {
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
+static const struct option_desc help_options[] = {
+	{ 0, "json", NULL, "print the table of all commands as JSON" },
+	OPTIONS_END,
+};
+
+const struct command commands[] = {
+	{ "import",
+	  "[-q] [-m TEXT] FILE|- [NAME[:TAG]]",
+	  "make an image from a root file system's tar archive",
+	  GROUP_IMAGES,
+	  import_options,
+	  1,
+	  2,
+	  { OPERAND_FILE, OPERAND_IMAGE },
+	  cmd_import },
+	{ "load",
+	  "[-q] [-i] FILE|DIR|-",
+	  "load images from an OCI layout or a docker archive",
+	  GROUP_IMAGES,
+	  load_options,
+	  0,
+	  1,
+	  { OPERAND_FILE },
+	  cmd_load },
+	{ "images",
+	  "[-a] [-q] [--no-trunc] [--json] [NAME[:TAG]]",
+	  "list the images",
+	  GROUP_IMAGES,
+	  images_options,
+	  0,
+	  1,
+	  { OPERAND_IMAGE },
+	  cmd_images },
+	{ "inspect",
+	  "REF...",
+	  "show all about images and containers, as JSON",
+	  GROUP_IMAGES,
+	  NULL,
+	  1,
+	  OPERANDS_ANY,
+	  { OPERAND_IMAGE },
+	  cmd_inspect },
+	{ "history",
+	  "[-q] [--no-trunc] [--json] IMAGE",
+	  "show how an image was made, newest step first",
+	  GROUP_IMAGES,
+	  history_options,
+	  1,
+	  1,
+	  { OPERAND_IMAGE },
+	  cmd_history },
+	{ "tag",
+	  "IMAGE NAME[:TAG]",
+	  "give an image one more name",
+	  GROUP_IMAGES,
+	  NULL,
+	  2,
+	  2,
+	  { OPERAND_IMAGE, OPERAND_IMAGE },
+	  cmd_tag },
+	{ "rmi",
+	  "[-f] IMAGE...",
+	  "remove names of images, and images without one",
+	  GROUP_IMAGES,
+	  rmi_options,
+	  1,
+	  OPERANDS_ANY,
+	  { OPERAND_IMAGE },
+	  cmd_rmi },
+
+	{ "mount",
+	  "[--rw] [--name NAME] [-o OPTIONS] IMAGE DIR | [-o OPTIONS] --container ID DIR",
+	  "show an image as a folder, read-only or writable",
+	  GROUP_CONTAINERS,
+	  mount_options,
+	  1,
+	  2,
+	  { OPERAND_IMAGE, OPERAND_DIR },
+	  cmd_mount },
+	{ "umount",
+	  "[--rm] DIR|CONTAINER...",
+	  "end mounts",
+	  GROUP_CONTAINERS,
+	  umount_options,
+	  1,
+	  OPERANDS_ANY,
+	  { OPERAND_MOUNT },
+	  cmd_umount },
+	{ "diff",
+	  "[--json] DIR|CONTAINER",
+	  "list what was added, changed and deleted",
+	  GROUP_CONTAINERS,
+	  diff_options,
+	  1,
+	  1,
+	  { OPERAND_MOUNT },
+	  cmd_diff },
+	{ "commit",
+	  "[-q] [-m TEXT] [-a TEXT] [-c LINE]... DIR|CONTAINER [NAME[:TAG]]",
+	  "make an image of what was changed",
+	  GROUP_CONTAINERS,
+	  commit_options,
+	  1,
+	  2,
+	  { OPERAND_MOUNT, OPERAND_IMAGE },
+	  cmd_commit },
+	{ "ps",
+	  "[-a] [-q] [--no-trunc] [--json]",
+	  "list the writable containers",
+	  GROUP_CONTAINERS,
+	  ps_options,
+	  0,
+	  0,
+	  { OPERAND_NONE },
+	  cmd_ps },
+	{ "rm",
+	  "[-f] CONTAINER...",
+	  "remove containers, and all that was changed in them",
+	  GROUP_CONTAINERS,
+	  rm_options,
+	  1,
+	  OPERANDS_ANY,
+	  { OPERAND_CONTAINER },
+	  cmd_rm },
+
+	{ "layers",
+	  "[--no-trunc] [--json] IMAGE",
+	  "list the layers of an image, lowest first",
+	  GROUP_LAYERS,
+	  layers_options,
+	  1,
+	  1,
+	  { OPERAND_IMAGE },
+	  cmd_layers },
+	{ "ls",
+	  "[-l] [-R] [--json] IMAGE [PATH]",
+	  "list files of an image without a mount",
+	  GROUP_LAYERS,
+	  ls_options,
+	  1,
+	  2,
+	  { OPERAND_IMAGE, OPERAND_OTHER },
+	  cmd_ls },
+	{ "cat",
+	  "IMAGE PATH...",
+	  "print files of an image without a mount",
+	  GROUP_LAYERS,
+	  NULL,
+	  2,
+	  OPERANDS_ANY,
+	  { OPERAND_IMAGE, OPERAND_OTHER },
+	  cmd_cat },
+
+	{ "gc",
+	  "[--json]",
+	  "give back the space of what nothing uses any more",
+	  GROUP_STORE,
+	  json_options,
+	  0,
+	  0,
+	  { OPERAND_NONE },
+	  cmd_gc },
+	{ "info",
+	  "[--json]",
+	  "show the store, the driver and the system",
+	  GROUP_STORE,
+	  json_options,
+	  0,
+	  0,
+	  { OPERAND_NONE },
+	  cmd_info },
+	{ "version", "[--json]", "show the version", GROUP_STORE, json_options, 0, 0, { OPERAND_NONE }, cmd_version },
+	{ "help",
+	  "[--json] [COMMAND]",
+	  "show how a command is called",
+	  GROUP_STORE,
+	  help_options,
+	  0,
+	  1,
+	  { OPERAND_COMMAND },
+	  cmd_help },
+	{ "completion",
+	  "bash|zsh|fish",
+	  "print the completion script of a shell",
+	  GROUP_STORE,
+	  NULL,
+	  1,
+	  1,
+	  { OPERAND_SHELL },
+	  cmd_completion },
+	{ 0 },
+};
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
