@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli.h"
+
+#include "store/base/auto.h"
+#include "store/container.h"
+#include "tools/driver.h"
+#include "tools/imageconf.h"
+#include "tools/mounts.h"
+#include "tools/target.h"
+#include "tools/ui.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+/* What one call asks for. */
+struct request {
+	const char *ref;       /* the image; NULL with --container */
+	const char *container; /* --container */
+	const char *dir;       /* as given */
+	bool rw;
+	const char *name;
+	char *options; /* owned: for the driver */
+	bool nonempty;
+	char *mountpoint; /* owned: resolved */
+};
+
+static void request_release(struct request *request)
+{
+	free(request->options);
+	free(request->mountpoint);
+}
+
+/*
+ * The command line.
+ */
+
+/* Length of the option at @text, up to the next ',' that no backslash protects. */
+static size_t option_length(const char *text)
+{
+	size_t n = 0;
+
+	while (text[n] && text[n] != ',')
+		n += text[n] == '\\' && text[n + 1] ? 2 : 1;
+	return n;
+}
+
+static bool is_word(const char *text, size_t len, const char *word)
+{
+	return strlen(word) == len && strncmp(text, word, len) == 0;
+}
+
+/* All -o together, without "nonempty", which is for us. Return: is "ro" among them? */
+static bool collect_options(struct request *request, const char *const *lists)
+{
+	struct buf all = { 0 };
+	bool ro = false;
+
+	for (; *lists; lists++)
+		for (const char *p = *lists; *p;) {
+			size_t len = option_length(p);
+
+			if (is_word(p, len, "nonempty")) {
+				request->nonempty = true;
+			} else if (len > 0) {
+				ro |= is_word(p, len, "ro");
+				buf_adds(&all, all.len ? "," : "");
+				buf_add(&all, p, len);
+			}
+			p += len + (p[len] == ',');
+		}
+	request->options = all.len ? ui_need(buf_take(&all)) : NULL;
+	return ro;
+}
+
+static int read_request(const struct args *args, struct request *ret)
+{
+	AUTO(freep) const char **lists = args_all(args, "options");
+	bool ro = collect_options(ret, lists);
+
+	ret->container = args_get(args, "container");
+	ret->rw = args_has(args, "rw") || ret->container;
+	ret->name = args_get(args, "name");
+	ret->ref = ret->container ? NULL : args_operand(args, 0);
+	ret->dir = args_operand(args, ret->container ? 0 : 1);
+	if (!ret->dir)
+		return args_misused(args->command, "the mount point is missing");
+	if (ret->container && args->operand_count > 1)
+		return args_misused(args->command, "--container has its image: give the mount point only");
+	if (ret->name && (!ret->rw || ret->container))
+		return args_misused(args->command, "--name is for a new container: it needs --rw and an image");
+	if (ret->rw && ro)
+		return args_misused(args->command, "writable and -o ro exclude each other");
+	return DONE;
+}
+
+/*
+ * The mount point.
+ */
+
+static int is_empty_directory(const char *path)
+{
+	AUTO(closedirp) DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return 0;
+	return 1;
+}
+
+/* Return: 0, or -errno with the reason and what helps. */
+static int check_mountpoint(struct request *request, struct diag *diag, const char **ret_hint)
+{
+	struct stat st;
+
+	request->mountpoint = realpath(request->dir, NULL);
+	int r = request->mountpoint ? 0 : -errno;
+	if (r == 0 && stat(request->mountpoint, &st) < 0)
+		r = -errno;
+	*ret_hint = r == -ENOENT     ? "make the directory first"
+		    : r == -ENOTCONN ? "the driver of an older mount is gone: 'nacre umount' it first"
+				     : NULL;
+	if (r < 0)
+		return diag_set(diag, r, r == -ENOENT ? "there is no such directory" : "%s", strerror(-r));
+	*ret_hint = "a mount point is a directory";
+	if (!S_ISDIR(st.st_mode))
+		return diag_set(diag, -ENOTDIR, "it is not a directory");
+	*ret_hint = "unmount it first, or choose another";
+	if (nacre_mounted_at(request->mountpoint) == 1)
+		return diag_set(diag, -EBUSY, "something of nacre is mounted there already");
+	*ret_hint = "choose another, or hide what is in it with -o nonempty";
+	r = request->nonempty ? 1 : is_empty_directory(request->mountpoint);
+	if (r == 0)
+		return diag_set(diag, -ENOTEMPTY, "directory is not empty");
+	*ret_hint = NULL;
+	return r < 0 ? diag_set(diag, r, "%s", strerror(-r)) : 0;
+}
+
+/*
+ * Mounting.
+ */
+
+static int start(struct cli *cli, const struct request *request, const struct image_info *image,
+		 const struct container_info *container, struct diag *diag)
+{
+	struct driver_mount mount = {
+		.store_dir = store_dir(cli->store),
+		.image = &image->digest,
+		.upper = container ? container->upper : NULL,
+		.work = container ? container->work : NULL,
+		.fakeroot = container && container->fakeroot,
+		.user_options = request->options,
+		.mountpoint = request->mountpoint,
+	};
+
+	return driver_start(&mount, diag);
+}
+
+/*
+ * Another container may be recorded at this mount point, when its mount was
+ * ended by other means than ours.  It is not there any more: nothing of nacre
+ * was mounted at the check.
+ */
+static void forget_stale(struct store *store, const char *mountpoint)
+{
+	struct container_info stale = { 0 };
+
+	if (container_find_mount(store, mountpoint, &stale) < 0)
+		return;
+	container_set_mountpoint(store, stale.id, NULL);
+	container_info_release(&stale);
+}
+
+static int mount_container(struct cli *cli, const struct request *request, const struct image_info *image,
+			   const struct container_info *container, struct diag *diag)
+{
+	forget_stale(cli->store, request->mountpoint);
+	int r = start(cli, request, image, container, diag);
+	if (r < 0)
+		return r;
+	r = container_set_mountpoint(cli->store, container->id, request->mountpoint);
+	if (r == 0)
+		return 0;
+	/* A mount nobody could find again: better none. */
+	driver_stop(request->mountpoint, NULL);
+	return diag_errno(diag, r, "cannot record the mount point of container %s", container->id);
+}
+
+static int mount_new(struct cli *cli, const struct request *request, const struct image_info *image, struct diag *diag)
+{
+	AUTO(container_info_release) struct container_info container = { 0 };
+	int r = container_new(cli->store, image->id, request->name, geteuid() != 0, diag, &container);
+
+	if (r < 0)
+		return r;
+	r = mount_container(cli, request, image, &container, diag);
+	if (r < 0)
+		container_remove(cli->store, container.id, NULL);
+	else
+		printf("%s\n", container.id);
+	return r;
+}
+
+static int mount_again(struct cli *cli, const struct request *request, struct diag *diag)
+{
+	AUTO(target_release) struct target target = { 0 };
+	AUTO(image_info_releasep) struct image_info image = { 0 };
+	int r = target_of_container(cli->store, request->container, diag, &target);
+
+	if (r < 0)
+		return r;
+	if (target.mounted)
+		return diag_set(diag, -EBUSY, "it is mounted already, on %s", target.container.mountpoint);
+	r = image_info(cli->store, target.container.image, diag, &image);
+	if (r == 0)
+		r = mount_container(cli, request, &image, &target.container, diag);
+	if (r == 0)
+		printf("%s\n", target.container.id);
+	return r;
+}
+
+static int mount_image(struct cli *cli, const struct request *request, struct diag *diag)
+{
+	AUTO(image_info_releasep) struct image_info image = { 0 };
+	struct image_id id = { 0 };
+	int r = image_find(cli->store, request->ref, diag, &id);
+
+	if (r == 0)
+		r = image_info(cli->store, id, diag, &image);
+	if (r < 0)
+		return r;
+	return request->rw ? mount_new(cli, request, &image, diag) : start(cli, request, &image, NULL, diag);
+}
+
+int cmd_mount(struct cli *cli, const struct args *args)
+{
+	AUTO(request_release) struct request request = { 0 };
+	struct diag diag = { 0 };
+	const char *hint = NULL;
+	int r = read_request(args, &request);
+
+	if (r != DONE)
+		return r;
+	if (cli_open(cli, request.rw ? STORE_WRITE : STORE_READ) < 0)
+		return FAILED;
+	r = check_mountpoint(&request, &diag, &hint);
+	if (r == 0) {
+		r = request.container ? mount_again(cli, &request, &diag) : mount_image(cli, &request, &diag);
+		if (r == -ENOENT || r == -ENOTUNIQ)
+			hint = request.container ? target_hint(r) : image_hint(r);
+	}
+	if (r < 0)
+		return ui_fail(r, &diag, hint, "cannot mount %s%s on %s", request.container ? "container " : "",
+			       request.container ? request.container : request.ref, request.dir);
+	return DONE;
+}

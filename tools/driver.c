@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/driver.h"
+
+#include "store/base/auto.h"
+#include "store/base/io.h"
+#include "tools/mounts.h"
+#include "tools/process.h"
+#include "tools/ui.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+
+/* How long a daemon may take to leave after its mount is gone. */
+enum { DRIVER_LEAVE_MS = 10000 };
+
+/*
+ * Which driver.
+ */
+
+static char *beside_us(const char *name)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *path = NULL;
+
+	if (n <= 0)
+		return NULL;
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	if (asprintf(&path, "%s/%s", self, name) < 0)
+		ui_out_of_memory();
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
+	return NULL;
+}
+
+char *driver_path(void)
+{
+	const char *named = getenv("NACREFS");
+	char *path = NULL;
+
+	if (named && *named)
+		return ui_need(strdup(named));
+	path = beside_us("nacrefs");
+	if (!path)
+		path = beside_us("../fs/nacrefs");
+	return path ? path : ui_need(strdup("nacrefs"));
+}
+
+/*
+ * Its options.
+ */
+
+static void add_option(struct buf *options, const char *name, const char *value)
+{
+	if (options->len)
+		buf_adds(options, ",");
+	buf_adds(options, name);
+	if (!value)
+		return;
+	buf_adds(options, "=");
+	for (const char *p = value; *p; p++) {
+		if (*p == ',' || *p == ':' || *p == '\\')
+			buf_add(options, "\\", 1);
+		buf_add(options, p, 1);
+	}
+}
+
+static char *driver_options(const struct driver_mount *mount)
+{
+	char image[DIGEST_TEXT_BYTES];
+	struct buf options = { 0 };
+
+	add_option(&options, "store", mount->store_dir);
+	/* "sha256:HEX": its colon is no separator, so it needs no escape. */
+	buf_addf(&options, ",image=%s", digest_format(mount->image, image));
+	if (mount->upper) {
+		add_option(&options, "upperdir", mount->upper);
+		add_option(&options, "workdir", mount->work);
+	} else {
+		add_option(&options, "ro", NULL);
+	}
+	if (mount->fakeroot)
+		add_option(&options, "fakeroot", NULL);
+	if (mount->user_options && *mount->user_options)
+		add_option(&options, mount->user_options, NULL);
+	return ui_need(buf_take(&options));
+}
+
+/*
+ * Starting.
+ */
+
+/* "nacrefs: text\n" without the name and the newline: it is quoted in our own message. */
+static void quote_driver(char *text, int status, struct diag *diag)
+{
+	size_t len = strlen(text);
+
+	while (len > 0 && text[len - 1] == '\n')
+		text[--len] = '\0';
+	if (strncmp(text, "nacrefs: ", strlen("nacrefs: ")) == 0)
+		text += strlen("nacrefs: ");
+	for (char *p = text; (p = strchr(p, '\n'));)
+		*p = ';';
+	if (*text)
+		diag_set(diag, -EIO, "%s", text);
+	else
+		diag_set(diag, -EIO, "nacrefs ended with status %d and said nothing", status);
+}
+
+int driver_start(const struct driver_mount *mount, struct diag *diag)
+{
+	AUTO(freep) char *path = driver_path();
+	AUTO(freep) char *options = driver_options(mount);
+	AUTO(freep) char *said = NULL;
+	char *const argv[] = { path, (char *)"-o", options, (char *)mount->mountpoint, NULL };
+	int status = process_run(argv, &said);
+
+	if (status < 0)
+		return diag_set(diag, status, "cannot run the driver %s: %s (set $NACREFS to where nacrefs is)", path,
+				strerror(-status));
+	if (status > 0) {
+		quote_driver(said, status, diag);
+		return -EIO;
+	}
+	fputs(said, stderr);
+	if (nacre_mounted_at(mount->mountpoint) == 0)
+		return diag_set(diag, -EIO, "the driver %s ended without a mount", path);
+	return 0;
+}
+
+int driver_sync(const char *mountpoint)
+{
+	AUTO(closep) int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return syncfs(fd) < 0 ? -errno : 0;
+}
+
+/*
+ * Ending.
+ */
+
+/* Is @pid the daemon of @mountpoint?  It is called as driver_start() calls it: the mount point is last. */
+static bool is_daemon_of(const char *pid, const char *mountpoint)
+{
+	AUTO(freep) char *path = ui_format("/proc/%s/cmdline", pid);
+	AUTO(freep) char *args = NULL;
+	size_t bytes = 0, len = strlen(mountpoint);
+
+	if (io_read_file(AT_FDCWD, path, 1 << 20, &args, &bytes) < 0 || bytes < len + 2)
+		return false;
+	const char *last = args + bytes - 1 - len;
+	const char *name = strrchr(args, '/') ? strrchr(args, '/') + 1 : args;
+	return strcmp(name, "nacrefs") == 0 && last[-1] == '\0' && strcmp(last, mountpoint) == 0;
+}
+
+/* A descriptor of the daemon's process, -1 if it is not found (it may be another user's). */
+static int daemon_pidfd(const char *mountpoint)
+{
+	AUTO(closedirp) DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	while (proc && (entry = readdir(proc)))
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_daemon_of(entry->d_name, mountpoint))
+			return pidfd_open(atoi(entry->d_name), 0);
+	return -1;
+}
+
+static int unmount_by_helper(const char *mountpoint, struct diag *diag)
+{
+	AUTO(freep) char *said = NULL;
+	char *argv[] = { (char *)"fusermount3", (char *)"-u", (char *)"--", (char *)mountpoint, NULL };
+	int status = process_run(argv, &said);
+
+	if (status == 0)
+		return 0;
+	if (status < 0)
+		return diag_errno(diag, status, "cannot run fusermount3");
+	if (strcasestr(said, strerror(EBUSY)) || strcasestr(said, "resource busy"))
+		return -EBUSY;
+	said[strcspn(said, "\n")] = '\0';
+	return diag_set(diag, -EPERM, "%s", *said ? said : "fusermount3 failed and said nothing");
+}
+
+static int unmount(const char *mountpoint, struct diag *diag)
+{
+	if (geteuid() == 0 && umount2(mountpoint, UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	int r = geteuid() == 0 ? -errno : -EPERM;
+	/* Root of a user namespace may not unmount what was mounted outside of it; the helper might. */
+	return r == -EPERM ? unmount_by_helper(mountpoint, diag) : r;
+}
+
+int driver_stop(const char *mountpoint, struct diag *diag)
+{
+	AUTO(closep) int daemon = daemon_pidfd(mountpoint);
+	int r = driver_sync(mountpoint);
+
+	/* Other errors are of a mount that is dead or not ours to open: nothing waits there. */
+	if (r == -ENOSPC || r == -EDQUOT || (r == -EIO && daemon >= 0))
+		return diag_set(diag, r, "what was written last cannot be kept: %s", strerror(-r));
+	r = unmount(mountpoint, diag);
+	if (r < 0)
+		return r;
+	struct pollfd gone = { .fd = daemon, .events = POLLIN };
+	if (daemon >= 0 && poll(&gone, 1, DRIVER_LEAVE_MS) == 0)
+		ui_warn("%s is unmounted, but its driver has not ended yet", mountpoint);
+	return 0;
+}

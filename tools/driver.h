@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_TOOLS_DRIVER_H
+#define NACRE_TOOLS_DRIVER_H
+
+/* Starting nacrefs(1), and ending its mounts. */
+
+#include "store/base/diag.h"
+#include "store/base/digest.h"
+
+#include <stdbool.h>
+
+struct driver_mount {
+	const char *store_dir;
+	const struct digest *image;
+	const char *upper, *work; /* NULL: read-only */
+	bool fakeroot;
+	const char *user_options; /* as the user gave them; NULL: none */
+	const char *mountpoint;	  /* absolute */
+};
+
+/**
+ * driver_path() - which nacrefs is run
+ *
+ * $NACREFS, else the one beside this program, else ../fs/nacrefs from there
+ * (a build folder), else the one in PATH.  Return: a string to free().
+ */
+char *driver_path(void);
+
+/**
+ * driver_start() - mount, and return once the mount is live
+ *
+ * What the driver says on success (warnings) goes to stderr; on failure it is in @diag.
+ * Return: 0; -EIO: it failed; -ENOENT: there is no driver; ... .
+ */
+int driver_start(const struct driver_mount *mount, struct diag *diag);
+
+/**
+ * driver_stop() - unmount, and return once the daemon is gone
+ *
+ * What the kernel still keeps of written data is handed to the daemon first; if it
+ * cannot be kept (a full disk), the mount stays.
+ * Return: 0; -EBUSY: something in it is in use; ... .
+ */
+int driver_stop(const char *mountpoint, struct diag *diag);
+
+/**
+ * driver_sync() - make the upper of a live mount hold all that was written
+ *
+ * The kernel keeps written pages for a while (write-back cache).  Return: 0 or -errno.
+ */
+int driver_sync(const char *mountpoint);
+
+#endif
