@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli.h"
+
+#include "store/base/auto.h"
+#include "store/oci.h"
+#include "tools/imageconf.h"
+#include "tools/progress.h"
+#include "tools/ui.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static uint64_t size_of(const char *path)
+{
+	struct stat st;
+
+	if (strcmp(path, "-") == 0 || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	return (uint64_t)st.st_size;
+}
+
+/* The image ID, as docker's import prints it. */
+static int print_id(struct cli *cli, struct image_id id)
+{
+	AUTO(image_info_releasep) struct image_info info = { 0 };
+	struct diag diag = { 0 };
+	char text[DIGEST_TEXT_BYTES];
+	int r = image_info(cli->store, id, &diag, &info);
+
+	if (r < 0)
+		return ui_fail(r, &diag, NULL, "cannot show the new image");
+	printf("%s\n", digest_format(&info.digest, text));
+	return DONE;
+}
+
+int cmd_import(struct cli *cli, const struct args *args)
+{
+	const char *path = args_operand(args, 0);
+	struct diag diag = { 0 };
+	struct image_id id = { 0 };
+	struct progress progress;
+
+	if (cli_open(cli, STORE_WRITE) < 0)
+		return FAILED;
+	progress_begin(&progress, path, size_of(path), args_has(args, "quiet"));
+	struct load_events events = { .layer_progress = progress_update, .arg = &progress };
+	int r = image_import(cli->store, path, args_operand(args, 1), args_get(args, "message"), &events, &diag, &id);
+	progress_end(&progress);
+	if (r < 0)
+		return ui_fail(r, &diag, NULL, "cannot import %s", path);
+	return print_id(cli, id);
+}

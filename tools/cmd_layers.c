@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli.h"
+
+#include "store/base/auto.h"
+#include "tools/imageconf.h"
+#include "tools/json.h"
+#include "tools/table.h"
+#include "tools/ui.h"
+
+enum { MADE_BY_MAX = 50 };
+
+static void add_json(json_t *list, size_t number, const struct layer_info *layer, const struct history_step *step)
+{
+	json_t *row = json_new_object();
+
+	json_put_number(row, "Layer", number);
+	json_put_digest(row, "DiffId", &layer->diff_id);
+	json_put_number(row, "Size", layer->content_bytes);
+	json_put_number(row, "TarSize", layer->tar_bytes);
+	json_put_number(row, "Entries", layer->entries);
+	json_put_text(row, "CreatedBy", step->created_by ? step->created_by : "");
+	json_put_text(row, "Comment", step->comment ? step->comment : "");
+	json_push(list, row);
+}
+
+static void add_cells(struct table *table, size_t number, const struct layer_info *layer,
+		      const struct history_step *step, bool whole)
+{
+	const char *by = step->created_by && *step->created_by ? step->created_by : step->comment;
+	char id[DIGEST_TEXT_BYTES], size[UI_SIZE_BYTES];
+
+	table_cellf(table, "%zu", number);
+	table_cell(table, ui_id(&layer->diff_id, whole, id));
+	table_cell(table, ui_size(layer->content_bytes, size));
+	table_cellf(table, "%llu", (unsigned long long)layer->entries);
+	/* Bytes and not characters: a cut one is shown as an escape, which is rare enough. */
+	table_cellf(table, "%.*s", whole ? 1 << 20 : MADE_BY_MAX, by ? by : "");
+}
+
+int cmd_layers(struct cli *cli, const struct args *args)
+{
+	static const char *const headings[] = { "LAYER", "DIFF ID", "SIZE", "ENTRIES", "CREATED BY" };
+	AUTO(table_freep) struct table *table = table_new(ARRAY_SIZE(headings), headings, NULL);
+	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
+	AUTO(image_info_releasep) struct image_info image = { 0 };
+	AUTO(history_release) struct history history = { 0 };
+	const char *ref = args_operand(args, 0);
+
+	if (cli_open(cli, STORE_READ) < 0 || image_open(cli->store, ref, "list the layers of", &image) < 0)
+		return FAILED;
+	history_read(&image, &history);
+	for (size_t i = 0; i < image.layer_count; i++) {
+		struct layer_info layer = { 0 };
+		int r = layer_info(cli->store, image.layers[i], &layer);
+
+		if (r < 0)
+			return ui_fail(r, NULL, NULL, "cannot list the layers of %s", ref);
+		if (json)
+			add_json(json, i + 1, &layer, history_of_layer(&history, i));
+		else
+			add_cells(table, i + 1, &layer, history_of_layer(&history, i), args_has(args, "no-trunc"));
+	}
+	if (json)
+		json_print(json);
+	else
+		table_print(table, "   ");
+	return DONE;
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli.h"
+
+#include "store/base/auto.h"
+#include "tools/imageconf.h"
+#include "tools/json.h"
+#include "tools/table.h"
+#include "tools/treepath.h"
+#include "tools/ui.h"
+
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+struct listing {
+	struct view *view;
+	json_t *json; /* owned by the caller; NULL: text */
+	bool long_form, recursive;
+};
+
+struct node_list {
+	const struct view_node **nodes; /* owned; each borrowed from the view */
+	size_t count, room;
+};
+
+static void node_list_release(struct node_list *list)
+{
+	free(list->nodes);
+}
+
+static char *joined(const char *dir, const char *name)
+{
+	char *ret = NULL;
+
+	if (asprintf(&ret, "%s%s%s", dir, *dir ? "/" : "", name) < 0)
+		ui_out_of_memory();
+	return ret;
+}
+
+/*
+ * One entry.
+ */
+
+static char type_letter(mode_t mode)
+{
+	return S_ISDIR(mode)	? 'd'
+	       : S_ISLNK(mode)	? 'l'
+	       : S_ISCHR(mode)	? 'c'
+	       : S_ISBLK(mode)	? 'b'
+	       : S_ISFIFO(mode) ? 'p'
+	       : S_ISSOCK(mode) ? 's'
+				: '-';
+}
+
+static const char *type_name(mode_t mode)
+{
+	return S_ISDIR(mode)	? "dir"
+	       : S_ISLNK(mode)	? "symlink"
+	       : S_ISCHR(mode)	? "char"
+	       : S_ISBLK(mode)	? "block"
+	       : S_ISFIFO(mode) ? "fifo"
+	       : S_ISSOCK(mode) ? "socket"
+				: "file";
+}
+
+static const char *mode_text(mode_t mode, char *text)
+{
+	static const char letters[] = "rwxrwxrwx";
+
+	text[0] = type_letter(mode);
+	for (int i = 0; i < 9; i++)
+		text[1 + i] = mode & (0400 >> i) ? letters[i] : '-';
+	if (mode & S_ISUID)
+		text[3] = mode & 0100 ? 's' : 'S';
+	if (mode & S_ISGID)
+		text[6] = mode & 0010 ? 's' : 'S';
+	if (mode & S_ISVTX)
+		text[9] = mode & 0001 ? 't' : 'T';
+	text[10] = '\0';
+	return text;
+}
+
+static void split_ns(int64_t ns, int64_t *ret_seconds, long *ret_ns)
+{
+	*ret_seconds = ns / 1000000000 - (ns % 1000000000 < 0);
+	*ret_ns = (long)(ns - *ret_seconds * 1000000000);
+}
+
+static void add_json(const struct listing *listing, const struct view_node *node, const char *path)
+{
+	const struct layer_entry *entry = view_entry(node);
+	AUTO(freep) char *absolute = NULL;
+	json_t *row = json_new_object();
+	AUTO(freep) char *mode = ui_format("%04o", entry->mode & 07777);
+	int64_t seconds;
+	long ns;
+
+	if (asprintf(&absolute, "/%s", path) < 0)
+		ui_out_of_memory();
+	split_ns(entry->mtime_ns, &seconds, &ns);
+	json_put_path(row, "Path", absolute);
+	json_put_text(row, "Type", type_name(entry->mode));
+	json_put_text(row, "Mode", mode);
+	json_put_number(row, "Uid", entry->uid);
+	json_put_number(row, "Gid", entry->gid);
+	json_put_number(row, "Size", S_ISREG(entry->mode) ? entry->size : 0);
+	json_put_time(row, "Modified", seconds, ns);
+	if (S_ISLNK(entry->mode))
+		json_put_path(row, "Target", entry->target);
+	if (S_ISCHR(entry->mode) || S_ISBLK(entry->mode)) {
+		json_put_number(row, "Major", major(entry->rdev));
+		json_put_number(row, "Minor", minor(entry->rdev));
+	}
+	json_put_number(row, "Layer", view_layer(node) + 1);
+	json_push(listing->json, row);
+}
+
+static void add_cells(struct table *table, const struct view_node *node, const char *name)
+{
+	const struct layer_entry *entry = view_entry(node);
+	char mode[12], date[32] = "";
+	bool device = S_ISCHR(entry->mode) || S_ISBLK(entry->mode), link = S_ISLNK(entry->mode);
+	int64_t seconds;
+	long ns;
+	struct tm tm;
+
+	split_ns(entry->mtime_ns, &seconds, &ns);
+	time_t t = (time_t)seconds;
+	if (localtime_r(&t, &tm))
+		strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
+	table_cell(table, mode_text(entry->mode, mode));
+	table_cellf(table, "%u", entry->uid);
+	table_cellf(table, "%u", entry->gid);
+	if (device)
+		table_cellf(table, "%u,%u", major(entry->rdev), minor(entry->rdev));
+	else
+		table_cellf(table, "%llu", S_ISREG(entry->mode) ? (unsigned long long)entry->size : 0ULL);
+	table_cell(table, date);
+	table_cellf(table, "%zu", view_layer(node) + 1);
+	table_cellf(table, "%s%s%s", name, link ? " -> " : "", link ? entry->target : "");
+}
+
+static void show(const struct listing *listing, struct table *table, const struct view_node *node, const char *name,
+		 const char *path)
+{
+	if (listing->json) {
+		add_json(listing, node, path);
+	} else if (table) {
+		add_cells(table, node, name);
+	} else {
+		AUTO(freep) char *safe = ui_format("%s", name);
+		puts(safe);
+	}
+}
+
+static struct table *table_of(const struct listing *listing)
+{
+	return listing->long_form && !listing->json ? table_new(7, NULL, "lrrrlrl") : NULL;
+}
+
+/*
+ * A folder.
+ */
+
+static int collect(const struct view_node *child, void *arg)
+{
+	struct node_list *list = arg;
+
+	if (list->count == list->room) {
+		list->room = list->room ? 2 * list->room : 64;
+		list->nodes = ui_need(realloc(list->nodes, list->room * sizeof(*list->nodes)));
+	}
+	list->nodes[list->count++] = child;
+	return 0;
+}
+
+/* As ls -R has it: the path above each folder, a blank line between two. */
+static void print_heading(const struct listing *listing, const char *path, bool first)
+{
+	if (listing->json || !listing->recursive)
+		return;
+	AUTO(freep) char *safe = ui_format("/%s:", path);
+	printf("%s%s\n", first ? "" : "\n", safe);
+}
+
+/* Children are gathered first: a view serves one walk over a folder at a time. */
+static int list_folder(const struct listing *listing, const struct view_node *dir, const char *path, bool first)
+{
+	AUTO(node_list_release) struct node_list list = { 0 };
+	AUTO(table_freep) struct table *table = table_of(listing);
+	int r = view_children(listing->view, dir, collect, &list);
+
+	if (r == 0)
+		print_heading(listing, path, first);
+	for (size_t i = 0; r == 0 && i < list.count; i++) {
+		const char *name = view_entry(list.nodes[i])->name;
+		AUTO(freep) char *child = joined(path, name);
+
+		show(listing, table, list.nodes[i], name, child);
+	}
+	if (r == 0 && table)
+		table_print(table, " ");
+	for (size_t i = 0; r == 0 && listing->recursive && i < list.count; i++) {
+		AUTO(freep) char *child = joined(path, view_entry(list.nodes[i])->name);
+
+		if (S_ISDIR(view_entry(list.nodes[i])->mode))
+			r = list_folder(listing, list.nodes[i], child, false);
+	}
+	return r;
+}
+
+static int list_path(const struct listing *listing, const char *path, struct diag *diag)
+{
+	AUTO(freep) char *resolved = NULL;
+	const struct view_node *node = NULL;
+	/* As ls(1): with -l a symlink is shown, without it what it leads to. */
+	int r = tree_resolve(listing->view, path, !listing->long_form, &node, &resolved);
+
+	if (r < 0)
+		return diag_set(diag, r, "%s", strerror(-r));
+	if (!S_ISDIR(view_entry(node)->mode)) {
+		AUTO(table_freep) struct table *table = table_of(listing);
+
+		show(listing, table, node, path, resolved);
+		if (table)
+			table_print(table, " ");
+		return 0;
+	}
+	r = list_folder(listing, node, resolved, true);
+	return r < 0 ? diag_errno(diag, r, "cannot read a folder") : 0;
+}
+
+int cmd_ls(struct cli *cli, const struct args *args)
+{
+	AUTO(image_info_releasep) struct image_info image = { 0 };
+	AUTO(view_closep) struct view *view = NULL;
+	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
+	const char *ref = args_operand(args, 0), *path = args_operand(args, 1) ? args_operand(args, 1) : "/";
+	struct diag diag = { 0 };
+
+	if (cli_open(cli, STORE_READ) < 0 || image_open(cli->store, ref, "list", &image) < 0)
+		return FAILED;
+	int r = view_open(cli->store, image.id, 0, &diag, &view);
+	struct listing listing = { view, json, args_has(args, "long"), args_has(args, "recursive") };
+	if (r == 0)
+		r = list_path(&listing, path, &diag);
+	if (r < 0)
+		return ui_fail(r, &diag, NULL, "cannot list %s of %s", path, ref);
+	if (json)
+		json_print(json);
+	return DONE;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_TOOLS_IMAGECONF_H
+#define NACRE_TOOLS_IMAGECONF_H
+
+/* What an image's config (OCI image-spec config.md) says of how it was made. */
+
+#include "store/image.h"
+#include "tools/json.h"
+
+struct history_step {
+	const char *created, *created_by, *author, *comment; /* borrowed from the config; may be NULL */
+	bool empty;					     /* it made no layer */
+	ssize_t layer;					     /* index in image_info.layers, -1: none */
+};
+
+struct history {
+	json_t *config;		    /* owned; NULL when the config is no JSON object */
+	struct history_step *steps; /* owned, oldest first; each layer is in exactly one */
+	size_t count;
+};
+
+/** history_read() - layers the history does not speak of get steps of their own at the end. */
+void history_read(const struct image_info *image, struct history *ret);
+void history_release(struct history *history);
+/** history_of_layer() - the step that made layer @n; NULL: unknown. */
+const struct history_step *history_of_layer(const struct history *history, size_t n);
+
+/** image_label() - what people call it: its first name, else its short ID. @text: DIGEST_TEXT_BYTES. */
+const char *image_label(const struct image_info *image, char *text);
+
+static inline void image_info_releasep(struct image_info *info)
+{
+	image_info_release(info);
+}
+
+/**
+ * image_open() - find an image and read its row; on failure says so
+ * @action: what was to be done: "inspect"
+ */
+int image_open(struct store *store, const char *ref, const char *action, struct image_info *ret);
+/** image_hint() - what to do when a reference was not found. */
+const char *image_hint(int err);
+
+#endif
