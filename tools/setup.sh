@@ -8,10 +8,11 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-usage: tools/setup.sh [--build] [--tests] [--bench]
+usage: tools/setup.sh [--build] [--tests] [--bench] | --sources
   --build   what building and running nacre needs (the default)
   --tests   also what tests/run.sh needs
   --bench   also what tests/bench/run.sh compares with
+  --sources only print, for mmdebstrap, where this machine takes its distribution from
 EOF
 }
 
@@ -318,12 +319,25 @@ open_device() {
 
 # ---------------------------------------------------------------------------------------------------------------------
 
+print_sources() {
+	local stanza
+	temp=$(mktemp -d)
+	list_mirrors "$temp"
+	for stanza in "$temp"/*; do
+		[ -e "$stanza" ] || die "found no source of the distribution's own packages under /etc/apt"
+		sed 's/^Types:.*/Types: deb/' "$stanza"
+		# shellcheck disable=SC1091
+		printf 'Suites: %s\n\n' "$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")"
+	done
+}
+
 want=build
 for argument in "$@"; do
 	case $argument in
 	--build) ;;
 	--tests) want+=' tests' ;;
 	--bench) want+=' bench' ;;
+	--sources) print_sources; exit 0 ;;
 	--help | -h) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;
 	esac
