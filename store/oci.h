@@ -27,8 +27,11 @@ struct load_events {
  *        compressed or not), or "-": standard input (kept in a file of ingest/
  *        meanwhile, since its parts come in any order)
  *
- * Every digest is checked. All images of the source, or none of those that failed.
- * Multi-platform indexes: this machine's platform is taken.
+ * Every digest is checked, and all JSON before a byte is written. All images of the source, or none.
+ * Multi-platform indexes: this machine's platform is taken; a single image, whatever it is for.
+ *
+ * Return: 0; -EBADMSG: no image archive, or damaged; -EKEYREJECTED: a digest or size does not
+ * match; -ENOTSUP: a media type, digest algorithm or platform; -ENOENT: a part is missing; ... .
  */
 int image_load(struct store *store, const char *path, const struct load_events *events,
 	       struct diag *diag);
@@ -37,7 +40,9 @@ int image_load(struct store *store, const char *path, const struct load_events *
  * image_import() - a root file system's tar becomes an image of one layer
  * @path: a file or "-"
  * @tag: "name[:tag]" or NULL
- * @message: for the history, or NULL
+ * @message: for the history; NULL: "Imported from NAME"
+ *
+ * The image's time is $SOURCE_DATE_EPOCH, else now.
  */
 int image_import(struct store *store, const char *path, const char *tag, const char *message,
 		 const struct load_events *events, struct diag *diag, struct image_id *ret);

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/load.h"
+
+#include "store/base/auto.h"
+
+#include <string.h>
+
+/*
+ * An OCI image layout: index.json names manifests or further indexes, a
+ * manifest names a config and layers, all by digest, in blobs/sha256/.
+ * Source: image-spec image-layout.md, image-index.md, manifest.md, descriptor.md;
+ * docker's own media types mean the same.
+ *
+ * Every manifest of index.json is an image to load, but for those that differ
+ * in their platform only: of these, as of those of a nested index, one is taken.
+ */
+
+enum { INDEX_DEPTH_MAX = 4 };
+
+enum media_kind {
+	MEDIA_MANIFEST,
+	MEDIA_INDEX,
+	MEDIA_CONFIG,
+	MEDIA_LAYER,
+	MEDIA_OTHER,
+};
+
+static const struct media_type {
+	const char *name;
+	enum media_kind kind;
+} media_types[] = {
+	{ "application/vnd.oci.image.manifest.v1+json", MEDIA_MANIFEST },
+	{ "application/vnd.docker.distribution.manifest.v2+json", MEDIA_MANIFEST },
+	{ "application/vnd.oci.image.index.v1+json", MEDIA_INDEX },
+	{ "application/vnd.docker.distribution.manifest.list.v2+json", MEDIA_INDEX },
+	{ "application/vnd.oci.image.config.v1+json", MEDIA_CONFIG },
+	{ "application/vnd.docker.container.image.v1+json", MEDIA_CONFIG },
+	{ "application/vnd.oci.image.layer.v1.tar", MEDIA_LAYER },
+	{ "application/vnd.oci.image.layer.v1.tar+gzip", MEDIA_LAYER },
+	{ "application/vnd.oci.image.layer.v1.tar+zstd", MEDIA_LAYER },
+	{ "application/vnd.oci.image.layer.nondistributable.v1.tar", MEDIA_LAYER },
+	{ "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", MEDIA_LAYER },
+	{ "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", MEDIA_LAYER },
+	{ "application/vnd.docker.image.rootfs.diff.tar", MEDIA_LAYER },
+	{ "application/vnd.docker.image.rootfs.diff.tar.gzip", MEDIA_LAYER },
+	{ "application/vnd.docker.image.rootfs.diff.tar.zstd", MEDIA_LAYER },
+	{ "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", MEDIA_LAYER },
+};
+
+static enum media_kind media_kind(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_SIZE(media_types); i++)
+		if (strcmp(media_types[i].name, name) == 0)
+			return media_types[i].kind;
+	return MEDIA_OTHER;
+}
+
+/* descriptor.md; the texts are borrowed from its JSON. */
+struct descriptor {
+	const char *media_type;
+	const char *digest_text;
+	struct digest digest;
+	int64_t bytes;
+	char member[sizeof("blobs/sha256/") + 2 * DIGEST_BYTES];
+};
+
+static int bad_digest(struct load *load, const char *what, const char *text, int err)
+{
+	if (err == -ENOTSUP)
+		return diag_set(load->diag, err, "%s: the digest %s is of an algorithm that is not known; sha256 is",
+				what, text);
+	return diag_set(load->diag, -EBADMSG, "%s: not a digest: %s", what, text);
+}
+
+static int parse_descriptor(struct load *load, const json_t *json, const char *what, struct descriptor *ret)
+{
+	const json_t *size = json_object_get(json, "size");
+	int r;
+
+	if (!json_is_object(json))
+		return diag_set(load->diag, -EBADMSG, "%s: not an object", what);
+	r = load_json_text(load, json, "mediaType", what, &ret->media_type);
+	if (r == 0)
+		r = load_json_text(load, json, "digest", what, &ret->digest_text);
+	if (r < 0)
+		return r;
+	if (!ret->digest_text || !strchr(ret->digest_text, ':'))
+		return diag_set(load->diag, -EBADMSG, "%s: has no digest", what);
+	r = digest_parse(ret->digest_text, &ret->digest);
+	if (r < 0)
+		return bad_digest(load, what, ret->digest_text, r);
+	if (!json_is_integer(size) || json_integer_value(size) < 0)
+		return diag_set(load->diag, -EBADMSG, "%s: %s: its size is not a number", what, ret->digest_text);
+	ret->bytes = json_integer_value(size);
+	snprintf(ret->member, sizeof(ret->member), "blobs/sha256/%s", strchr(ret->digest_text, ':') + 1);
+	return 0;
+}
+
+/* A JSON blob, checked by size and digest. */
+static int load_blob(struct load *load, const struct descriptor *d, char **ret, size_t *ret_bytes)
+{
+	const char *source = members_source(load->members);
+	AUTO(freep) char *text = NULL;
+	char found_text[DIGEST_TEXT_BYTES];
+	struct digest found;
+	int r = members_load(load->members, d->member, IMAGE_JSON_MAX_BYTES, load->diag, &text, ret_bytes);
+
+	if (r == -ENOENT)
+		return diag_set(load->diag, r, "%s: the blob %s is not in it", source, d->digest_text);
+	if (r < 0)
+		return r;
+	if (*ret_bytes != (size_t)d->bytes)
+		return diag_set(load->diag, -EKEYREJECTED, "%s: blob %s: has %zu bytes instead of %lld", source,
+				d->digest_text, *ret_bytes, (long long)d->bytes);
+	r = digest_of(text, *ret_bytes, &found);
+	if (r < 0)
+		return r;
+	if (!digest_eq(&found, &d->digest))
+		return diag_set(load->diag, -EKEYREJECTED, "%s: blob %s: its content has the digest %s", source,
+				d->digest_text, digest_format(&found, found_text));
+	*ret = TAKE(text);
+	return 0;
+}
+
+static int load_json_blob(struct load *load, const struct descriptor *d, json_t **ret)
+{
+	AUTO(freep) char *text = NULL;
+	size_t bytes;
+	int r = load_blob(load, d, &text, &bytes);
+
+	return r < 0 ? r : image_json_parse(text, bytes, d->digest_text, load->diag, ret);
+}
+
+static int set_config(struct load *load, struct load_image *image, const json_t *manifest, const char *what)
+{
+	struct descriptor d;
+	char *text = NULL;
+	size_t bytes;
+	int r = parse_descriptor(load, json_object_get(manifest, "config"), what, &d);
+
+	if (r == 0 && d.media_type && media_kind(d.media_type) != MEDIA_CONFIG)
+		r = diag_set(load->diag, -ENOTSUP, "%s: its config has the media type %s, so it is no container image",
+			     what, d.media_type);
+	if (r == 0)
+		r = load_blob(load, &d, &text, &bytes);
+	return r < 0 ? r : load_set_config(load, image, d.digest_text, text, bytes);
+}
+
+static int set_layer(struct load *load, struct load_layer *layer, const json_t *json, const char *what)
+{
+	struct descriptor d;
+	int r = parse_descriptor(load, json, what, &d);
+
+	if (r < 0)
+		return r;
+	if (media_kind(d.media_type) != MEDIA_LAYER)
+		return diag_set(load->diag, -ENOTSUP, "%s: layer %s has the media type %s, which is not known", what,
+				d.digest_text, d.media_type ? d.media_type : "(none)");
+	layer->member = strdup(d.member);
+	layer->has_blob = true;
+	layer->blob = d.digest;
+	layer->bytes = d.bytes;
+	return layer->member ? 0 : -ENOMEM;
+}
+
+static int collect_manifest(struct load *load, const json_t *manifest, const char *digest, const char *tag)
+{
+	const json_t *layers = json_object_get(manifest, "layers");
+	AUTO(freep) char *what = NULL;
+	struct load_image *image;
+	int r = 0;
+
+	if (asprintf(&what, "%s: manifest %s", members_source(load->members), digest) < 0) {
+		what = NULL;
+		return -ENOMEM;
+	}
+	if (!json_is_array(layers))
+		return diag_set(load->diag, -EBADMSG, "%s: layers is no list", what);
+	image = load_add_image(load, json_array_size(layers));
+	if (!image)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < image->layer_count; i++)
+		r = set_layer(load, &image->layers[i], json_array_get(layers, i), what);
+	if (r == 0)
+		r = set_config(load, image, manifest, what);
+	return r < 0 || !tag ? r : load_add_tag(image, tag);
+}
+
+/* Attestations are listed as images of a platform that is none, so that old readers pass them by. */
+static bool is_attestation(const json_t *descriptor)
+{
+	const char *type = json_string_value(
+		json_object_get(json_object_get(descriptor, "annotations"), "vnd.docker.reference.type"));
+	const char *os = json_string_value(json_object_get(json_object_get(descriptor, "platform"), "os"));
+
+	return (type && strcmp(type, "attestation-manifest") == 0) || (os && strcmp(os, "unknown") == 0);
+}
+
+/* containerd's annotation has the whole name, OCI's often just the tag. */
+static const char *tag_of(const json_t *descriptor)
+{
+	const json_t *annotations = json_object_get(descriptor, "annotations");
+	const char *name = json_string_value(json_object_get(annotations, "io.containerd.image.name"));
+
+	return name ? name : json_string_value(json_object_get(annotations, "org.opencontainers.image.ref.name"));
+}
+
+static const char *platform_text(const json_t *descriptor, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(descriptor, "platform"), key));
+}
+
+/* An arm machine of v7 also runs what was made for v6 and v5. */
+static int variant_score(const char *architecture, const char *variant)
+{
+	const char *own = platform_variant();
+
+	if (!variant || !*variant)
+		return 2;
+	if (own && strcmp(variant, own) == 0)
+		return 3;
+	if (own && strcmp(architecture, "arm") == 0 && strcmp(variant, own) < 0)
+		return 1;
+	return 0;
+}
+
+/* How well it suits this machine; 0: not at all. */
+static int platform_score(const json_t *descriptor)
+{
+	const char *os = platform_text(descriptor, "os"), *architecture = platform_text(descriptor, "architecture");
+
+	if (!os || !architecture || strcmp(os, "linux") != 0 || strcmp(architecture, platform_architecture()) != 0)
+		return 0;
+	return variant_score(architecture, platform_text(descriptor, "variant"));
+}
+
+/* Is it one of several that have a name in common and differ in their platform? */
+static bool same_group(const json_t *a, const json_t *b)
+{
+	const char *x = tag_of(a), *y = tag_of(b);
+
+	return platform_text(a, "os") && platform_text(b, "os") && (x && y ? strcmp(x, y) == 0 : x == y);
+}
+
+/* Of the group of descriptor @index: is it the one for this machine? *@ret_alone: it has no others in it. */
+static bool is_choice(const json_t *list, size_t index, bool *ret_alone)
+{
+	const json_t *own = json_array_get(list, index);
+	int score = platform_score(own);
+	bool best = score > 0;
+
+	*ret_alone = true;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *other = json_array_get(list, i);
+		int other_score = platform_score(other);
+
+		if (i == index || is_attestation(other) || !same_group(own, other))
+			continue;
+		*ret_alone = false;
+		if (other_score > score || (other_score == score && i < index))
+			best = false;
+	}
+	return best;
+}
+
+static int collect_descriptor(struct load *load, const json_t *json, const char *what, const char *tag, unsigned depth);
+
+static int no_platform(struct load *load, const char *what)
+{
+	const char *variant = platform_variant();
+
+	return diag_set(load->diag, -ENOTSUP, "%s: has no image for linux/%s%s%s", what, platform_architecture(),
+			variant ? "/" : "", variant ? variant : "");
+}
+
+/* Of a nested index one image is taken. */
+static int collect_index(struct load *load, const json_t *index, const char *what, const char *tag, unsigned depth)
+{
+	const json_t *list = json_object_get(index, "manifests"), *choice = NULL, *only = NULL;
+	size_t candidates = 0;
+	int best = 0;
+
+	if (!json_is_array(list))
+		return diag_set(load->diag, -EBADMSG, "%s: manifests is no list", what);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *json = json_array_get(list, i);
+		int score = platform_score(json);
+
+		if (is_attestation(json))
+			continue;
+		candidates++;
+		only = json;
+		if (score > best) {
+			best = score;
+			choice = json;
+		}
+	}
+	if (!choice && candidates == 1)
+		choice = only;
+	return choice ? collect_descriptor(load, choice, what, tag, depth + 1) : no_platform(load, what);
+}
+
+/* What a descriptor leads to; @tag from the outermost one, which a name further in does not change. */
+static int collect_descriptor(struct load *load, const json_t *json, const char *what, const char *tag, unsigned depth)
+{
+	AUTO(json_decrefp) json_t *blob = NULL;
+	struct descriptor d;
+	enum media_kind kind;
+	int r = parse_descriptor(load, json, what, &d);
+
+	if (r < 0)
+		return r;
+	if (depth > INDEX_DEPTH_MAX)
+		return diag_set(load->diag, -EBADMSG, "%s: more than %d indexes within each other", what,
+				INDEX_DEPTH_MAX);
+	kind = media_kind(d.media_type);
+	if (kind != MEDIA_MANIFEST && kind != MEDIA_INDEX)
+		return diag_set(load->diag, -ENOTSUP, "%s: %s has the media type %s, which is no image", what,
+				d.digest_text, d.media_type ? d.media_type : "(none)");
+	if (!tag)
+		tag = tag_of(json);
+	r = load_json_blob(load, &d, &blob);
+	if (r < 0)
+		return r;
+	if (kind == MEDIA_INDEX)
+		return collect_index(load, blob, d.digest_text, tag, depth);
+	return collect_manifest(load, blob, d.digest_text, tag);
+}
+
+/* A group with nothing for this machine is an error, but a single image is taken whatever it is for. */
+static int collect_top(struct load *load, const json_t *list, const char *what)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *json = json_array_get(list, i);
+		bool alone;
+		bool choice = is_choice(list, i, &alone);
+		int r = 0;
+
+		if (is_attestation(json))
+			continue;
+		if (choice || alone)
+			r = collect_descriptor(load, json, what, NULL, 0);
+		if (r < 0)
+			return r;
+	}
+	return load->image_count == 0 && json_array_size(list) > 0 ? no_platform(load, what) : 0;
+}
+
+static int check_version(struct load *load)
+{
+	AUTO(freep) char *text = NULL;
+	AUTO(json_decrefp) json_t *layout = NULL;
+	const char *version, *source = members_source(load->members);
+	size_t bytes;
+	int r = members_load(load->members, "oci-layout", IMAGE_JSON_MAX_BYTES, load->diag, &text, &bytes);
+
+	if (r == -ENOENT)
+		return diag_set(load->diag, -EBADMSG, "%s: not an OCI image layout: it has no file oci-layout", source);
+	if (r == 0)
+		r = image_json_parse(text, bytes, "oci-layout", load->diag, &layout);
+	if (r == 0)
+		r = load_json_text(load, layout, "imageLayoutVersion", "oci-layout", &version);
+	if (r < 0)
+		return r;
+	if (!version || strncmp(version, "1.", 2) != 0)
+		return diag_set(load->diag, -ENOTSUP, "%s: an OCI image layout of version %s; 1.0.0 is known", source,
+				version ? version : "(none)");
+	return 0;
+}
+
+int layout_collect(struct load *load)
+{
+	AUTO(freep) char *text = NULL;
+	AUTO(freep) char *what = NULL;
+	AUTO(json_decrefp) json_t *index = NULL;
+	const json_t *list;
+	size_t bytes;
+	int r = check_version(load);
+
+	if (r == 0)
+		r = members_load(load->members, "index.json", IMAGE_JSON_MAX_BYTES, load->diag, &text, &bytes);
+	if (r < 0)
+		return r;
+	if (asprintf(&what, "%s: index.json", members_source(load->members)) < 0) {
+		what = NULL;
+		return -ENOMEM;
+	}
+	r = image_json_parse(text, bytes, what, load->diag, &index);
+	if (r < 0)
+		return r;
+	list = json_object_get(index, "manifests");
+	if (!json_is_array(list))
+		return diag_set(load->diag, -EBADMSG, "%s: manifests is no list", what);
+	return collect_top(load, list, what);
+}

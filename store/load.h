@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_LOAD_H
+#define NACRE_STORE_LOAD_H
+
+/*
+ * Loading images, in three steps: the archive's JSON becomes a list of struct
+ * load_image (layout.c, docker_archive.c), then the layers that are missing are
+ * ingested, then the images are added (oci.c).  So whatever is wrong with the
+ * JSON of any image is found before one byte is written.
+ */
+
+#include "store/image_config.h"
+#include "store/members.h"
+
+struct load_layer {
+	char *member;	       /* owned: the file in the archive */
+	struct digest diff_id; /* from the config */
+	bool has_blob;	       /* is the file's own digest known? */
+	struct digest blob;
+	int64_t bytes; /* of the file; -1 unknown */
+};
+
+struct load_image {
+	char *config; /* owned: JSON, byte for byte */
+	size_t config_bytes;
+	struct load_layer *layers; /* owned; lowest first */
+	size_t layer_count;
+	char **tags; /* owned, and each of them; valid references */
+	size_t tag_count;
+};
+
+struct load {
+	struct members *members;   /* borrowed */
+	struct diag *diag;	   /* borrowed */
+	struct load_image *images; /* owned */
+	size_t image_count;
+};
+
+void load_release(struct load *load);
+
+/** load_add_image() - one more image with room for @layers layers; borrowed until the next one. NULL: no memory. */
+struct load_image *load_add_image(struct load *load, size_t layers);
+
+/** load_add_tag() - a name from the archive; one that is no reference is left out, the image stays. */
+int load_add_tag(struct load_image *image, const char *name);
+
+/** load_set_config() - take @text, and the diff IDs in it, of which there must be as many as layers */
+int load_set_config(struct load *load, struct load_image *image, const char *what, char *text, size_t bytes);
+
+/** layout_collect() - the images of an OCI image layout (image-spec image-layout.md, image-index.md, manifest.md) */
+int layout_collect(struct load *load);
+
+/** docker_archive_collect() - the images of a `docker save` archive: manifest.json */
+int docker_archive_collect(struct load *load);
+
+/** load_json_text() - string member @key, NULL if it is missing or null. -EBADMSG: it is of another type. */
+int load_json_text(struct load *load, const json_t *object, const char *key, const char *what, const char **ret);
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/oci.h"
+
+#include "store/base/auto.h"
+#include "store/load.h"
+
+#include <string.h>
+
+static void load_image_release(struct load_image *image)
+{
+	for (size_t i = 0; i < image->layer_count; i++)
+		free(image->layers[i].member);
+	for (size_t i = 0; i < image->tag_count; i++)
+		free(image->tags[i]);
+	free(image->layers);
+	free(image->tags);
+	free(image->config);
+}
+
+void load_release(struct load *load)
+{
+	for (size_t i = 0; i < load->image_count; i++)
+		load_image_release(&load->images[i]);
+	free(load->images);
+}
+
+struct load_image *load_add_image(struct load *load, size_t layers)
+{
+	struct load_image *images = realloc(load->images, (load->image_count + 1) * sizeof(*images));
+	struct load_image *image;
+
+	if (!images)
+		return NULL;
+	load->images = images;
+	image = &images[load->image_count];
+	*image = (struct load_image){ .layers = calloc(layers + 1, sizeof(*image->layers)), .layer_count = layers };
+	if (!image->layers)
+		return NULL;
+	load->image_count++;
+	return image;
+}
+
+int load_add_tag(struct load_image *image, const char *name)
+{
+	AUTO(freep) char *tag = NULL;
+	char **tags;
+	int r = reference_check(name, NULL, &tag);
+
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	for (size_t i = 0; i < image->tag_count; i++)
+		if (strcmp(image->tags[i], tag) == 0)
+			return 0;
+	tags = realloc(image->tags, (image->tag_count + 1) * sizeof(*tags));
+	if (!tags)
+		return -ENOMEM;
+	image->tags = tags;
+	tags[image->tag_count++] = TAKE(tag);
+	return 0;
+}
+
+int load_set_config(struct load *load, struct load_image *image, const char *what, char *text, size_t bytes)
+{
+	AUTO(json_decrefp) json_t *config = NULL;
+	AUTO(freep) struct digest *ids = NULL;
+	size_t count;
+	int r;
+
+	image->config = text;
+	image->config_bytes = bytes;
+	r = image_json_parse(text, bytes, what, load->diag, &config);
+	if (r == 0)
+		r = image_config_diff_ids(config, what, load->diag, &ids, &count);
+	if (r < 0)
+		return r;
+	if (count != image->layer_count)
+		return diag_set(load->diag, -EBADMSG, "%s: has %zu diff IDs, but the manifest has %zu layers", what,
+				count, image->layer_count);
+	for (size_t i = 0; i < count; i++)
+		image->layers[i].diff_id = ids[i];
+	return 0;
+}
+
+int load_json_text(struct load *load, const json_t *object, const char *key, const char *what, const char **ret)
+{
+	const json_t *value = json_object_get(object, key);
+
+	*ret = NULL;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_string(value))
+		return diag_set(load->diag, -EBADMSG, "%s: %s is not a string", what, key);
+	*ret = json_string_value(value);
+	return 0;
+}
+
+static void event_begin(const struct load_events *events, const char *digest, uint64_t bytes)
+{
+	if (events && events->layer_begin)
+		events->layer_begin(digest, bytes, events->arg);
+}
+
+static void event_end(const struct load_events *events, const char *digest, bool existed)
+{
+	if (events && events->layer_end)
+		events->layer_end(digest, existed, events->arg);
+}
+
+static void event_image(const struct load_events *events, const char *tag, const struct digest *id)
+{
+	if (events && events->image)
+		events->image(tag, id, events->arg);
+}
+
+/* What is done to the store. */
+struct loading {
+	struct load load;		  /* what is to be loaded */
+	struct writer *writer;		  /* owned */
+	const struct load_events *events; /* borrowed; may be NULL */
+	bool added;			  /* a layer came in */
+};
+
+static void loading_release(struct loading *l)
+{
+	load_release(&l->load);
+	writer_close(l->writer);
+}
+
+/* -ENOENT from members_find() has no words yet. */
+static int find_layer(struct loading *l, const struct load_layer *layer, const char *shown, struct member *ret)
+{
+	struct load *load = &l->load;
+	int r = members_find(load->members, layer->member, load->diag, ret);
+
+	if (r == -ENOENT)
+		return diag_set(load->diag, r, "%s: layer %s is not in it (%s)", members_source(load->members), shown,
+				layer->member);
+	if (r == 0 && layer->bytes >= 0 && ret->bytes != (uint64_t)layer->bytes)
+		return diag_set(load->diag, -EKEYREJECTED, "%s: layer %s has %llu bytes instead of %lld",
+				members_source(load->members), shown, (unsigned long long)ret->bytes,
+				(long long)layer->bytes);
+	return r;
+}
+
+static int ingest_layer(struct loading *l, const struct load_layer *layer, const char *shown, struct layer_id *ret,
+			bool *ret_existed)
+{
+	struct load *load = &l->load;
+	AUTO(member_release) struct member member = { .fd = -1 };
+	AUTO(freep) char *name = NULL;
+	struct ingest_result result;
+	struct ingest_options options = {
+		.blob_digest = layer->has_blob ? &layer->blob : NULL,
+		.blob_bytes = layer->bytes,
+		.diff_id = &layer->diff_id,
+		.progress = l->events ? l->events->layer_progress : NULL,
+		.progress_arg = l->events ? l->events->arg : NULL,
+	};
+	int r = find_layer(l, layer, shown, &member);
+
+	if (r < 0)
+		return r;
+	if (asprintf(&name, "%s: layer %s", members_source(load->members), shown) < 0) {
+		name = NULL;
+		return -ENOMEM;
+	}
+	options.name = name;
+	r = ingest_tar(l->writer, member_source(&member), &options, load->diag, &result);
+	if (r < 0)
+		return r;
+	*ret = result.layer;
+	*ret_existed = result.existed;
+	l->added = l->added || !result.existed;
+	return 0;
+}
+
+static int load_layer(struct loading *l, const struct load_layer *layer, struct layer_id *ret)
+{
+	char shown[DIGEST_TEXT_BYTES];
+	bool existed = true;
+	int r;
+
+	digest_format(layer->has_blob ? &layer->blob : &layer->diff_id, shown);
+	event_begin(l->events, shown, layer->bytes > 0 ? (uint64_t)layer->bytes : 0);
+	r = layer_find(writer_store(l->writer), &layer->diff_id, ret);
+	if (r == -ENOENT)
+		r = ingest_layer(l, layer, shown, ret, &existed);
+	if (r == 0)
+		event_end(l->events, shown, existed);
+	return r;
+}
+
+static int load_layers(struct loading *l, const struct load_image *image, struct layer_id **ret)
+{
+	AUTO(freep) struct layer_id *layers = calloc(image->layer_count + 1, sizeof(*layers));
+	int r = layers ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < image->layer_count; i++)
+		r = load_layer(l, &image->layers[i], &layers[i]);
+	if (r == 0)
+		*ret = TAKE(layers);
+	return r;
+}
+
+/* Once for each of its tags: the image is there after the first, which then gains the others. */
+static int add_image(struct loading *l, const struct load_image *image, const struct layer_id *layers)
+{
+	size_t i = 0;
+	int r;
+
+	do {
+		const char *tag = image->tag_count > 0 ? image->tags[i] : NULL;
+		struct image_id id;
+		struct digest digest;
+
+		r = image_add(l->writer, image->config, image->config_bytes, layers, image->layer_count, tag,
+			      l->load.diag, &id);
+		if (r == 0)
+			r = digest_of(image->config, image->config_bytes, &digest);
+		if (r == 0)
+			event_image(l->events, tag ? tag : "", &digest);
+	} while (r == 0 && ++i < image->tag_count);
+	return r;
+}
+
+static void free_layer_lists(struct layer_id **lists, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(lists[i]);
+	free(lists);
+}
+
+/* All layers of all images first, so that a fault in any leaves no image behind. */
+static int load_images(struct loading *l)
+{
+	const struct load *load = &l->load;
+	struct layer_id **lists = calloc(load->image_count + 1, sizeof(*lists));
+	int r = lists ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < load->image_count; i++)
+		r = load_layers(l, &load->images[i], &lists[i]);
+	for (size_t i = 0; r == 0 && i < load->image_count; i++)
+		r = add_image(l, &load->images[i], lists[i]);
+	free_layer_lists(lists, lists ? load->image_count : 0);
+	return r;
+}
+
+static bool has_member(struct load *load, const char *name)
+{
+	AUTO(member_release) struct member member = { .fd = -1 };
+
+	return members_find(load->members, name, NULL, &member) == 0;
+}
+
+/*
+ * docker's archives since 25 are a layout too; manifest.json is preferred,
+ * because it has the whole names of the tags.
+ */
+static int collect(struct load *load)
+{
+	int r;
+
+	if (has_member(load, "manifest.json"))
+		r = docker_archive_collect(load);
+	else if (has_member(load, "index.json"))
+		r = layout_collect(load);
+	else
+		r = diag_set(
+			load->diag, -EBADMSG,
+			"%s: neither an OCI image layout (no index.json) nor a docker archive (no manifest.json)%s",
+			members_source(load->members),
+			has_member(load, "repositories") ? "; archives from before docker 1.10 are not read" : "");
+	if (r == 0 && load->image_count == 0)
+		r = diag_set(load->diag, -EBADMSG, "%s: has no images", members_source(load->members));
+	return r;
+}
+
+/* Layers that came in for an image that did not are nobody's. */
+static void drop_orphans(struct store *store, struct loading *l)
+{
+	struct gc_result removed;
+
+	if (!l->added)
+		return;
+	writer_close(TAKE(l->writer));
+	(void)store_gc(store, NULL, &removed);
+}
+
+int image_load(struct store *store, const char *path, const struct load_events *events, struct diag *diag)
+{
+	AUTO(members_closep) struct members *members = NULL;
+	AUTO(loading_release) struct loading l = { .events = events, .load = { .diag = diag } };
+	int r = writer_open(store, diag, &l.writer);
+
+	if (r == 0)
+		r = members_open(store, path, diag, &members);
+	if (r < 0)
+		return r;
+	l.load.members = members;
+	r = collect(&l.load);
+	if (r == 0)
+		r = load_images(&l);
+	if (r < 0)
+		drop_orphans(store, &l);
+	return r;
+}
