@@ -176,7 +176,7 @@ int args_misused(const struct command *command, const char *fmt, ...)
 	AUTO(freep) char *text = ui_vformat(fmt, ap);
 	va_end(ap);
 	fprintf(stderr, "nacre %s: %s\n", command->name, text);
-	fprintf(stderr, "Usage: nacre %s %s\nTry 'nacre help %s' for more.\n", command->name, command->synopsis,
-		command->name);
+	help_usage(command, stderr);
+	fprintf(stderr, "Try 'nacre help %s' for more.\n", command->name);
 	return MISUSED;
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* Exit statuses; what a command's run function returns. */
 enum {
@@ -129,6 +130,8 @@ int args_misused(const struct command *command, const char *fmt, ...) __attribut
 
 /* help.c */
 void help_overview(void);
+/** help_usage() - how it is called, a line for each way. */
+void help_usage(const struct command *command, FILE *out);
 void help_command(const struct command *command);
 /** help_option_label() - "-m, --message TEXT" into @text. */
 void help_option_label(const struct option_desc *option, char *text, size_t bytes);

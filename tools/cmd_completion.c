@@ -59,6 +59,7 @@ static const char bash_lead[] =
 	"# bash completion of nacre: source this, or put it into bash-completion's folder.\n"
 	"_nacre_values()\n"
 	"{\n"
+	"\tlocal IFS=$'\\n'\n"
 	"\tcase $1 in\n"
 	"\tfile) compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
 	"\tdir) compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
@@ -68,8 +69,8 @@ static const char bash_lead[] =
 	"\tmount) compopt -o filenames\n"
 	"\t\tCOMPREPLY=($(compgen -W \"$(nacre \"${store[@]}\" ps -aq 2>/dev/null)\" -- \"$cur\")\n"
 	"\t\t\t$(compgen -d -- \"$cur\")) ;;\n"
-	"\tcommand) COMPREPLY=($(compgen -W \"$_nacre_commands\" -- \"$cur\")) ;;\n"
-	"\tshell) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")) ;;\n"
+	"\tcommand) COMPREPLY=($(compgen -W \"${_nacre_commands// /$IFS}\" -- \"$cur\")) ;;\n"
+	"\tshell) COMPREPLY=($(compgen -W $'bash\\nzsh\\nfish' -- \"$cur\")) ;;\n"
 	"\tesac\n"
 	"}\n"
 	"\n";

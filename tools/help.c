@@ -55,16 +55,21 @@ void help_overview(void)
 	printf("\n'nacre help COMMAND' and 'man nacre-COMMAND' tell more of a command.\n");
 }
 
-void help_command(const struct command *command)
+void help_usage(const struct command *command, FILE *out)
 {
 	/* A command that is called in two ways has them divided by " | ". */
 	const char *synopsis = command->synopsis, *bar;
 	const char *lead = "Usage:";
 
 	for (; (bar = strstr(synopsis, " | ")); synopsis = bar + 3, lead = "   or:")
-		printf("%s nacre %s %.*s\n", lead, command->name, (int)(bar - synopsis), synopsis);
-	printf("%s nacre %s%s%s\n\n", lead, command->name, *synopsis ? " " : "", synopsis);
-	printf("%c%s.\n\nOptions:\n", toupper((unsigned char)command->summary[0]), command->summary + 1);
+		fprintf(out, "%s nacre %s %.*s\n", lead, command->name, (int)(bar - synopsis), synopsis);
+	fprintf(out, "%s nacre %s %s\n", lead, command->name, synopsis);
+}
+
+void help_command(const struct command *command)
+{
+	help_usage(command, stdout);
+	printf("\n%c%s.\n\nOptions:\n", toupper((unsigned char)command->summary[0]), command->summary + 1);
 	print_options(command->options, true);
 	printf("\n'man nacre-%s' tells more.\n", command->name);
 }
