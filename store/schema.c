@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/schema.h"
+
+/*
+ * The index.  What the tables hold, and the invariants between them:
+ *
+ * counter	the next free id of contents and packs; they name files, so they are never used twice.
+ * layer	one row for each committed layer; framing is the content that holds its tar framing.
+ *		AUTOINCREMENT: the id of a removed layer never comes back under a running mount.
+ * entry	one row for each name.  dir is the number of the directory that holds it (0 for the root's own
+ *		row), no the number of the inode: names of one hard-linked file share it.  Rows with dir < 0
+ *		are hidden: files that a later entry of the same archive replaced.  No lookup sees them;
+ *		they keep the content that the framing needs.
+ * xattr	by inode.  entry.flags says which inodes have any.
+ * content	each distinct run of bytes.  pack NULL: a file of objects/; otherwise at offset in packs/PACK.
+ *		refs = rows of entry (hidden ones too) plus layer.framing that name it; never 0.
+ * pack		live is the sum of the sizes of the contents in it; at 0 the pack goes.
+ *
+ * A row of entry costs about 60 bytes plus its name: 0, 1 and NULL take no space in SQLite beyond their type byte.
+ * Interior pages of a WITHOUT ROWID table hold whole rows; 8 KiB pages keep the tree flat with them.
+ */
+
+/* "nacr" */
+#define APPLICATION_ID 0x6e616372
+
+#define STRING_(x) #x
+#define STRING(x)  STRING_(x)
+
+static const char version_1[] =
+	"CREATE TABLE counter(name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO counter VALUES('content', 1), ('pack', 1);"
+	"CREATE TABLE layer("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  diff_id BLOB NOT NULL UNIQUE,"
+	"  tar_bytes INTEGER NOT NULL,"
+	"  entries INTEGER NOT NULL,"
+	"  content_bytes INTEGER NOT NULL,"
+	"  has_xattrs INTEGER NOT NULL,"
+	"  framing INTEGER,"
+	"  created INTEGER NOT NULL);"
+	"CREATE TABLE entry("
+	"  layer INTEGER NOT NULL, dir INTEGER NOT NULL, name BLOB NOT NULL,"
+	"  no INTEGER NOT NULL, mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL,"
+	"  rdev INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL,"
+	"  content INTEGER, target BLOB, nlink INTEGER NOT NULL, flags INTEGER NOT NULL,"
+	"  PRIMARY KEY(layer, dir, name)) WITHOUT ROWID;"
+	"CREATE TABLE xattr("
+	"  layer INTEGER NOT NULL, no INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,"
+	"  PRIMARY KEY(layer, no, name)) WITHOUT ROWID;"
+	"CREATE TABLE pack(id INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, live INTEGER NOT NULL);"
+	"CREATE TABLE content("
+	"  id INTEGER PRIMARY KEY, hash BLOB NOT NULL, size INTEGER NOT NULL,"
+	"  pack INTEGER, offset INTEGER NOT NULL, refs INTEGER NOT NULL);"
+	"CREATE INDEX content_hash ON content(hash);"
+	"CREATE TABLE image("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE,"
+	"  config BLOB NOT NULL, created INTEGER NOT NULL);"
+	"CREATE TABLE image_layer("
+	"  image INTEGER NOT NULL, position INTEGER NOT NULL, layer INTEGER NOT NULL,"
+	"  PRIMARY KEY(image, position)) WITHOUT ROWID;"
+	"CREATE INDEX image_layer_layer ON image_layer(layer);"
+	"CREATE TABLE tag(name TEXT PRIMARY KEY, image INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX tag_image ON tag(image);"
+	"CREATE TABLE container("
+	"  id TEXT PRIMARY KEY, image INTEGER NOT NULL, name TEXT UNIQUE, mountpoint TEXT,"
+	"  fakeroot INTEGER NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX container_mountpoint ON container(mountpoint);";
+
+/* migrations[v] brings an index from version v to v + 1.  Entries are never changed once released. */
+static const char *const migrations[] = { version_1 };
+
+_Static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "a migration for each version");
+
+int schema_check(struct db *db, struct diag *diag, bool *ret_old)
+{
+	int64_t version = 0, application = 0, tables = 0;
+	int r = db_int(db, "PRAGMA user_version", &version);
+
+	if (r == 0)
+		r = db_int(db, "PRAGMA application_id", &application);
+	if (r == 0)
+		r = db_int(db, "SELECT count(*) FROM sqlite_schema", &tables);
+	if (r < 0)
+		return db_diag(db, diag, r, "the index cannot be read");
+	*ret_old = version < STORE_VERSION;
+	if (version == 0 && application == 0 && tables == 0)
+		return 0; /* empty: it is being made */
+	if (application != APPLICATION_ID)
+		return diag_set(diag, -EBADMSG, "index.db is not the index of a store");
+	if (version > STORE_VERSION)
+		return diag_set(diag, -EPROTO, "the store has version %lld, this program knows %d and older",
+				(long long)version, STORE_VERSION);
+	return 0;
+}
+
+static int migrate_locked(struct db *db)
+{
+	int64_t version;
+	int r = db_int(db, "PRAGMA user_version", &version);
+
+	for (; r == 0 && version < STORE_VERSION; version++)
+		r = db_exec(db, migrations[version]);
+	if (r == 0)
+		r = db_exec(db, "PRAGMA application_id=" STRING(APPLICATION_ID));
+	if (r == 0) {
+		char sql[64];
+
+		snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", STORE_VERSION);
+		r = db_exec(db, sql);
+	}
+	return r;
+}
+
+int schema_migrate(struct db *db, struct diag *diag)
+{
+	/* Both only count before the first table is there. */
+	int r = db_exec(db, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE");
+
+	if (r == 0) {
+		r = migrate_locked(db);
+		if (r < 0)
+			db_diag(db, diag, r, "the index cannot be set up");
+		if (r == 0)
+			r = db_exec(db, "COMMIT");
+		else
+			(void)db_exec(db, "ROLLBACK");
+	}
+	return db_diag(db, diag, r, "the index cannot be set up");
+}

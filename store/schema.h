@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_SCHEMA_H
+#define NACRE_STORE_SCHEMA_H
+
+#include "store/db.h"
+
+#include <stdbool.h>
+
+/**
+ * schema_check() - is this index ours, and of a version that we know?
+ * @ret_old: true if schema_migrate() has work to do
+ * Return: 0, -EPROTO: newer than this program; -EBADMSG: damaged or no index of a store.
+ */
+int schema_check(struct db *db, struct diag *diag, bool *ret_old);
+
+/** schema_migrate() - bring an empty or older index to STORE_VERSION, in one transaction. */
+int schema_migrate(struct db *db, struct diag *diag);
+
+#endif
