@@ -90,4 +90,14 @@ struct content_place {
 /** content_open() - Return: 0; -ENOENT: no such row; -EIO: its file is not there. */
 int content_open(struct store *store, struct content_id id, struct content_place *ret);
 
+/**
+ * layer_write_tar() - the layer's uncompressed tar stream, byte for byte as it came in
+ * @fn: gets piece after piece; returns 0 or -errno, which ends it and is passed on
+ *
+ * The stream is not hashed here: who gives it on compares it with the diff ID.
+ * Return: 0; -ENOENT: no such layer; -EIO: the store is damaged.
+ */
+typedef int (*tar_write_fn)(void *arg, const void *bytes, size_t len);
+int layer_write_tar(struct store *store, struct layer_id id, tar_write_fn fn, void *arg, struct diag *diag);
+
 #endif

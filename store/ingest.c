@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/ingest.h"
+
+#include "store/publish.h"
+#include "store/stage.h"
+#include "store/tarread.h"
+#include "store/unpack.h"
+
+/*
+ * An ingest, from bytes to a layer:
+ *
+ *   unpack.c	(a thread) source -> decompressed blocks, hashed
+ *   tarread.c	blocks -> archive entries (libarchive); file data -> contents
+ *   tree.c	entries -> rows, by the rules for layers
+ *   framing.c	all that is between the contents, so that the stream can be given back
+ *   stage.c	where contents and rows are gathered
+ *   publish.c	the stage becomes a layer
+ */
+int ingest_tar(struct writer *writer, struct byte_source source, const struct ingest_options *options,
+	       struct diag *diag, struct ingest_result *ret)
+{
+	struct store *store = writer_store(writer);
+	AUTO(unpack_freep) struct unpack *unpack = NULL;
+	AUTO(stage_freep) struct stage *stage = NULL;
+	const char *name = options->name ? options->name : "archive";
+	struct unpack_totals stream;
+	struct tar_result tar;
+	int r;
+
+	*ret = (struct ingest_result){ 0 };
+	r = stage_new(store, diag, &stage);
+	if (r == 0)
+		r = unpack_new(source, options, &unpack);
+	if (r == 0)
+		r = tar_read(stage, unpack, name, diag, &tar);
+	if (r == 0)
+		r = unpack_finish(unpack, diag, &stream);
+	if (r < 0)
+		return diag_errno(diag, r, "%s: cannot be read into the store", name);
+	ret->diff_id = stream.diff_id;
+	ret->entries = tar.totals.entries;
+	ret->new_bytes = stage->new_bytes;
+	return publish(stage, &stream, &tar, diag, ret);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/publish.h"
+
+#include "store/store_priv.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/*
+ * The order of things, and what a crash leaves after each:
+ *
+ *   1. stage sealed, syncfs		a staging folder; the next writer removes it
+ *   2. write lock on the index		the same
+ *   3. pack and objects renamed	files whose ids no row has; ids are handed out in the
+ *      into place, syncfs		transaction, so the next writer's renames replace them, or gc removes them
+ *   4. rows copied, commit		the layer
+ *
+ * Bytes are on disk before the rows that name them, never the other way round.
+ * The contents of other layers that this one shares cannot go meanwhile: gc is kept
+ * away by the writer's shared lock.  Step 4 counts them all the same.
+ */
+struct publish {
+	struct stage *stage;	/* borrowed */
+	struct store *store;	/* borrowed */
+	struct db *db;		/* borrowed from the transaction; stage.db is attached to it as "stage" */
+	int64_t base;		/* local content n becomes id base + n */
+	int64_t pack;		/* id of the new pack; 0: there is none */
+	uint64_t moved;		/* objects that are in place */
+	bool pack_moved;
+};
+
+static int bound_run(struct publish *p, const char *sql, const int64_t *values, size_t count)
+{
+	sqlite3_stmt *stmt;
+	int r = db_stmt(p->db, sql, &stmt);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++)
+		db_bind_int(stmt, (int)i + 1, values[i]);
+	return db_run(stmt);
+}
+
+#define BOUND_RUN(p, sql, ...)                                                                                         \
+	bound_run(p, sql, (const int64_t[]){ __VA_ARGS__ }, sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
+
+/* ---- ids and files ---- */
+
+static int take_ids(struct publish *p)
+{
+	int64_t next;
+	int r = db_int(p->db, "SELECT next FROM counter WHERE name = 'content'", &next);
+
+	if (r == 0)
+		r = db_int(p->db, "SELECT next FROM counter WHERE name = 'pack'", &p->pack);
+	p->base = next - 1;
+	if (r == 0)
+		r = BOUND_RUN(p, "UPDATE counter SET next = next + ? WHERE name = 'content'", p->stage->next_local - 1);
+	if (p->stage->packfd < 0)
+		p->pack = 0;
+	else if (r == 0)
+		r = db_exec(p->db, "UPDATE counter SET next = next + 1 WHERE name = 'pack'");
+	return r == -ENODATA ? -EBADMSG : r;
+}
+
+static int rename_in(struct publish *p, const char *from, const char *to)
+{
+	return renameat(p->stage->dirfd, from, p->store->dirfd, to) < 0 ? -errno : 0;
+}
+
+static int move_object(struct publish *p, int64_t local)
+{
+	char from[CONTENT_NAME_BYTES], to[CONTENT_NAME_BYTES], folder[CONTENT_NAME_BYTES];
+	int r;
+
+	snprintf(from, sizeof(from), "%" PRIx64, (uint64_t)local);
+	content_object_name(p->base + local, to);
+	r = rename_in(p, from, to);
+	if (r != -ENOENT)
+		return r;
+	memcpy(folder, to, sizeof(folder));
+	*strrchr(folder, '/') = '\0';
+	if (mkdirat(p->store->dirfd, folder, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	return rename_in(p, from, to);
+}
+
+static const char objects_sql[] = "SELECT id FROM stage.content WHERE offset IS NULL ORDER BY id";
+
+static int move_files(struct publish *p)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = 0;
+
+	if (p->pack) {
+		char name[CONTENT_NAME_BYTES];
+
+		content_pack_name(p->pack, name);
+		r = rename_in(p, "pack", name);
+		p->pack_moved = r == 0;
+	}
+	if (r == 0 && p->stage->objects)
+		r = db_stmt(p->db, objects_sql, &stmt);
+	while (stmt && r == 0 && (r = db_step(stmt)) > 0) {
+		r = move_object(p, sqlite3_column_int64(stmt, 0));
+		p->moved += r == 0;
+	}
+	if (r == 0 && (p->moved || p->pack_moved) && syncfs(p->store->dirfd) < 0)
+		r = -errno;
+	return r;
+}
+
+/* After a failure: the files are nobody's again. What stays behind is removed by gc. */
+static void remove_files(struct publish *p)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	char name[CONTENT_NAME_BYTES];
+
+	if (p->pack_moved) {
+		content_pack_name(p->pack, name);
+		unlinkat(p->store->dirfd, name, 0);
+	}
+	if (!p->moved || db_stmt(p->db, objects_sql, &stmt) < 0)
+		return;
+	for (; p->moved > 0 && db_step(stmt) > 0; p->moved--) {
+		content_object_name(p->base + sqlite3_column_int64(stmt, 0), name);
+		unlinkat(p->store->dirfd, name, 0);
+	}
+}
+
+/* ---- rows ---- */
+
+/* References of the entries to each content; an own table, since both kinds need it. */
+static int count_refs(struct publish *p, int64_t framing)
+{
+	int r = db_exec(p->db, "CREATE TEMP TABLE ref(content INTEGER PRIMARY KEY, n INTEGER NOT NULL)");
+
+	if (r == 0)
+		r = db_exec(p->db, "INSERT INTO ref SELECT content, count(*) FROM stage.entry"
+				   " WHERE content IS NOT NULL GROUP BY content");
+	if (r == 0)
+		r = BOUND_RUN(p, "INSERT INTO ref VALUES(?, 1) ON CONFLICT(content) DO UPDATE SET n = n + 1", framing);
+	return r;
+}
+
+/* More references to what the store has already. */
+static int share_contents(struct publish *p)
+{
+	int64_t shared, found;
+	int r = db_int(p->db, "SELECT count(*) FROM ref WHERE content < 0", &shared);
+
+	if (r < 0 || shared == 0)
+		return r;
+	r = db_exec(p->db, "UPDATE content SET refs = refs + n FROM ref WHERE ref.content < 0 AND id = -ref.content");
+	found = sqlite3_changes64(db_handle(p->db));
+	/* Only a hand in the store's files can have taken one away. */
+	return r == 0 && found != shared ? -ESTALE : r;
+}
+
+static int add_contents(struct publish *p)
+{
+	int r = 0;
+
+	if (p->pack)
+		r = BOUND_RUN(p,
+			      "INSERT INTO pack SELECT ?1, ?2, total(size) FROM stage.content"
+			      " WHERE offset IS NOT NULL",
+			      p->pack, p->stage->pack_bytes);
+	if (r == 0)
+		r = BOUND_RUN(p,
+			      "INSERT INTO content SELECT ?1 + id, hash, size, iif(offset IS NULL, NULL, ?2),"
+			      " coalesce(offset, 0), n FROM stage.content JOIN ref ON ref.content = id ORDER BY id",
+			      p->base, p->pack);
+	return r;
+}
+
+static int add_layer(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar,
+		     struct layer_id *ret)
+{
+	int64_t framing = tar->framing < 0 ? -tar->framing : p->base + tar->framing;
+	sqlite3_stmt *stmt;
+	int r = db_stmt(p->db,
+			"INSERT INTO layer(diff_id, tar_bytes, entries, content_bytes, has_xattrs, framing, created)"
+			" VALUES(?, ?, ?, ?, ?, ?, ?)",
+			&stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_blob(stmt, 1, stream->diff_id.bytes, DIGEST_BYTES);
+	db_bind_int(stmt, 2, (int64_t)stream->stream_bytes);
+	db_bind_int(stmt, 3, (int64_t)tar->totals.entries);
+	db_bind_int(stmt, 4, (int64_t)tar->totals.content_bytes);
+	db_bind_int(stmt, 5, tar->totals.has_xattrs);
+	db_bind_int(stmt, 6, framing);
+	db_bind_int(stmt, 7, time(NULL));
+	r = db_run(stmt);
+	ret->value = sqlite3_last_insert_rowid(db_handle(p->db));
+	return r;
+}
+
+static int add_entries(struct publish *p, struct layer_id layer)
+{
+	int r = BOUND_RUN(p,
+			  "INSERT INTO entry SELECT ?1, dir, name, e.no, mode, uid, gid, rdev, mtime_ns, size,"
+			  " iif(content < 0, -content, ?2 + content), target, coalesce(n, mode != 0), flags"
+			  " FROM stage.entry e LEFT JOIN stage.links l ON l.no = e.no ORDER BY dir, name",
+			  layer.value, p->base);
+
+	if (r == 0)
+		r = BOUND_RUN(p, "INSERT INTO xattr SELECT ?1, no, name, value FROM stage.xattr ORDER BY no, name",
+			      layer.value);
+	return r;
+}
+
+static int add_rows(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar,
+		    struct layer_id *ret)
+{
+	int r = count_refs(p, tar->framing);
+
+	if (r == 0)
+		r = share_contents(p);
+	if (r == 0)
+		r = add_contents(p);
+	if (r == 0)
+		r = add_layer(p, stream, tar, ret);
+	if (r == 0)
+		r = add_entries(p, *ret);
+	if (r == 0)
+		r = db_exec(p->db, "DROP TABLE ref");
+	return r;
+}
+
+/* ---- all of it ---- */
+
+/* Did somebody else publish the same layer meanwhile? Return: 1: yes, 0, -errno. */
+static int layer_exists(struct db *db, const struct digest *diff_id, struct layer_id *ret)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(db, "SELECT id FROM layer WHERE diff_id = ?", &stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_blob(stmt, 1, diff_id->bytes, DIGEST_BYTES);
+	r = db_step(stmt);
+	if (r > 0)
+		ret->value = sqlite3_column_int64(stmt, 0);
+	return r;
+}
+
+static int publish_locked(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar,
+			  struct ingest_result *ret)
+{
+	int r = layer_exists(p->db, &stream->diff_id, &ret->layer);
+
+	if (r != 0) {
+		ret->existed = r > 0;
+		ret->new_bytes = 0;
+		return r < 0 ? r : 0;
+	}
+	r = take_ids(p);
+	if (r == 0)
+		r = move_files(p);
+	if (r == 0)
+		r = add_rows(p, stream, tar, &ret->layer);
+	if (r < 0)
+		remove_files(p);
+	return r;
+}
+
+/* In one connection: attach the stage, one transaction, detach. */
+static int publish_attached(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar,
+			    struct diag *diag, struct ingest_result *ret)
+{
+	int r = db_exec(p->db, "BEGIN IMMEDIATE");
+
+	if (r < 0)
+		return db_diag(p->db, diag, r, "cannot write to the index");
+	r = publish_locked(p, stream, tar, ret);
+	db_diag(p->db, diag, r, "cannot add the layer to the index");
+	if (r == 0) {
+		/* If this fails, the rows may still be found by a recovery of the log: their bytes stay, for gc. */
+		r = db_exec(p->db, "COMMIT");
+		db_diag(p->db, diag, r, "cannot write to the index");
+	}
+	if (r < 0)
+		(void)db_exec(p->db, "ROLLBACK");
+	return r;
+}
+
+static int attach(struct publish *p)
+{
+	char *quoted = sqlite3_mprintf("ATTACH '%q/%q/stage.db' AS stage", p->store->dir, p->stage->name);
+	int r = quoted ? db_exec(p->db, quoted) : -ENOMEM;
+
+	sqlite3_free(quoted);
+	return r;
+}
+
+int publish(struct stage *stage, const struct unpack_totals *stream, const struct tar_result *tar, struct diag *diag,
+	    struct ingest_result *ret)
+{
+	struct publish p = { .stage = stage, .store = stage->store };
+	AUTO(db_closep) struct db *db = NULL;
+	int r = stage_seal(stage);
+
+	if (r < 0)
+		return diag_errno(diag, r, "cannot stage the layer");
+	if (syncfs(stage->dirfd) < 0)
+		return diag_errno(diag, -errno, "cannot write the layer to disk");
+	/* A connection of its own: statements that name the attached stage must not stay in the pool. */
+	r = db_open_index(stage->store, &db);
+	p.db = db;
+	if (r == 0)
+		r = attach(&p);
+	if (r < 0)
+		return db ? db_diag(db, diag, r, "cannot open the index") : r;
+	return publish_attached(&p, stream, tar, diag, ret);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/layer.h"
+
+#include "store/base/io.h"
+#include "store/content.h"
+#include "store/framing.h"
+
+#include <string.h>
+#include <zstd.h>
+
+/*
+ * A layer's tar stream, from its framing (framing.h) and its contents.  The
+ * framing is read as a stream too: for a layer of a million entries it unfolds to hundreds of megabytes.
+ */
+enum { CHUNK_BYTES = 128 * 1024 };
+
+struct tarback {
+	struct store *store;		/* borrowed */
+	tar_write_fn fn;
+	void *arg;
+	int64_t *contents;		/* owned: content id by inode number */
+	size_t content_count;
+	uint8_t *chunk;			/* owned, of CHUNK_BYTES */
+
+	struct content_place framing;
+	uint64_t framing_at;		/* read so far */
+	ZSTD_DCtx *zstd;		/* owned */
+	ZSTD_inBuffer in;
+	uint8_t *in_buf, *out_buf;	/* owned */
+	size_t in_room, out_room, out_at, out_len;
+	size_t frame_left;		/* 0: the zstd frame is complete */
+
+	struct content_place file;	/* the one read last */
+	uint32_t file_no;		/* 0: none */
+};
+
+/* ---- the framing as a stream of bytes ---- */
+
+static int refill_input(struct tarback *t)
+{
+	uint64_t left = t->framing.bytes - t->framing_at;
+	size_t want = left < t->in_room ? (size_t)left : t->in_room;
+	ssize_t n = io_pread_full(t->framing.fd, t->in_buf, want, (off_t)(t->framing.offset + t->framing_at));
+
+	if (n < 0)
+		return (int)n;
+	if ((size_t)n != want)
+		return -EIO;
+	t->framing_at += want;
+	t->in = (ZSTD_inBuffer){ .src = t->in_buf, .size = want };
+	return 0;
+}
+
+/* Return: 1: there are bytes at out_at; 0: the end; -errno. */
+static int refill(struct tarback *t)
+{
+	while (t->out_at == t->out_len) {
+		ZSTD_outBuffer out = { .dst = t->out_buf, .size = t->out_room };
+		int r = 0;
+
+		if (t->in.pos == t->in.size) {
+			if (t->framing_at == t->framing.bytes)
+				return t->frame_left == 0 ? 0 : -EIO;
+			r = refill_input(t);
+		}
+		if (r < 0)
+			return r;
+		t->frame_left = ZSTD_decompressStream(t->zstd, &out, &t->in);
+		if (ZSTD_isError(t->frame_left))
+			return -EIO;
+		t->out_at = 0;
+		t->out_len = out.pos;
+	}
+	return 1;
+}
+
+static int get_varint(struct tarback *t, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	for (unsigned shift = 0; shift < 64; shift += 7) {
+		int r = refill(t);
+		uint8_t byte;
+
+		if (r <= 0)
+			return r < 0 ? r : -EIO;
+		byte = t->out_buf[t->out_at++];
+		value |= (uint64_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80)) {
+			*ret = value;
+			return 0;
+		}
+	}
+	return -EIO;
+}
+
+/* ---- records ---- */
+
+static int write_raw(struct tarback *t, uint64_t len)
+{
+	while (len > 0) {
+		int r = refill(t);
+		size_t part;
+
+		if (r <= 0)
+			return r < 0 ? r : -EIO;
+		part = t->out_len - t->out_at;
+		part = part < len ? part : (size_t)len;
+		r = t->fn(t->arg, t->out_buf + t->out_at, part);
+		if (r < 0)
+			return r;
+		t->out_at += part;
+		len -= part;
+	}
+	return 0;
+}
+
+static int open_file(struct tarback *t, uint64_t no)
+{
+	int r;
+
+	if (no == t->file_no)
+		return 0;
+	if (no >= t->content_count || t->contents[no] == 0)
+		return -EIO;
+	content_place_release(&t->file);
+	t->file_no = 0;
+	r = content_open(t->store, (struct content_id){ t->contents[no] }, &t->file);
+	if (r == 0)
+		t->file_no = (uint32_t)no;
+	return r == -ENOENT ? -EIO : r;
+}
+
+static int write_file(struct tarback *t, uint64_t len)
+{
+	uint64_t no, offset;
+	int r = get_varint(t, &no);
+
+	if (r == 0)
+		r = get_varint(t, &offset);
+	if (r == 0)
+		r = open_file(t, no);
+	if (r == 0 && (offset > t->file.bytes || len > t->file.bytes - offset))
+		r = -EIO;
+	while (r == 0 && len > 0) {
+		size_t want = len < CHUNK_BYTES ? (size_t)len : CHUNK_BYTES;
+		ssize_t n = io_pread_full(t->file.fd, t->chunk, want, (off_t)(t->file.offset + offset));
+
+		if (n < 0 || (size_t)n != want)
+			return n < 0 ? (int)n : -EIO;
+		r = t->fn(t->arg, t->chunk, want);
+		offset += want;
+		len -= want;
+	}
+	return r;
+}
+
+static int write_records(struct tarback *t)
+{
+	int r = refill(t);
+
+	if (r <= 0)
+		return r < 0 ? r : -EIO;
+	if (t->out_buf[t->out_at++] != FRAMING_VERSION)
+		return -EIO;
+	while ((r = refill(t)) > 0) {
+		uint64_t head;
+
+		r = get_varint(t, &head);
+		if (r == 0)
+			r = head & 1 ? write_file(t, head >> 1) : write_raw(t, head >> 1);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+/* ---- begin and end ---- */
+
+static int note_content(struct tarback *t, uint64_t no, int64_t content)
+{
+	if (no > UINT32_MAX)
+		return -EIO;
+	if (no >= t->content_count) {
+		size_t count = t->content_count ? t->content_count * 2 : 1024;
+		int64_t *contents;
+
+		while (count <= no)
+			count *= 2;
+		contents = realloc(t->contents, count * sizeof(*contents));
+		if (!contents)
+			return -ENOMEM;
+		memset(contents + t->content_count, 0, (count - t->content_count) * sizeof(*contents));
+		t->contents = contents;
+		t->content_count = count;
+	}
+	t->contents[no] = content;
+	return 0;
+}
+
+/* Hidden rows too: the framing needs what later entries replaced. */
+static int load_contents(struct tarback *t, struct layer_id id, struct content_id *ret_framing)
+{
+	AUTO(db_loan_end) struct db_loan loan = { .store = t->store };
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	AUTO(db_resetp) sqlite3_stmt *layer = NULL;
+	int r = db_loan_begin(&loan);
+
+	if (r == 0)
+		r = db_stmt(loan.db, "SELECT framing FROM layer WHERE id = ?", &layer);
+	if (r < 0)
+		return r;
+	db_bind_int(layer, 1, id.value);
+	r = db_step(layer);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	ret_framing->value = sqlite3_column_int64(layer, 0);
+	r = db_stmt(loan.db, "SELECT no, content FROM entry WHERE layer = ? AND content IS NOT NULL", &stmt);
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, id.value);
+	while ((r = db_step(stmt)) > 0) {
+		r = note_content(t, (uint64_t)sqlite3_column_int64(stmt, 0), sqlite3_column_int64(stmt, 1));
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+static int tarback_init(struct tarback *t, struct layer_id id)
+{
+	struct content_id framing;
+	int r = load_contents(t, id, &framing);
+
+	if (r < 0)
+		return r;
+	r = content_open(t->store, framing, &t->framing);
+	if (r < 0)
+		return r == -ENOENT ? -EIO : r;
+	t->in_room = ZSTD_DStreamInSize();
+	t->out_room = ZSTD_DStreamOutSize();
+	t->chunk = malloc(CHUNK_BYTES);
+	t->in_buf = malloc(t->in_room);
+	t->out_buf = malloc(t->out_room);
+	t->zstd = ZSTD_createDCtx();
+	return t->chunk && t->in_buf && t->out_buf && t->zstd ? 0 : -ENOMEM;
+}
+
+static void tarback_release(struct tarback *t)
+{
+	content_place_release(&t->framing);
+	content_place_release(&t->file);
+	ZSTD_freeDCtx(t->zstd);
+	free(t->contents);
+	free(t->chunk);
+	free(t->in_buf);
+	free(t->out_buf);
+}
+
+int layer_write_tar(struct store *store, struct layer_id id, tar_write_fn fn, void *arg, struct diag *diag)
+{
+	AUTO(tarback_release) struct tarback t = { .store = store, .fn = fn, .arg = arg };
+	int r = tarback_init(&t, id);
+
+	if (r == 0)
+		r = write_records(&t);
+	if (r == -EIO)
+		diag_set(diag, r, "the tar framing or a content of layer %lld is damaged", (long long)id.value);
+	return r;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/tarread.h"
+
+#include "store/framing.h"
+#include "store/ovl.h"
+#include "store/tarattr.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <locale.h>
+#include <string.h>
+
+enum {
+	/* Files up to this size are hashed and compared in memory: one that the store has is never written. */
+	FILE_MEMORY_BYTES = 8 * 1024 * 1024,
+	TAR_RECORD_BYTES = 512,
+};
+
+struct reader {
+	struct stage *stage;		/* borrowed */
+	struct unpack *unpack;		/* borrowed */
+	const char *name;		/* borrowed */
+	struct diag *diag;		/* borrowed; may be NULL */
+	struct framing *framing;	/* owned */
+	struct tree *tree;		/* owned */
+	struct archive *archive;	/* owned */
+	struct tar_attrs attrs;
+	struct sink sink;
+	int stream_error;		/* of the callback; libarchive only knows that there was one */
+	uint64_t fed;			/* bytes of the stream that libarchive got */
+	locale_t locale, old_locale;	/* owned, borrowed */
+};
+
+static la_ssize_t stream_read(struct archive *a, void *arg, const void **ret)
+{
+	struct reader *rd = arg;
+	struct block *block;
+	la_ssize_t n;
+	int r = unpack_next(rd->unpack, &block);
+
+	if (r > 0) {
+		n = (la_ssize_t)block->len;
+		rd->fed += block->len;
+		*ret = block->data;
+		r = framing_feed(rd->framing, block);
+		if (r == 0)
+			return n;
+	}
+	if (r == 0)
+		return 0;
+	rd->stream_error = r;
+	archive_set_error(a, -r, "read error");
+	return -1;
+}
+
+/* ---- errors: every one names archive, entry and place ---- */
+
+static int source_error(struct reader *rd)
+{
+	const struct diag *diag = unpack_diag(rd->unpack);
+
+	if (diag->text[0])
+		return diag_set(rd->diag, rd->stream_error, "%s", diag->text);
+	return diag_errno(rd->diag, rd->stream_error, "%s: cannot be read", rd->name);
+}
+
+static int archive_error(struct reader *rd, struct archive_entry *entry)
+{
+	int64_t pos = archive_read_header_position(rd->archive);
+	const char *text = archive_error_string(rd->archive);
+	const char *path = entry ? archive_entry_pathname(entry) : NULL;
+
+	if (rd->stream_error)
+		return source_error(rd);
+	if (archive_errno(rd->archive) == ENOMEM)
+		return -ENOMEM;
+	if (archive_format(rd->archive) == 0)
+		return diag_set(rd->diag, -EBADMSG, "%s: it is not a tar archive", rd->name);
+	return diag_set(rd->diag, -EBADMSG, "%s: %s%s%sdamaged or truncated at byte %" PRId64 ": %s", rd->name,
+			path ? "entry \"" : "", path ? path : "", path ? "\" is " : "", pos,
+			text ? text : "unknown error");
+}
+
+static int refuse(struct reader *rd, struct archive_entry *entry, int err, const struct diag *why)
+{
+	const char *path = archive_entry_pathname(entry);
+
+	if (err == 0)
+		return 0;
+	return diag_set(rd->diag, err, "%s: entry \"%s\" at byte %" PRId64 ": %s", rd->name, path ? path : "",
+			(int64_t)archive_read_header_position(rd->archive), diag_text(why, err));
+}
+
+/* ---- content ---- */
+
+static int read_content(struct reader *rd, struct archive_entry *entry, uint32_t no, struct tree_entry *e,
+			struct diag *why)
+{
+	for (;;) {
+		const void *bytes;
+		size_t len;
+		la_int64_t offset;
+		uint64_t pos;
+		int r = archive_read_data_block(rd->archive, &bytes, &len, &offset);
+
+		if (r == ARCHIVE_EOF)
+			break;
+		if (r != ARCHIVE_OK)
+			return archive_error(rd, entry);
+		/* What is read counts as consumed at the next call: this is where the bytes begin. */
+		pos = (uint64_t)archive_filter_bytes(rd->archive, 0);
+		if ((uint64_t)offset < rd->sink.size || (uint64_t)offset + len > e->size)
+			return diag_set(why, -EBADMSG, "its data does not fit its size");
+		r = sink_zeros(&rd->sink, (uint64_t)offset - rd->sink.size);
+		if (r == 0)
+			r = sink_add(&rd->sink, bytes, len);
+		if (r == 0)
+			r = framing_file(rd->framing, pos, bytes, len, no, (uint64_t)offset);
+		if (r < 0)
+			return r;
+	}
+	return sink_zeros(&rd->sink, e->size - rd->sink.size);
+}
+
+static int read_file(struct reader *rd, struct archive_entry *entry, uint32_t no, struct tree_entry *e,
+		     struct diag *why)
+{
+	int r;
+
+	e->size = (uint64_t)archive_entry_size(entry);
+	if (e->size > INT64_MAX)
+		return diag_set(why, -EBADMSG, "it has a negative size");
+	r = read_content(rd, entry, no, e, why);
+	return r < 0 ? r : sink_finish(&rd->sink, &e->content);
+}
+
+/* ---- entries ---- */
+
+static int put_symlink(struct reader *rd, struct archive_entry *entry, const struct tree_place *place,
+		       struct tree_entry *e, struct diag *why)
+{
+	e->target = archive_entry_symlink(entry);
+	if (!e->target || !*e->target)
+		return diag_set(why, -EBADMSG, "it is a symbolic link to nothing");
+	e->size = strlen(e->target);
+	if (e->size >= PATH_MAX)
+		return diag_set(why, -EBADMSG, "its target is longer than %d bytes", PATH_MAX - 1);
+	return tree_put(rd->tree, place, e, why);
+}
+
+static int put_entry(struct reader *rd, struct archive_entry *entry, const struct tree_place *place, struct diag *why)
+{
+	struct tree_entry e = { .mode = (uint32_t)archive_entry_mode(entry) };
+	const char *link = archive_entry_hardlink(entry);
+	int r;
+
+	if (link)
+		return tree_link(rd->tree, place, link, why);
+	r = tar_attrs_read(&rd->attrs, entry, why, &e);
+	if (r < 0)
+		return r;
+	switch (e.mode & S_IFMT) {
+	case S_IFREG:
+		r = read_file(rd, entry, place->no, &e, why);
+		break;
+	case S_IFLNK:
+		return put_symlink(rd, entry, place, &e, why);
+	case S_IFCHR:
+		if (ovl_is_whiteout_mode(e.mode, e.rdev))
+			return tree_whiteout(rd->tree, place);
+		break;
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFDIR:
+		break;
+	default:
+		return diag_set(why, -EBADMSG, "it has no type that a file can have");
+	}
+	return r < 0 ? r : tree_put(rd->tree, place, &e, why);
+}
+
+static int read_entry(struct reader *rd, struct archive_entry *entry)
+{
+	const char *path = archive_entry_pathname(entry);
+	struct tree_place place;
+	struct diag why = { 0 };
+	int r = tree_place(rd->tree, path ? path : "", archive_entry_filetype(entry) == AE_IFDIR, &why, &place);
+
+	if (r == 0 && place.kind == TREE_ENTRY)
+		r = put_entry(rd, entry, &place, &why);
+	if (r < 0 && rd->stream_error)
+		return source_error(rd);
+	return refuse(rd, entry, r, &why);
+}
+
+/*
+ * libarchive warns of names that the locale cannot show, which are bytes to us,
+ * and of headers that it made the best of, which are damage to us.
+ */
+static bool harmless_warning(struct archive *a)
+{
+	const char *text = archive_error_string(a);
+
+	return text && strstr(text, "current locale");
+}
+
+static int read_entries(struct reader *rd)
+{
+	for (;;) {
+		struct archive_entry *entry = NULL;
+		int r = archive_read_next_header(rd->archive, &entry);
+
+		if (r == ARCHIVE_EOF)
+			return 0;
+		if (r != ARCHIVE_OK && !(r == ARCHIVE_WARN && harmless_warning(rd->archive)))
+			return archive_error(rd, entry);
+		r = read_entry(rd, entry);
+		if (r < 0)
+			return r;
+	}
+}
+
+/*
+ * What follows the end of the archive belongs to the stream and so to the diff
+ * ID.  Two blocks of zeros end an archive; after a single one there may be
+ * nothing, or it would be a hole torn into the archive's middle.
+ */
+static int read_tail(struct reader *rd)
+{
+	struct block *block;
+	int r;
+
+	while ((r = unpack_next(rd->unpack, &block)) > 0) {
+		rd->fed += block->len;
+		r = framing_feed(rd->framing, block);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0) {
+		rd->stream_error = r;
+		return source_error(rd);
+	}
+	if (rd->fed == 0)
+		return diag_set(rd->diag, -EBADMSG, "%s: it is empty", rd->name);
+	return 0;
+}
+
+/* ---- begin and end ---- */
+
+static int reader_init(struct reader *rd)
+{
+	int r = framing_new(rd->stage, rd->unpack, &rd->framing);
+
+	if (r == 0)
+		r = tree_new(rd->stage, &rd->tree);
+	if (r == 0)
+		r = sink_init(&rd->sink, rd->stage, FILE_MEMORY_BYTES);
+	if (r < 0)
+		return r;
+	/*
+	 * libarchive converts pax names from UTF-8 to the locale's charset, and on the way composes what was
+	 * decomposed. In the C locale that fails for all but ASCII, and it then gives the bytes as they are.
+	 */
+	rd->locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+	rd->archive = archive_read_new();
+	if (!rd->locale || !rd->archive)
+		return -ENOMEM;
+	rd->old_locale = uselocale(rd->locale);
+	archive_read_support_format_tar(rd->archive);
+	return 0;
+}
+
+static void reader_release(struct reader *rd)
+{
+	if (rd->archive)
+		archive_read_free(rd->archive);
+	if (rd->old_locale)
+		uselocale(rd->old_locale);
+	if (rd->locale)
+		freelocale(rd->locale);
+	tar_attrs_release(&rd->attrs);
+	sink_release(&rd->sink);
+	tree_free(rd->tree);
+	framing_free(rd->framing);
+}
+
+int tar_read(struct stage *stage, struct unpack *unpack, const char *name, struct diag *diag, struct tar_result *ret)
+{
+	AUTO(reader_release) struct reader rd = { .stage = stage, .unpack = unpack, .name = name, .diag = diag };
+	int r = reader_init(&rd);
+
+	if (r == 0 && archive_read_open(rd.archive, &rd, NULL, stream_read, NULL) != ARCHIVE_OK)
+		r = archive_error(&rd, NULL);
+	if (r == 0)
+		r = read_entries(&rd);
+	if (r == 0)
+		r = read_tail(&rd);
+	if (r == 0)
+		r = tree_finish(rd.tree, &ret->totals);
+	return r == 0 ? framing_finish(rd.framing, &ret->framing) : r;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_TARREAD_H
+#define NACRE_STORE_TARREAD_H
+
+/*
+ * The second half of an ingest: the uncompressed stream is read as a tar archive
+ * (by libarchive), and its entries become rows and contents of the stage.
+ */
+
+#include "store/stage.h"
+#include "store/tree.h"
+#include "store/unpack.h"
+
+struct tar_result {
+	struct tree_totals totals;
+	int64_t framing;	/* content, as in stage.h */
+};
+
+/**
+ * tar_read() - all of the stream, to its end
+ * @name: what messages call the archive
+ * Return: 0; -EBADMSG: no tar archive, damaged, or with an entry that is refused.
+ */
+int tar_read(struct stage *stage, struct unpack *unpack, const char *name, struct diag *diag,
+	     struct tar_result *ret);
+
+#endif
