@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/* chmod, chown, truncate, utimes: one request may ask for several of them. */
+
+#include <fcntl.h>
+
+static mode_t without_priv(mode_t mode)
+{
+	mode &= ~(mode_t)S_ISUID;
+	return mode & S_IXGRP ? mode & ~(mode_t)S_ISGID : mode;
+}
+
+static int set_owner_mode(struct fs *fs, struct node *node, const struct stat *want, unsigned set)
+{
+	struct node_at at;
+	struct stat st;
+	int r;
+	SHARED(&fs->names_lock);
+
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	r = upper_stat(fs, at.ref.fd, at.name, fs->override_upper, &st);
+	if (r == 0) {
+		if (set & FS_SET_UID)
+			st.st_uid = want->st_uid;
+		if (set & FS_SET_GID)
+			st.st_gid = want->st_gid;
+		if (set & FS_SET_MODE) {
+			st.st_mode = (st.st_mode & S_IFMT) | (want->st_mode & 07777);
+		} else if (set & FS_SET_KILL_PRIV && !S_ISDIR(st.st_mode) && without_priv(st.st_mode) != st.st_mode) {
+			st.st_mode = without_priv(st.st_mode);
+			set |= FS_SET_MODE;
+		}
+		if (set & (FS_SET_UID | FS_SET_GID | FS_SET_MODE))
+			r = upper_set_owner_mode(fs, at.ref.fd, at.name, &st, set);
+	}
+	fd_put(fs->fds, &at.ref);
+	if (r == 0)
+		node->mode = st.st_mode;
+	if (r == 0 && st.st_mode & (S_ISUID | S_ISGID))
+		node_set(node, NODE_KILLPRIV);
+	return r;
+}
+
+static int set_times(struct fs *fs, struct node *node, const struct stat *want, unsigned set)
+{
+	struct stat times = { .st_atim.tv_nsec = UTIME_OMIT, .st_mtim.tv_nsec = UTIME_OMIT };
+	struct node_at at;
+	int r;
+	SHARED(&fs->names_lock);
+
+	if (set & FS_SET_ATIME)
+		times.st_atim = want->st_atim;
+	if (set & FS_SET_MTIME)
+		times.st_mtim = want->st_mtim;
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	r = upper_set_times(at.ref.fd, at.name, &times);
+	fd_put(fs->fds, &at.ref);
+	return r;
+}
+
+int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st)
+{
+	int r = 0;
+
+	if (fs->upper_fd < 0)
+		return -EROFS;
+	if (set & FS_SET_SIZE)
+		r = file_truncate(fs, node, want->st_size, set & FS_SET_KILL_PRIV);
+	else
+		r = copyup(fs, node, UINT64_MAX);
+	if (r == 0 && set & (FS_SET_UID | FS_SET_GID | FS_SET_MODE | FS_SET_KILL_PRIV))
+		r = set_owner_mode(fs, node, want, set);
+	if (r == 0 && set & (FS_SET_ATIME | FS_SET_MTIME))
+		r = set_times(fs, node, want, set);
+	return r < 0 ? r : node_stat(fs, node, st);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Copy-up: what only a lower has gets its copy in the upper before it changes.
+ *
+ * The copy is built in work/, complete, and moved to its place with one rename.
+ * Building takes as long as the data is large, so it holds no lock: the node is
+ * claimed (NODE_COPYING), and only who needs the same node waits.  Publishing is
+ * short: with names_lock held exclusively the rename is done and the node says
+ * NODE_UPPER, so nobody sees the one without the other.
+ *
+ *   crash before the rename    a file in work/, removed by the next mount
+ *   crash after it             a complete copy
+ *
+ * Copying a file into a folder changes that folder's times on disk; they are set
+ * back, because to the users of the merged tree nothing happened.
+ */
+
+#include "store/base/auto.h"
+#include "store/base/io.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+/* What was built in work/. */
+struct copy {
+	char work[WORK_NAME_BYTES];
+	struct stat st;
+	int fd; /* of a regular file, O_RDWR; owned */
+	bool indexed;
+	struct index_origin origin;
+};
+
+static int copy_data(struct fs *fs, struct node *node, struct copy *copy, uint64_t limit)
+{
+	struct content_ref from;
+	uint64_t bytes = (uint64_t)copy->st.st_size;
+	int r;
+
+	if (limit < bytes)
+		bytes = limit;
+	if (bytes == 0)
+		return 0;
+	r = node_open(fs, node, &from);
+	if (r < 0)
+		return r;
+	if (from.offset == 0 && bytes == (uint64_t)copy->st.st_size)
+		r = io_copy_sparse(from.fd, copy->fd, bytes);
+	else
+		r = io_copy_range(from.fd, (off_t)from.offset, copy->fd, 0, bytes);
+	fd_put(fs->fds, &from.ref);
+	return r;
+}
+
+/* Everything but the data; a write to the file may have cleared setuid, so the mode comes after it. */
+static int copy_attributes(struct fs *fs, struct node *node, struct copy *copy)
+{
+	int r;
+
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = xattrs_copy(fs, node, fs->work_fd, copy->work);
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r == 0 && S_ISREG(copy->st.st_mode) && copy->st.st_mode & (S_ISUID | S_ISGID))
+		r = upper_set_owner_mode(fs, fs->work_fd, copy->work, &copy->st, FS_SET_MODE);
+	if (r == 0)
+		r = upper_write_ino(fs, fs->work_fd, copy->work, node->ino);
+	if (r == 0)
+		r = upper_set_times(fs->work_fd, copy->work, &copy->st);
+	return r;
+}
+
+static void copy_discard(struct fs *fs, struct node *node, struct copy *copy)
+{
+	if (copy->work[0])
+		unlinkat(fs->work_fd, copy->work, node_is_dir(node) ? AT_REMOVEDIR : 0);
+	if (copy->fd >= 0)
+		close(copy->fd);
+}
+
+static int copy_make(struct fs *fs, struct node *node, struct copy *copy)
+{
+	AUTO(freep) char *target = NULL;
+	int r = 0;
+
+	if (S_ISLNK(copy->st.st_mode))
+		r = fs_readlink(fs, node, &target);
+	if (r < 0)
+		return r;
+	work_name(fs, copy->work);
+	r = upper_make(fs, fs->work_fd, copy->work, &copy->st, target, (gid_t)-1, &copy->fd);
+	if (r < 0)
+		copy->work[0] = '\0';
+	return r;
+}
+
+static int copy_build(struct fs *fs, struct node *node, uint64_t limit, struct copy *copy)
+{
+	bool several_names = copy->st.st_nlink > 1 && !node_is_dir(node) && node->links;
+	int r = copy_make(fs, node, copy);
+
+	if (r == 0 && S_ISREG(copy->st.st_mode))
+		r = copy_data(fs, node, copy, limit);
+	if (r == 0)
+		r = copy_attributes(fs, node, copy);
+	/* Else a crash could leave an empty file where a whole one was. */
+	if (r == 0 && S_ISREG(copy->st.st_mode) && copy->st.st_size > 0 && !fs->options->volatile_upper)
+		r = fdatasync(copy->fd) < 0 ? -errno : 0;
+	if (r == 0 && several_names) {
+		r = index_add(fs, node, &copy->st, copy->work, &copy->origin);
+		copy->indexed = r == 0;
+	}
+	return r;
+}
+
+/* --- publishing --- */
+
+/* names_lock is held exclusively. */
+static int node_becomes_upper(struct fs *fs, struct node *node, const struct copy *copy)
+{
+	struct stat st;
+
+	fd_drop(fs->fds, &node->slot);
+	if (node_is(node, NODE_MULTI)) {
+		pthread_mutex_lock(&fs->inodes.lock);
+		inodes_remove_locked(fs, node);
+		pthread_mutex_unlock(&fs->inodes.lock);
+	}
+	node->layer = NO_LAYER;
+	memset(&node->row, 0, sizeof(node->row));
+	node_clear(node, NODE_ROW | NODE_XATTRS | NODE_IMPLICIT);
+	node_set(node, NODE_UPPER | NODE_KILLPRIV | NODE_COPIED);
+	if (!copy->indexed)
+		return 0;
+	if (fstat(copy->fd, &st) < 0)
+		return -errno;
+	node->back.dev = st.st_dev;
+	node->back.ino = st.st_ino;
+	node->back.nlink = (uint32_t)copy->st.st_nlink;
+	node->back.origin_dev = copy->origin.dev;
+	node->back.origin_ino = copy->origin.ino;
+	node_set(node, NODE_INDEXED);
+	LOCKED(&fs->inodes.lock);
+	return inodes_add_locked(fs, node);
+}
+
+/* names_lock is held exclusively, the upper has @link's directory. */
+static int publish_at(struct fs *fs, struct link *link, struct node *node, struct copy *copy)
+{
+	struct stat dir_st;
+	struct fd_ref ref;
+	int r = upper_dir(fs, link->dir, &ref);
+
+	if (r < 0)
+		return r;
+	if (fstat(ref.fd, &dir_st) < 0 || renameat(fs->work_fd, copy->work, ref.fd, link->name) < 0)
+		r = -errno;
+	if (r == 0) {
+		copy->work[0] = '\0';
+		upper_mark_impure(fs, link->dir, ref.fd);
+		(void)upper_set_times(ref.fd, "", &dir_st); /* the copy is there whatever the folder's times are */
+		link->flags |= LINK_UPPER;
+		r = node_becomes_upper(fs, node, copy);
+	}
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+/* A file that lost its name while it was open: its copy has none either. */
+static int publish_nameless(struct fs *fs, struct node *node, struct copy *copy)
+{
+	struct fd_ref ref;
+	int r;
+	EXCLUSIVE(&fs->names_lock);
+
+	r = node_becomes_upper(fs, node, copy);
+	if (r == 0)
+		r = fd_insert(fs->fds, &node->slot, TAKE_FD(copy->fd), &ref);
+	if (r < 0)
+		return r;
+	fd_pin(fs->fds, &node->slot);
+	fd_put(fs->fds, &ref);
+	unlinkat(fs->work_fd, copy->work, 0);
+	copy->work[0] = '\0';
+	return 0;
+}
+
+/* Where the node has its (first) name, or NULL. It stays in memory as long as the node is known. */
+static struct dirnode *first_dir(struct fs *fs, struct node *node)
+{
+	SHARED(&fs->names_lock);
+
+	return node->links ? node->links->dir : NULL;
+}
+
+static int publish(struct fs *fs, struct node *node, struct copy *copy)
+{
+	for (;;) {
+		struct dirnode *dir = first_dir(fs, node);
+		int r;
+
+		if (!dir)
+			return publish_nameless(fs, node, copy);
+		r = copyup_dir(fs, dir);
+		if (r < 0)
+			return r;
+		LOCKED(&dir->lock);
+		EXCLUSIVE(&fs->names_lock);
+		if (node->links && node->links->dir == dir)
+			return publish_at(fs, node->links, node, copy);
+	}
+}
+
+/* --- files --- */
+
+static int copy_node(struct fs *fs, struct node *node, uint64_t limit)
+{
+	struct copy copy = { .fd = -1 };
+	int r = node_stat(fs, node, &copy.st);
+
+	if (r == 0)
+		r = copy_build(fs, node, limit, &copy);
+	if (r == 0)
+		r = publish(fs, node, &copy);
+	copy_discard(fs, node, &copy);
+	return r;
+}
+
+int copyup(struct fs *fs, struct node *node, uint64_t size_limit)
+{
+	int r;
+
+	if (fs->upper_fd < 0)
+		return -EROFS;
+	if (node_is_dir(node))
+		return copyup_dir(fs, node_dir(node));
+	if (node_is(node, NODE_UPPER))
+		return 0;
+	pthread_mutex_lock(&fs->copy_lock);
+	while (node_is(node, NODE_COPYING))
+		pthread_cond_wait(&fs->copy_cond, &fs->copy_lock);
+	if (node_is(node, NODE_UPPER)) {
+		pthread_mutex_unlock(&fs->copy_lock);
+		return 0;
+	}
+	node_set(node, NODE_COPYING);
+	pthread_mutex_unlock(&fs->copy_lock);
+
+	r = copy_node(fs, node, size_limit);
+
+	pthread_mutex_lock(&fs->copy_lock);
+	node_clear(node, NODE_COPYING);
+	pthread_cond_broadcast(&fs->copy_cond);
+	pthread_mutex_unlock(&fs->copy_lock);
+	return r;
+}
+
+/* --- directories --- */
+
+static int copy_dir_locked(struct fs *fs, struct dirnode *dir)
+{
+	struct copy copy = { .fd = -1 };
+	int r;
+
+	if (node_is(&dir->node, NODE_UPPER))
+		return 0;	       /* somebody was faster */
+	r = dir_parts_locked(fs, dir); /* from now on they are not found by the name any more */
+	if (r < 0)
+		return r;
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = dir->node.links ? node_stat_named(fs, &dir->node, &copy.st) : -ENOENT;
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r == 0)
+		r = copy_build(fs, &dir->node, 0, &copy);
+	if (r == 0) {
+		EXCLUSIVE(&fs->names_lock);
+
+		r = dir->node.links ? publish_at(fs, dir->node.links, &dir->node, &copy) : -ENOENT;
+	}
+	copy_discard(fs, &dir->node, &copy);
+	return r;
+}
+
+int copyup_dir(struct fs *fs, struct dirnode *dir)
+{
+	struct dirnode *parent;
+	int r;
+
+	if (fs->upper_fd < 0)
+		return -EROFS;
+	if (node_is(&dir->node, NODE_UPPER))
+		return 0;
+	parent = first_dir(fs, &dir->node);
+	if (!parent)
+		return -ENOENT;
+	r = copyup_dir(fs, parent);
+	if (r < 0)
+		return r;
+	LOCKED(&dir->lock);
+	return copy_dir_locked(fs, dir);
+}

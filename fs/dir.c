@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Making and taking away names.
+ *
+ * Each change is one step on disk (upper.c), then one in memory, where nothing
+ * can fail any more: what memory needs is allocated first.  The directory's lock
+ * is held over both.
+ */
+
+#include "store/base/io.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+/* --- making --- */
+
+/* What is to be made where, and what has been prepared for it. */
+struct making {
+	struct fs *fs;
+	struct dirnode *dir;
+	const char *name;
+	struct stat st; /* type, mode, owner, rdev wanted */
+	const char *target;
+	gid_t born_gid;
+	struct link *link; /* the whiteout to replace, or a new one */
+	bool whiteout;
+	int fd; /* of a new regular file */
+};
+
+/* The owner as mkdir(2) has it: the caller's, but the group of a setgid directory. */
+static int making_owner(struct making *m, const struct fs_cred *cred)
+{
+	struct stat dir_st;
+	int r;
+
+	ids_caller(m->fs, cred, &m->st.st_uid, &m->st.st_gid);
+	m->born_gid = (gid_t)-1;
+	if (!dir_has_default_acl(m->fs, &m->dir->node) && !S_ISLNK(m->st.st_mode))
+		m->st.st_mode &= ~cred->umask;
+	if (!(m->dir->node.mode & S_ISGID))
+		return 0;
+	r = node_stat(m->fs, &m->dir->node, &dir_st);
+	if (r < 0)
+		return r;
+	m->st.st_gid = dir_st.st_gid;
+	m->born_gid = m->fs->override_upper ? (gid_t)-1 : dir_st.st_gid;
+	if (S_ISDIR(m->st.st_mode))
+		m->st.st_mode |= S_ISGID;
+	return 0;
+}
+
+/* In the place of a whiteout: made in work/, moved there complete. */
+static int make_over_whiteout(struct making *m, int dirfd)
+{
+	struct fs *fs = m->fs;
+	char work[WORK_NAME_BYTES];
+	bool is_dir = S_ISDIR(m->st.st_mode);
+	int r;
+
+	work_name(fs, work);
+	r = upper_make(fs, fs->work_fd, work, &m->st, m->target, (gid_t)-1, &m->fd);
+	if (r < 0)
+		return r;
+	if (is_dir && m->link->flags & LINK_LOWER) {
+		AUTO(closep) int fd = openat(fs->work_fd, work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		r = fd < 0 ? -errno : ovl_set_opaque(fd, fs->xattr_ns);
+	}
+	if (r == 0)
+		r = upper_replace_whiteout(fs, work, dirfd, m->name, is_dir);
+	if (r < 0)
+		unlinkat(fs->work_fd, work, is_dir ? AT_REMOVEDIR : 0);
+	return r;
+}
+
+static int make_on_disk(struct making *m, struct stat *st)
+{
+	struct fs *fs = m->fs;
+	struct fd_ref ref;
+	int r;
+	SHARED(&fs->names_lock);
+
+	r = upper_dir(fs, m->dir, &ref);
+	if (r < 0)
+		return r;
+	if (m->whiteout)
+		r = make_over_whiteout(m, ref.fd);
+	else
+		r = upper_make(fs, ref.fd, m->name, &m->st, m->target, m->born_gid, &m->fd);
+	if (r == 0)
+		r = upper_stat(fs, m->fd >= 0 ? m->fd : ref.fd, m->fd >= 0 ? "" : m->name, fs->override_upper, st);
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+/* The new node of what is on disk now; nothing fails. */
+static void made(struct making *m, struct node *node, const struct stat *st)
+{
+	struct fs *fs = m->fs;
+	struct fd_ref ref;
+
+	node->mode = st->st_mode;
+	node->ino = ino_of_backing(fs, st);
+	node_set(node, NODE_UPPER | NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL : 0) |
+			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0));
+	if (m->whiteout)
+		link_set_node(m->link, node);
+	else
+		link_add(fs, m->dir, m->link, node);
+	m->link->flags = (uint8_t)((m->link->flags & LINK_LOWER) | LINK_UPPER);
+	if (m->fd >= 0 && fd_insert(fs->fds, &node->slot, TAKE_FD(m->fd), &ref) == 0)
+		fd_put(fs->fds, &ref);
+}
+
+static int make_locked(struct making *m, struct fs_entry *ret)
+{
+	size_t len = strlen(m->name);
+	struct table *table = &m->dir->table;
+	struct node *node;
+	int r = dir_load_locked(m->fs, m->dir);
+
+	if (r == 0 && node_is(&m->dir->node, NODE_UNLINKED))
+		r = -ENOENT;
+	if (r < 0)
+		return r;
+	m->link = table_find(table, m->name, len, name_hash(m->name, len));
+	if (m->link && m->link->node)
+		return -EEXIST;
+	m->whiteout = m->link;
+	r = table_reserve(table, 1);
+	if (r < 0)
+		return r;
+	node = node_new(m->st.st_mode, NO_LAYER);
+	if (!m->link)
+		m->link = link_new(m->name, len);
+	r = node && m->link ? make_on_disk(m, &ret->st) : -ENOMEM;
+	if (r < 0) {
+		node_free(m->fs, node);
+		if (!m->whiteout)
+			free(m->link);
+		closep(&m->fd);
+		return r;
+	}
+	made(m, node, &ret->st);
+	ret->node = node;
+	ret->st.st_ino = node->ino;
+	node_get(m->fs, node);
+	return 0;
+}
+
+static int make(struct fs *fs, struct node *dir, const char *name, mode_t mode, dev_t rdev, const char *target,
+		const struct fs_cred *cred, struct fs_entry *ret)
+{
+	struct making m = {
+		.fs = fs,
+		.dir = node_dir(dir),
+		.name = name,
+		.target = target,
+		.st = { .st_mode = mode, .st_rdev = rdev },
+		.fd = -1,
+	};
+	int r;
+
+	*ret = (struct fs_entry){ 0 };
+	if (fs->upper_fd < 0)
+		return -EROFS;
+	if (!node_is_dir(dir))
+		return -ENOTDIR;
+	r = name_check(name);
+	if (r == 0)
+		r = copyup_dir(fs, m.dir);
+	if (r == 0)
+		r = making_owner(&m, cred);
+	if (r < 0)
+		return r;
+	LOCKED(&m.dir->lock);
+	return make_locked(&m, ret);
+}
+
+int fs_mknod(struct fs *fs, struct node *dir, const char *name, mode_t mode, dev_t rdev, const struct fs_cred *cred,
+	     struct fs_entry *ret)
+{
+	if (ovl_is_whiteout_mode(mode, rdev))
+		return -EPERM; /* it would be a whiteout to whoever reads the upper */
+	return make(fs, dir, name, mode, rdev, NULL, cred, ret);
+}
+
+int fs_mkdir(struct fs *fs, struct node *dir, const char *name, mode_t mode, const struct fs_cred *cred,
+	     struct fs_entry *ret)
+{
+	return make(fs, dir, name, S_IFDIR | (mode & 07777), 0, NULL, cred, ret);
+}
+
+int fs_symlink(struct fs *fs, struct node *dir, const char *name, const char *target, const struct fs_cred *cred,
+	       struct fs_entry *ret)
+{
+	return make(fs, dir, name, S_IFLNK | 0777, 0, target, cred, ret);
+}
+
+/* --- files without a name --- */
+
+int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cred *cred, struct fs_entry *ret)
+{
+	struct making m = {
+		.fs = fs,
+		.dir = node_dir(dir),
+		.st = { .st_mode = S_IFREG | (mode & 07777) },
+		.fd = -1,
+	};
+	char work[WORK_NAME_BYTES];
+	struct fd_ref ref;
+	struct node *node;
+	int r;
+
+	*ret = (struct fs_entry){ 0 };
+	r = copyup_dir(fs, m.dir);
+	if (r == 0)
+		r = making_owner(&m, cred);
+	if (r < 0)
+		return r;
+	node = node_new(m.st.st_mode, NO_LAYER);
+	if (!node)
+		return -ENOMEM;
+	work_name(fs, work);
+	r = upper_make(fs, fs->work_fd, work, &m.st, NULL, (gid_t)-1, &m.fd);
+	if (r == 0) {
+		unlinkat(fs->work_fd, work, 0);
+		r = upper_stat(fs, m.fd, "", fs->override_upper, &ret->st);
+	}
+	if (r == 0)
+		r = fd_insert(fs->fds, &node->slot, TAKE_FD(m.fd), &ref);
+	closep(&m.fd);
+	if (r < 0) {
+		node_free(fs, node);
+		return r;
+	}
+	fd_pin(fs->fds, &node->slot);
+	fd_put(fs->fds, &ref);
+	node->ino = ino_of_backing(fs, &ret->st);
+	node_set(node, NODE_UPPER | NODE_RESOLVED | NODE_UNLINKED | NODE_KILLPRIV);
+	ret->st.st_ino = node->ino;
+	ret->node = node;
+	node_get(fs, node);
+	return 0;
+}
+
+/* --- more names --- */
+
+/* A second name of @node on disk: @name in @dirfd, or in work/. */
+static int link_on_disk(struct fs *fs, struct node *node, int dirfd, const char *name)
+{
+	char path[PROC_PATH_BYTES];
+	struct node_at at;
+	int r = node_at(fs, node, &at);
+
+	if (r < 0)
+		return r;
+	if (*at.name)
+		r = linkat(at.ref.fd, at.name, dirfd, name, 0);
+	else
+		r = linkat(AT_FDCWD, proc_path(path, at.ref.fd, ""), dirfd, name, AT_SYMLINK_FOLLOW);
+	r = r < 0 ? -errno : 0;
+	fd_put(fs->fds, &at.ref);
+	return r;
+}
+
+static int link_place(struct fs *fs, struct node *node, struct dirnode *dir, const char *name, bool whiteout)
+{
+	char work[WORK_NAME_BYTES];
+	struct fd_ref ref;
+	int r = upper_dir(fs, dir, &ref);
+
+	if (r < 0)
+		return r;
+	if (!whiteout) {
+		r = link_on_disk(fs, node, ref.fd, name);
+	} else {
+		work_name(fs, work);
+		r = link_on_disk(fs, node, fs->work_fd, work);
+		if (r == 0)
+			r = upper_replace_whiteout(fs, work, ref.fd, name, false);
+		if (r < 0)
+			unlinkat(fs->work_fd, work, 0);
+	}
+	if (r == 0 && node_is(node, NODE_COPIED))
+		upper_mark_impure(fs, dir, ref.fd);
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+int link_into_upper(struct fs *fs, struct link *link)
+{
+	int r;
+
+	if (link->flags & LINK_UPPER)
+		return 0;
+	EXCLUSIVE(&fs->names_lock);
+	r = link_place(fs, link->node, link->dir, link->name, false);
+	if (r == 0)
+		link->flags |= LINK_UPPER;
+	return r;
+}
+
+/* It has, or will have, several names: from now on they are to be one node. */
+static int node_becomes_multi(struct fs *fs, struct node *node)
+{
+	struct stat st;
+	int r;
+
+	if (node_is(node, NODE_MULTI))
+		return 0;
+	r = node_stat(fs, node, &st);
+	if (r < 0)
+		return r;
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = backing_identity(fs, node, &node->back.dev, &node->back.ino);
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r < 0)
+		return r;
+	LOCKED(&fs->inodes.lock);
+	return inodes_add_locked(fs, node);
+}
+
+static int link_locked(struct fs *fs, struct node *node, struct dirnode *dir, const char *name, struct fs_entry *ret)
+{
+	size_t len = strlen(name);
+	struct link *link;
+	bool whiteout;
+	int r = dir_load_locked(fs, dir);
+
+	if (r == 0 && node_is(&dir->node, NODE_UNLINKED))
+		r = -ENOENT;
+	if (r == 0)
+		r = table_reserve(&dir->table, 1);
+	if (r < 0)
+		return r;
+	link = table_find(&dir->table, name, len, name_hash(name, len));
+	if (link && link->node)
+		return -EEXIST;
+	whiteout = link;
+	if (!link)
+		link = link_new(name, len);
+	if (!link)
+		return -ENOMEM;
+	EXCLUSIVE(&fs->names_lock);
+	r = link_place(fs, node, dir, name, whiteout);
+	if (r < 0) {
+		if (!whiteout)
+			free(link);
+		return r;
+	}
+	if (whiteout)
+		link_set_node(link, node);
+	else
+		link_add(fs, dir, link, node);
+	link->flags = (uint8_t)((link->flags & LINK_LOWER) | LINK_UPPER);
+	node_clear(node, NODE_UNLINKED);
+	(void)index_nlink(fs, node, 1); /* the name is there; a count that could not be kept is too small */
+	return node_stat_named(fs, node, &ret->st);
+}
+
+int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name, struct fs_entry *ret)
+{
+	int r;
+
+	*ret = (struct fs_entry){ 0 };
+	if (fs->upper_fd < 0)
+		return -EROFS;
+	r = name_check(name);
+	if (r == 0)
+		r = copyup(fs, node, UINT64_MAX);
+	if (r == 0)
+		r = copyup_dir(fs, node_dir(dir));
+	if (r == 0)
+		r = node_becomes_multi(fs, node);
+	if (r < 0)
+		return r;
+	LOCKED(&node_dir(dir)->lock);
+	r = link_locked(fs, node, node_dir(dir), name, ret);
+	if (r < 0)
+		return r;
+	ret->node = node;
+	node_get(fs, node);
+	return 0;
+}
+
+/* --- taking away --- */
+
+/* On disk. names_lock is held. */
+static int remove_on_disk(struct fs *fs, struct link *link, bool clear)
+{
+	char work[WORK_NAME_BYTES];
+	int flag = node_is_dir(link->node) ? AT_REMOVEDIR : 0;
+	struct fd_ref ref;
+	int r = upper_dir(fs, link->dir, &ref);
+
+	if (r < 0)
+		return r;
+	if (!(link->flags & LINK_UPPER)) {
+		r = upper_whiteout(fs, ref.fd, link->name);
+	} else if (link->flags & LINK_LOWER) {
+		r = upper_cover(fs, ref.fd, link->name);
+	} else if (clear) { /* whiteouts are left in it, which nothing shows */
+		work_name(fs, work);
+		r = renameat(ref.fd, link->name, fs->work_fd, work) < 0 ? -errno : 0;
+		if (r == 0)
+			(void)io_remove_tree(fs->work_fd, work); /* else the next mount does */
+	} else if (unlinkat(ref.fd, link->name, flag) < 0) {
+		r = -errno;
+	}
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+void link_gone(struct fs *fs, struct link *link)
+{
+	struct node *node = link->node;
+	bool whiteout = link->flags & LINK_LOWER;
+
+	if (whiteout) {
+		link_set_node(link, NULL);
+		link->flags = LINK_LOWER | LINK_WHITEOUT;
+	} else {
+		link_remove(fs, link);
+		free(link);
+	}
+	name_lost(fs, node);
+}
+
+void name_lost(struct fs *fs, struct node *node)
+{
+	if (node_is(node, NODE_INDEXED))
+		(void)index_nlink(fs, node, -1); /* as in link_locked() */
+	else if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW) && node->row.nlink > 0)
+		node->row.nlink--;
+	else if (!node_is(node, NODE_UPPER) && !node_is_dir(node))
+		node->back.gone++;
+	if (!node->links)
+		node_set(node, NODE_UNLINKED);
+}
+
+static int find_locked(struct fs *fs, struct dirnode *dir, const char *name, struct link **ret)
+{
+	size_t len = strlen(name);
+	int r = dir_load_locked(fs, dir);
+
+	if (r < 0)
+		return r;
+	*ret = table_find(&dir->table, name, len, name_hash(name, len));
+	return *ret && (*ret)->node ? 0 : -ENOENT;
+}
+
+static int unlink_locked(struct fs *fs, struct dirnode *dir, const char *name, struct node **ret)
+{
+	struct link *link;
+	int r = find_locked(fs, dir, name, &link);
+
+	if (r < 0)
+		return r;
+	if (node_is_dir(link->node))
+		return -EISDIR;
+	*ret = link->node;
+	pthread_rwlock_rdlock(&fs->names_lock);
+	if (!link->node->links->next)
+		r = node_pin(fs, link->node);
+	if (r == 0)
+		r = remove_on_disk(fs, link, false);
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r < 0)
+		return r;
+	EXCLUSIVE(&fs->names_lock);
+	link_gone(fs, link);
+	return 0;
+}
+
+int fs_unlink(struct fs *fs, struct node *dir, const char *name)
+{
+	struct node *node = NULL;
+	int r;
+
+	if (fs->upper_fd < 0)
+		return -EROFS;
+	r = copyup_dir(fs, node_dir(dir));
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&node_dir(dir)->lock);
+	r = unlink_locked(fs, node_dir(dir), name, &node);
+	pthread_mutex_unlock(&node_dir(dir)->lock);
+	if (r == 0)
+		node_reap(fs, node);
+	return r;
+}
+
+int dir_is_empty_locked(struct fs *fs, struct dirnode *dir)
+{
+	int r = dir_load_locked(fs, dir);
+
+	if (r < 0)
+		return r;
+	return dir->table.count > dir->table.whiteouts ? -ENOTEMPTY : 0;
+}
+
+static int rmdir_locked(struct fs *fs, struct dirnode *dir, const char *name, struct node **ret)
+{
+	struct dirnode *child;
+	struct link *link;
+	int r = find_locked(fs, dir, name, &link);
+
+	if (r < 0)
+		return r;
+	if (!node_is_dir(link->node))
+		return -ENOTDIR;
+	*ret = link->node;
+	child = node_dir(link->node);
+	LOCKED(&child->lock);
+	r = dir_is_empty_locked(fs, child);
+	if (r < 0)
+		return r;
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = remove_on_disk(fs, link, child->table.whiteouts > 0);
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r < 0)
+		return r;
+	EXCLUSIVE(&fs->names_lock);
+	link_gone(fs, link);
+	return 0;
+}
+
+int fs_rmdir(struct fs *fs, struct node *dir, const char *name)
+{
+	struct node *node = NULL;
+	int r;
+
+	if (fs->upper_fd < 0)
+		return -EROFS;
+	r = copyup_dir(fs, node_dir(dir));
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&node_dir(dir)->lock);
+	r = rmdir_locked(fs, node_dir(dir), name, &node);
+	pthread_mutex_unlock(&node_dir(dir)->lock);
+	if (r == 0)
+		node_reap(fs, node);
+	return r;
+}

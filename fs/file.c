@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * File content.  There are no handles: a request names a node, and the descriptor
+ * it needs is found in, or opened into, the cache.
+ */
+
+#include "store/base/auto.h"
+#include "store/base/io.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+
+/* --- opening --- */
+
+/* A file of ours whose mode keeps us out (we are not root): let ourselves in for a moment. */
+static int open_forced(int dirfd, const char *name, int flags)
+{
+	char path[PROC_PATH_BYTES];
+	struct stat st;
+	int fd, err;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EACCES;
+	proc_path(path, dirfd, name);
+	if (chmod(path, (st.st_mode & 07777) | S_IRUSR | S_IWUSR) < 0)
+		return -EACCES;
+	fd = open(path, flags);
+	err = errno;
+	(void)chmod(path, st.st_mode & 07777); /* it worked a moment ago */
+	return fd < 0 ? -err : fd;
+}
+
+static int open_file(int dirfd, const char *name, bool writable)
+{
+	int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOATIME;
+	char path[PROC_PATH_BYTES];
+	int fd;
+
+	if (*name)
+		fd = openat(dirfd, name, flags | O_NOFOLLOW);
+	else
+		fd = open(proc_path(path, dirfd, name), flags);
+	if (fd >= 0)
+		return fd;
+	if (errno == EPERM) /* O_NOATIME is the owner's only */
+		fd = *name ? openat(dirfd, name, (flags & ~O_NOATIME) | O_NOFOLLOW) : open(path, flags & ~O_NOATIME);
+	if (fd >= 0)
+		return fd;
+	return errno == EACCES ? open_forced(dirfd, name, flags & ~O_NOATIME) : -errno;
+}
+
+/* names_lock is held. */
+static int open_backing(struct fs *fs, struct node *node, struct fd_ref *ret)
+{
+	struct node_at at;
+	int fd, r;
+
+	if (fd_get(fs->fds, &node->slot, ret))
+		return 0;
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	if (S_ISREG(node->mode))
+		fd = open_file(at.ref.fd, at.name, node_is(node, NODE_UPPER));
+	else if ((fd = openat(at.ref.fd, at.name, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
+		fd = -errno;
+	fd_put(fs->fds, &at.ref);
+	return fd < 0 ? fd : fd_insert(fs->fds, &node->slot, fd, ret);
+}
+
+/* names_lock is held. */
+static int open_row(struct fs *fs, struct node *node, struct content_ref *ret)
+{
+	struct content_place place;
+	int r;
+
+	ret->bytes = node->row.size;
+	if (node->row.size == 0)
+		return 0;
+	if (fd_get(fs->fds, &node->slot, &ret->ref)) {
+		ret->fd = ret->ref.fd;
+		return 0;
+	}
+	r = content_open(fs->store, node->row.content, &place);
+	if (r < 0)
+		return r == -ENOENT ? -EIO : r;
+	ret->fd = place.fd;
+	ret->offset = place.offset;
+	if (place.owned) {
+		r = fd_insert(fs->fds, &node->slot, place.fd, &ret->ref);
+		ret->fd = ret->ref.fd;
+	}
+	return r;
+}
+
+static int open_named(struct fs *fs, struct node *node, struct content_ref *ret)
+{
+	int r;
+
+	*ret = (struct content_ref){ .fd = -1, .bytes = UINT64_MAX };
+	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
+		return open_row(fs, node, ret);
+	r = open_backing(fs, node, &ret->ref);
+	ret->fd = ret->ref.fd;
+	return r;
+}
+
+int node_open(struct fs *fs, struct node *node, struct content_ref *ret)
+{
+	int r = -ENOENT;
+
+	if (!S_ISREG(node->mode))
+		return node_is_dir(node) ? -EISDIR : -EINVAL;
+	for (int tries = 0; r == -ENOENT && tries < 3; tries++) {
+		if (tries > 0)
+			node_settle(fs, node);
+		pthread_rwlock_rdlock(&fs->names_lock);
+		r = open_named(fs, node, ret);
+		pthread_rwlock_unlock(&fs->names_lock);
+	}
+	return r;
+}
+
+int upper_open(struct fs *fs, struct node *node, struct fd_ref *ret)
+{
+	struct content_ref ref;
+	int r = node_open(fs, node, &ref);
+
+	*ret = ref.ref;
+	return r;
+}
+
+int node_pin(struct fs *fs, struct node *node)
+{
+	struct fd_ref ref;
+	int r;
+
+	if (node_is_dir(node) || (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW)))
+		return 0;
+	r = open_backing(fs, node, &ref);
+	if (r < 0)
+		return r;
+	fd_pin(fs->fds, &node->slot);
+	fd_put(fs->fds, &ref);
+	return 0;
+}
+
+/* --- reading and writing --- */
+
+ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t offset)
+{
+	struct content_ref ref;
+	ssize_t n = node_open(fs, node, &ref);
+
+	if (n < 0)
+		return n;
+	if ((uint64_t)offset >= ref.bytes)
+		bytes = 0;
+	else if (bytes > ref.bytes - (uint64_t)offset)
+		bytes = (size_t)(ref.bytes - (uint64_t)offset);
+	if (bytes > 0)
+		n = io_pread_full(ref.fd, buf, bytes, (off_t)ref.offset + offset);
+	/* What the index says is there must be: a short store file is damage, not an end. */
+	if (n >= 0 && ref.bytes != UINT64_MAX && (size_t)n < bytes)
+		n = -EIO;
+	fd_put(fs->fds, &ref.ref);
+	return n;
+}
+
+/* setuid and setgid as a write by somebody without CAP_FSETID clears them; capabilities go in any case. */
+static int kill_priv(struct fs *fs, struct node *node, int fd, bool suid)
+{
+	struct stat st;
+
+	if (!node_is(node, NODE_KILLPRIV))
+		return 0;
+	(void)xattrs_kill_priv(fd);
+	if (upper_stat(fs, fd, "", fs->override_upper, &st) < 0)
+		return -errno;
+	if (!(st.st_mode & (S_ISUID | S_ISGID))) {
+		node_clear(node, NODE_KILLPRIV);
+		return 0;
+	}
+	if (!suid)
+		return 0;
+	st.st_mode &= ~(mode_t)S_ISUID;
+	if (st.st_mode & S_IXGRP)
+		st.st_mode &= ~(mode_t)S_ISGID;
+	return upper_set_owner_mode(fs, fd, "", &st, FS_SET_MODE);
+}
+
+/* The node's file in the upper, copied up if need be, open for writing. */
+static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struct fd_ref *ret)
+{
+	int r = copyup(fs, node, size_limit);
+
+	return r < 0 ? r : upper_open(fs, node, ret);
+}
+
+int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, bool kill)
+{
+	struct fd_ref ref;
+	int r = writable(fs, node, UINT64_MAX, &ref);
+
+	if (r < 0)
+		return r;
+	r = kill_priv(fs, node, ref.fd, kill);
+	if (r == 0)
+		r = io_pwrite_full(ref.fd, buf, bytes, offset);
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+int file_truncate(struct fs *fs, struct node *node, off_t size, bool kill)
+{
+	struct fd_ref ref;
+	int r = writable(fs, node, (uint64_t)size, &ref);
+
+	if (r < 0)
+		return r;
+	r = ftruncate(ref.fd, size) < 0 ? -errno : 0;
+	if (r == 0)
+		r = kill_priv(fs, node, ref.fd, kill);
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes)
+{
+	struct fd_ref ref;
+	int r = writable(fs, node, UINT64_MAX, &ref);
+
+	if (r < 0)
+		return r;
+	r = kill_priv(fs, node, ref.fd, true);
+	if (r == 0 && fallocate(ref.fd, mode, offset, bytes) < 0)
+		r = -errno;
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+static off_t seek_in_store(off_t offset, uint64_t size, int whence)
+{
+	if (offset < 0 || (uint64_t)offset >= size)
+		return -ENXIO;
+	return whence == SEEK_DATA ? offset : (off_t)size;
+}
+
+off_t fs_lseek(struct fs *fs, struct node *node, off_t offset, int whence)
+{
+	struct content_ref ref;
+	off_t r = node_open(fs, node, &ref);
+
+	if (r < 0)
+		return r;
+	if (ref.bytes != UINT64_MAX) {
+		r = seek_in_store(offset, ref.bytes, whence);
+	} else {
+		/* A read position of its own is not needed: SEEK_DATA and SEEK_HOLE start from @offset. */
+		r = lseek(ref.fd, offset, whence);
+		if (r < 0)
+			r = -errno;
+	}
+	fd_put(fs->fds, &ref.ref);
+	return r;
+}
+
+ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset, size_t bytes)
+{
+	struct content_ref from;
+	struct fd_ref to;
+	ssize_t n = writable(fs, out, UINT64_MAX, &to);
+
+	if (n < 0)
+		return n;
+	n = node_open(fs, in, &from);
+	if (n < 0) {
+		fd_put(fs->fds, &to);
+		return n;
+	}
+	if ((uint64_t)in_offset >= from.bytes)
+		bytes = 0;
+	else if (bytes > from.bytes - (uint64_t)in_offset)
+		bytes = (size_t)(from.bytes - (uint64_t)in_offset);
+	in_offset += (off_t)from.offset;
+	n = kill_priv(fs, out, to.fd, true);
+	if (n == 0 && bytes > 0) {
+		n = copy_file_range(from.fd, &in_offset, to.fd, &out_offset, bytes, 0);
+		if (n < 0)
+			n = -errno;
+	}
+	fd_put(fs->fds, &from.ref);
+	fd_put(fs->fds, &to);
+	return n;
+}
+
+int fs_fsync(struct fs *fs, struct node *node, bool datasync)
+{
+	struct fd_ref ref;
+	int r;
+
+	if (fs->options->volatile_upper || !node_is(node, NODE_UPPER))
+		return 0; /* nothing of it was changed */
+	if (node_is_dir(node)) {
+		SHARED(&fs->names_lock);
+
+		r = upper_dir(fs, node_dir(node), &ref);
+		if (r < 0)
+			return r == -ENOENT ? 0 : r; /* removed: there is nothing to keep */
+	} else {
+		r = upper_open(fs, node, &ref);
+		if (r < 0)
+			return r;
+	}
+	if ((datasync ? fdatasync(ref.fd) : fsync(ref.fd)) < 0)
+		r = -errno;
+	fd_put(fs->fds, &ref);
+	return r;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Setting a mount up: its layers, its upper, its workdir, the root of the tree.
+ *
+ *   workdir/work/    what is being built; emptied here, as the kernel does it
+ *   workdir/links/   copies of lower files that have several names (index.c)
+ */
+
+#include "store/base/io.h"
+#include "store/image.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/xattr.h>
+
+void fs_options_release(struct fs_options *options)
+{
+	for (size_t i = 0; i < options->lower_count; i++)
+		free(options->lowers[i]);
+	free(options->lowers);
+	free(options->upper);
+	free(options->work);
+	free(options->store);
+	free(options->image);
+	free(options->uid_maps);
+	free(options->gid_maps);
+	*options = (struct fs_options){ 0 };
+}
+
+/* --- lowers --- */
+
+static int layers_from_store(struct fs *fs, struct diag *diag)
+{
+	const struct fs_options *options = fs->options;
+	struct image_info info = { 0 };
+	struct image_id image;
+	int r = store_open(options->store, STORE_READ, diag, &fs->store);
+
+	if (r == 0)
+		r = image_find(fs->store, options->image, diag, &image);
+	if (r == 0)
+		r = lease_take(fs->store, image, "mount", diag, &fs->lease);
+	if (r == 0)
+		r = image_info(fs->store, image, diag, &info);
+	if (r < 0)
+		return r;
+	fs->layers = calloc(info.layer_count + 1, sizeof(struct layer *));
+	r = fs->layers ? 0 : -ENOMEM;
+	for (size_t i = info.layer_count; r == 0 && i > 0; i--) {
+		r = layer_store_open(fs->store, info.layers[i - 1], diag, &fs->layers[fs->layer_count]);
+		if (r == 0)
+			fs->layer_count++;
+	}
+	image_info_release(&info);
+	return r;
+}
+
+static int layers_from_dirs(struct fs *fs, struct diag *diag)
+{
+	const struct fs_options *options = fs->options;
+
+	fs->layers = calloc(options->lower_count + 1, sizeof(struct layer *));
+	if (!fs->layers)
+		return -ENOMEM;
+	for (size_t i = 0; i < options->lower_count; i++) {
+		int r = layer_dir_open(options->lowers[i], fs->fds, diag, &fs->layers[i]);
+
+		if (r < 0)
+			return r;
+		fs->layer_count++;
+	}
+	return 0;
+}
+
+/* --- the upper --- */
+
+static int open_folder(const char *what, const char *path, struct diag *diag, int *ret)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return diag_errno(diag, -errno, "%s %s", what, path);
+	*ret = fd;
+	return 0;
+}
+
+static int subfolder(int dirfd, const char *name, int *ret)
+{
+	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	*ret = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret < 0 ? -errno : 0;
+}
+
+/* trusted.* needs CAP_SYS_ADMIN in the first user namespace: try. */
+static enum ovl_namespace namespace_of(const struct fs_options *options, int work_fd)
+{
+	static const char probe[] = "trusted.overlay.nacre.probe";
+
+	if (options->userxattr || options->fakeroot)
+		return OVL_USER;
+	if (fsetxattr(work_fd, probe, "y", 1, 0) < 0)
+		return OVL_USER;
+	fremovexattr(work_fd, probe);
+	return OVL_TRUSTED;
+}
+
+static int check_work(struct fs *fs, int workdir, struct diag *diag)
+{
+	struct stat upper, work;
+
+	if (fstat(fs->upper_fd, &upper) < 0 || fstat(workdir, &work) < 0)
+		return -errno;
+	if (upper.st_dev != work.st_dev)
+		return diag_set(diag, -EXDEV, "workdir %s is on another file system than upperdir %s",
+				fs->options->work, fs->options->upper);
+	if (upper.st_ino == work.st_ino)
+		return diag_set(diag, -EINVAL, "workdir and upperdir are the same folder: %s", fs->options->upper);
+	fs->upper_dev = upper.st_dev;
+	return 0;
+}
+
+/* A root that has no record yet gets one: it is what says that the upper is kept that way. */
+static int record_root(struct fs *fs, const struct stat *st)
+{
+	struct ovl_override o;
+	int r = ovl_override_read(fs->upper_fd, &o);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return upper_set_owner_mode(fs, fs->upper_fd, "", st, FS_SET_MODE | FS_SET_UID | FS_SET_GID);
+}
+
+static int upper_open_dirs(struct fs *fs, struct diag *diag)
+{
+	const struct fs_options *options = fs->options;
+	AUTO(closep) int workdir = -1;
+	int r = open_folder("upperdir", options->upper, diag, &fs->upper_fd);
+
+	if (r == 0)
+		r = open_folder("workdir", options->work, diag, &workdir);
+	if (r == 0)
+		r = check_work(fs, workdir, diag);
+	if (r < 0)
+		return r;
+	r = io_remove_tree(workdir, "work");
+	if (r == 0)
+		r = subfolder(workdir, "work", &fs->work_fd);
+	if (r == 0)
+		r = subfolder(workdir, "links", &fs->index_fd);
+	if (r < 0)
+		return diag_errno(diag, r, "cannot prepare workdir %s", options->work);
+	fs->xattr_ns = namespace_of(options, fs->work_fd);
+	fs->override_upper = options->fakeroot || options->override_stat;
+	return 0;
+}
+
+/* --- the root --- */
+
+static int root_row(const struct layer_entry *row, void *arg)
+{
+	*(unsigned *)arg = row->flags;
+	return 0;
+}
+
+/* Rows say whether a store layer's root hides what is below; a folder says it when it is entered (merge.c). */
+static int root_parts(struct fs *fs, struct dirnode *root)
+{
+	root->parts = calloc(fs->layer_count + 1, sizeof(struct part));
+	if (!root->parts)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < fs->layer_count; i++) {
+		struct layer *layer = fs->layers[i];
+		unsigned flags = 0;
+		int r = 0;
+
+		if (layer->is_store)
+			r = layer_root(fs->store, layer_store_id(layer), root_row, &flags);
+		else
+			r = layer->ops->enter(layer, layer->root, &(struct found){ .name = "." }, &root->parts[i].at);
+		if (layer->is_store)
+			root->parts[i].at = layer->root;
+		if (r < 0)
+			return r;
+		root->parts[i].layer = (uint16_t)i;
+		root->part_count++;
+		if (flags & LAYER_OPAQUE)
+			break;
+	}
+	return 0;
+}
+
+static int take_root_row(const struct layer_entry *row, void *arg)
+{
+	struct dirnode *root = arg;
+
+	node_take_row(&root->node, root->node.layer, row);
+	return 0;
+}
+
+/* The attributes of the topmost layer that has some of its own. */
+static int root_attributes(struct fs *fs, struct dirnode *root)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < root->part_count; i++) {
+		struct layer *layer = fs->layers[i];
+
+		root->node.layer = (uint16_t)i;
+		if (!layer->is_store)
+			break;
+		r = layer_root(fs->store, layer_store_id(layer), take_root_row, root);
+		if (r == 0 && !node_is(&root->node, NODE_IMPLICIT))
+			break;
+	}
+	return r;
+}
+
+static bool upper_is_fresh(struct fs *fs)
+{
+	char value[2];
+
+	return fs->store && upper_get_private(fs, fs->upper_fd, "", "nacre.root", value, sizeof(value)) < 0;
+}
+
+/*
+ * An upper over store layers begins with owner, mode and times of the image's
+ * root, so that a commit does not find the root changed.
+ */
+static int root_inherit(struct fs *fs)
+{
+	struct node *node = &fs->root->node;
+	struct stat st;
+	int r = 0;
+
+	if (fs->layer_count > 0 && upper_is_fresh(fs)) {
+		r = node_stat_named(fs, node, &st);
+		if (r == 0)
+			r = xattrs_copy(fs, node, fs->upper_fd, "");
+		if (r == 0)
+			r = upper_set_owner_mode(fs, fs->upper_fd, "", &st, FS_SET_UID | FS_SET_GID | FS_SET_MODE);
+		if (r == 0)
+			r = upper_set_private(fs, fs->upper_fd, "", "nacre.root", "y", 1);
+		if (r == 0)
+			r = upper_set_times(fs->upper_fd, "", &st);
+	} else if (fs->override_upper) {
+		r = upper_stat(fs, fs->upper_fd, "", true, &st);
+		if (r == 0)
+			r = record_root(fs, &st);
+	}
+	return r;
+}
+
+static int root_make(struct fs *fs)
+{
+	struct node *node = node_new(S_IFDIR, NO_LAYER);
+	struct stat st;
+	int r;
+
+	if (!node)
+		return -ENOMEM;
+	fs->root = node_dir(node);
+	atomic_store(&node->nlookup, 1);
+	r = root_parts(fs, fs->root);
+	if (r == 0)
+		r = root_attributes(fs, fs->root);
+	if (r < 0)
+		return r;
+	if (fs->upper_fd >= 0) {
+		/* A fresh upper is a folder that somebody made to hold it: with a store the image's root
+		 * is what has to show. */
+		r = root_inherit(fs);
+		if (r < 0)
+			return r;
+		node_set(node, NODE_UPPER);
+	}
+	r = node_stat_named(fs, node, &st);
+	if (r < 0)
+		return r;
+	node->ino = node_is(node, NODE_UPPER) || !node_is(node, NODE_ROW) ? ino_of_backing(fs, &st) : 1;
+	node->mode = st.st_mode;
+	node_set(node, NODE_RESOLVED);
+	return 0;
+}
+
+/* --- life --- */
+
+/* Descriptors are cached; the more may be open the better, within reason. */
+static uint32_t descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 256;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur > 16384)
+		return 8192;
+	return (uint32_t)limit.rlim_cur / 2;
+}
+
+static int fs_init(struct fs *fs, struct diag *diag)
+{
+	int r = 0;
+
+	fs->fds = fdcache_new(descriptor_limit());
+	if (!fs->fds)
+		return -ENOMEM;
+	if (fs->options->store)
+		r = layers_from_store(fs, diag);
+	else
+		r = layers_from_dirs(fs, diag);
+	if (r == 0 && fs->options->upper)
+		r = upper_open_dirs(fs, diag);
+	if (r < 0)
+		return r;
+	fs->any_xattrs = fs->upper_fd >= 0;
+	for (uint32_t i = 0; i < fs->layer_count; i++)
+		fs->any_xattrs |= fs->layers[i]->has_xattrs;
+	r = root_make(fs);
+	return r < 0 ? diag_errno(diag, r, "cannot read the root of the layers") : 0;
+}
+
+int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int r;
+
+	if (!fs)
+		return -ENOMEM;
+	fs->options = options;
+	fs->upper_fd = fs->work_fd = fs->index_fd = -1;
+	fs->owner_uid = geteuid();
+	fs->owner_gid = getegid();
+	pthread_mutex_init(&fs->rename_lock, NULL);
+	pthread_mutex_init(&fs->reap_lock, NULL);
+	pthread_rwlock_init(&fs->names_lock, NULL);
+	pthread_mutex_init(&fs->copy_lock, NULL);
+	pthread_cond_init(&fs->copy_cond, NULL);
+	pthread_mutex_init(&fs->inodes.lock, NULL);
+	r = fs_init(fs, diag);
+	if (r < 0) {
+		fs_free(fs);
+		return r;
+	}
+	*ret = fs;
+	return 0;
+}
+
+void fs_free(struct fs *fs)
+{
+	if (!fs)
+		return;
+	if (fs->root) {
+		dir_drop(fs, fs->root);
+		node_free(fs, &fs->root->node);
+	}
+	for (uint32_t i = 0; i < fs->layer_count; i++)
+		layer_free(fs->layers[i]);
+	free(fs->layers);
+	closep(&fs->upper_fd);
+	closep(&fs->work_fd);
+	closep(&fs->index_fd);
+	fdcache_free(fs->fds);
+	free(fs->inodes.slots);
+	free(fs->devs);
+	lease_drop(fs->lease);
+	store_close(fs->store);
+	pthread_mutex_destroy(&fs->rename_lock);
+	pthread_mutex_destroy(&fs->reap_lock);
+	pthread_rwlock_destroy(&fs->names_lock);
+	pthread_mutex_destroy(&fs->copy_lock);
+	pthread_cond_destroy(&fs->copy_cond);
+	pthread_mutex_destroy(&fs->inodes.lock);
+	free(fs);
+}
+
+struct node *fs_root(struct fs *fs)
+{
+	return &fs->root->node;
+}
+
+bool fs_read_only(const struct fs *fs)
+{
+	return fs->upper_fd < 0;
+}
+
+bool fs_has_xattrs(const struct fs *fs)
+{
+	return fs->any_xattrs && !fs->options->noxattrs;
+}

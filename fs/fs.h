@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_FS_H
+#define NACRE_FS_H
+
+/*
+ * The driver's core: one merged tree of read-only lowers and an optional
+ * upper.  It never talks to the kernel's FUSE device, so tests drive it
+ * unmounted; fs/ops.c decodes requests, calls what stands here, and replies.
+ *
+ * A node is one inode of the merged tree.  A call that gives a node to the
+ * kernel (those with a struct fs_entry) counts one lookup, which
+ * fs_forget() gives back.  All functions return 0 or -errno, and may be called
+ * from any thread.
+ */
+
+#include "store/base/diag.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+
+struct fs;
+struct node;
+
+struct fs_idmap {
+	uint32_t inside, outside, count; /* shown id, id on disk, how many */
+};
+
+struct fs_options {
+	char **lowers; /* owned: paths, the topmost first */
+	size_t lower_count;
+	char *upper, *work;		      /* owned; NULL: read-only */
+	char *store, *image;		      /* owned; NULL: lowers are directories */
+	struct fs_idmap *uid_maps, *gid_maps; /* owned */
+	size_t uid_map_count, gid_map_count;
+	int64_t squash_uid, squash_gid; /* -1: not asked for */
+	bool fakeroot;	     /* owners and devices are recorded in override_stat, the mounting user is root */
+	bool override_stat;  /* xattr_permissions=2: the same record, without being root */
+	bool volatile_upper; /* nothing is synced */
+	bool userxattr;	     /* user.overlay.* even where trusted.overlay.* would do */
+	bool noxattrs;	     /* no xattr is shown or set */
+	bool noacl;
+	bool static_nlink; /* directories have nlink 1 */
+};
+
+void fs_options_release(struct fs_options *options);
+
+/** Who asks: taken from the request. */
+struct fs_cred {
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;
+};
+
+/** What the kernel is told of a node. */
+struct fs_entry {
+	struct node *node; /* NULL: there is no such name */
+	struct stat st;
+};
+
+/**
+ * fs_new() - open the layers and the upper
+ * @options: borrowed for the life of the fs
+ */
+int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret);
+/** fs_free() - NULL is fine; no other call may be under way. */
+void fs_free(struct fs *fs);
+struct node *fs_root(struct fs *fs);
+bool fs_read_only(const struct fs *fs);
+/** fs_has_xattrs() - false: no file of this mount can have an xattr to show. */
+bool fs_has_xattrs(const struct fs *fs);
+
+int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct fs_entry *ret);
+void fs_forget(struct fs *fs, struct node *node, uint64_t lookups);
+int fs_getattr(struct fs *fs, struct node *node, struct stat *st);
+/** fs_readlink() - *@ret is to be freed. */
+int fs_readlink(struct fs *fs, struct node *node, char **ret);
+int fs_statfs(struct fs *fs, struct statvfs *st);
+
+/* Which members of struct stat fs_setattr() is to apply. */
+enum fs_set {
+	FS_SET_MODE = 1 << 0,
+	FS_SET_UID = 1 << 1,
+	FS_SET_GID = 1 << 2,
+	FS_SET_SIZE = 1 << 3,
+	FS_SET_ATIME = 1 << 4, /* tv_nsec may be UTIME_NOW */
+	FS_SET_MTIME = 1 << 5,
+	FS_SET_KILL_PRIV = 1 << 6, /* clear setuid, setgid and capabilities */
+};
+int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st);
+
+/**
+ * fs_readdir() - entries after @cookie (0: from the start), "." and ".." included
+ * @plus: resolve each and count a lookup for it (not for "." and "..")
+ * @fn: returns false if the entry did not fit: then it is not counted. @cookie of an entry continues after it.
+ */
+typedef bool (*fs_dirent_fn)(const char *name, const struct fs_entry *entry, uint64_t cookie, void *arg);
+int fs_readdir(struct fs *fs, struct node *dir, uint64_t cookie, bool plus, fs_dirent_fn fn, void *arg);
+
+int fs_mknod(struct fs *fs, struct node *dir, const char *name, mode_t mode, dev_t rdev, const struct fs_cred *cred,
+	     struct fs_entry *ret);
+int fs_mkdir(struct fs *fs, struct node *dir, const char *name, mode_t mode, const struct fs_cred *cred,
+	     struct fs_entry *ret);
+int fs_symlink(struct fs *fs, struct node *dir, const char *name, const char *target, const struct fs_cred *cred,
+	       struct fs_entry *ret);
+int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name, struct fs_entry *ret);
+int fs_unlink(struct fs *fs, struct node *dir, const char *name);
+int fs_rmdir(struct fs *fs, struct node *dir, const char *name);
+/** fs_rename() - @flags as renameat2(2): RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT. */
+int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *newdir, const char *newname,
+	      unsigned flags);
+/** fs_tmpfile() - a file without a name (O_TMPFILE); fs_link() may give it one. */
+int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cred *cred, struct fs_entry *ret);
+
+/** fs_read() - Return: bytes read, or -errno. */
+ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t offset);
+/** fs_write() - all of it. @kill_priv: clear setuid and setgid as for a writer without CAP_FSETID. */
+int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, bool kill_priv);
+int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes);
+off_t fs_lseek(struct fs *fs, struct node *node, off_t offset, int whence);
+ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset,
+		      size_t bytes);
+int fs_fsync(struct fs *fs, struct node *node, bool datasync);
+
+/** fs_getxattr() - @bytes 0 asks for the size. Return: bytes, or -errno. */
+ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *name, void *value, size_t bytes);
+ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes);
+int fs_setxattr(struct fs *fs, struct node *node, const char *name, const void *value, size_t bytes, int flags);
+int fs_removexattr(struct fs *fs, struct node *node, const char *name);
+
+#endif

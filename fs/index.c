@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Copies of lower files that have several names.
+ *
+ * Copying such a file up through one of its names must change it under all of
+ * them, now and after a remount, without making the others in the upper.  So the
+ * copy gets one more link, in the folder `links` of the workdir, named by what it
+ * is a copy of; a lower file of several names is looked for there first.  How many
+ * names the merged tree shows stands in an xattr of the copy, since the link count
+ * on disk knows nothing of names that are still in a lower only.
+ *
+ *   links/s3-1f     inode 0x1f of store layer 3
+ *   links/d801-2a   inode 0x2a of device 0x801
+ *   overlay.nacre.index = "s3-1f 2"
+ *
+ * (The kernel's own index, workdir/index, names files by file handle, which
+ * neither the store nor an unprivileged user has.)
+ */
+
+#include "store/base/auto.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INDEX_NAME_BYTES = 48, FROM_STORE_BIT = 63 };
+
+/* The identity of a lower inode: store layers are told from devices by the top bit. */
+static struct index_origin origin_of(const struct fs *fs, const struct node *node, const struct stat *st)
+{
+	if (node_is(node, NODE_ROW))
+		return (struct index_origin){ fs->layers[node->layer]->dev | 1ull << FROM_STORE_BIT, node->row.no };
+	return (struct index_origin){ st->st_dev, st->st_ino };
+}
+
+static void index_name(const struct index_origin *origin, char *name)
+{
+	bool from_store = origin->dev >> FROM_STORE_BIT;
+
+	snprintf(name, INDEX_NAME_BYTES, "%c%llx-%llx", from_store ? 's' : 'd',
+		 (unsigned long long)(origin->dev & ~(1ull << FROM_STORE_BIT)), (unsigned long long)origin->ino);
+}
+
+static int record_write(struct fs *fs, int dirfd, const char *name, const struct index_origin *origin, uint32_t nlink)
+{
+	char text[INDEX_NAME_BYTES + 16], index[INDEX_NAME_BYTES];
+	int n, r;
+
+	index_name(origin, index);
+	n = snprintf(text, sizeof(text), "%s %u", index, nlink);
+	r = upper_set_private(fs, dirfd, name, "nacre.index", text, (size_t)n);
+	return r == -EPERM || r == -ENOTSUP || r == -EACCES ? 0 : r;
+}
+
+/* Return: 1: it is a copy that the index has; 0: it is not. */
+static int record_read(struct fs *fs, int dirfd, const char *name, struct index_origin *origin, uint32_t *nlink)
+{
+	char text[INDEX_NAME_BYTES + 16];
+	ssize_t n = upper_get_private(fs, dirfd, name, "nacre.index", text, sizeof(text) - 1);
+	unsigned long long dev, ino;
+	char kind;
+
+	if (n < 0)
+		return 0;
+	text[n] = '\0';
+	if (sscanf(text, "%c%llx-%llx %u", &kind, &dev, &ino, nlink) != 4)
+		return 0;
+	*origin = (struct index_origin){ dev | (kind == 's' ? 1ull << FROM_STORE_BIT : 0), ino };
+	return 1;
+}
+
+/* The link's node is, from now on, the node of the copy. */
+static void become_copy(struct fs *fs, struct link *link, const struct index_origin *origin, uint32_t nlink)
+{
+	struct node *node = link->node;
+	EXCLUSIVE(&fs->names_lock);
+
+	fd_drop(fs->fds, &node->slot);
+	node->layer = NO_LAYER;
+	node_clear(node, NODE_ROW | NODE_XATTRS);
+	memset(&node->back, 0, sizeof(node->back));
+	node->back.nlink = nlink;
+	node->back.origin_dev = origin->dev;
+	node->back.origin_ino = origin->ino;
+	node_set(node, NODE_UPPER | NODE_INDEXED);
+}
+
+static int join_upper(struct fs *fs, struct link *link)
+{
+	struct index_origin origin;
+	uint32_t nlink = 0;
+	struct fd_ref ref;
+	int r;
+
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = upper_dir(fs, link->dir, &ref);
+	if (r == 0) {
+		r = record_read(fs, ref.fd, link->name, &origin, &nlink);
+		fd_put(fs->fds, &ref);
+	}
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r > 0)
+		become_copy(fs, link, &origin, nlink);
+	return r < 0 ? r : 0;
+}
+
+int index_join(struct fs *fs, struct link *link, struct stat *st)
+{
+	struct index_origin origin;
+	char name[INDEX_NAME_BYTES];
+	uint32_t nlink = 0;
+	struct stat copy;
+	int r;
+
+	if (fs->index_fd < 0)
+		return 0;
+	if (node_is(link->node, NODE_UPPER))
+		return join_upper(fs, link);
+	origin = origin_of(fs, link->node, st);
+	index_name(&origin, name);
+	r = upper_stat(fs, fs->index_fd, name, fs->override_upper, &copy);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (node_join(fs, link, NO_LAYER, copy.st_dev, copy.st_ino))
+		return 0;
+	if (record_read(fs, fs->index_fd, name, &origin, &nlink) == 0)
+		nlink = (uint32_t)copy.st_nlink;
+	become_copy(fs, link, &origin, nlink);
+	*st = copy;
+	return 0;
+}
+
+int index_open(struct fs *fs, struct node *node, struct fd_ref *ret)
+{
+	struct index_origin origin = { node->back.origin_dev, node->back.origin_ino };
+	char name[INDEX_NAME_BYTES];
+	int fd;
+
+	index_name(&origin, name);
+	fd = openat(fs->index_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	/* Not the cache's: a node's slot holds what its data is read from. */
+	if (fd < 0)
+		return -errno;
+	*ret = (struct fd_ref){ .fd = fd, .owned = true };
+	return 0;
+}
+
+int index_add(struct fs *fs, struct node *node, const struct stat *lower, const char *work, struct index_origin *ret)
+{
+	char name[INDEX_NAME_BYTES];
+	int r;
+
+	*ret = origin_of(fs, node, lower);
+	index_name(ret, name);
+	r = record_write(fs, fs->work_fd, work, ret, (uint32_t)lower->st_nlink);
+	if (r < 0)
+		return r;
+	unlinkat(fs->index_fd, name, 0); /* of an upper that is no more */
+	return linkat(fs->work_fd, work, fs->index_fd, name, 0) < 0 ? -errno : 0;
+}
+
+int index_nlink(struct fs *fs, struct node *node, int change)
+{
+	struct index_origin origin = { node->back.origin_dev, node->back.origin_ino };
+	char name[INDEX_NAME_BYTES];
+
+	if (!node_is(node, NODE_INDEXED))
+		return 0;
+	node->back.nlink = (uint32_t)((int)node->back.nlink + change);
+	index_name(&origin, name);
+	if (node->back.nlink == 0)
+		return unlinkat(fs->index_fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	return record_write(fs, fs->index_fd, name, &origin, node->back.nlink);
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_FS_INTERNAL_H
+#define NACRE_FS_INTERNAL_H
+
+/*
+ * What the parts of the core share.
+ *
+ * Ownership: fs -> root directory -> its table -> links -> nodes.  A directory's
+ * table is merged once, on first use (merge.c), and owns a link for each name
+ * and, through the links, the nodes, whether the kernel knows them or not.  A
+ * table is dropped when the kernel knows neither the directory nor anything in
+ * it (node.c); a node that lost its last name lives until the kernel forgets it.
+ *
+ * Locks, in the order in which they are taken:
+ *   1. a node's copy-up claim (copyup.c): the flag NODE_COPYING, waited for with fs->copy_cond
+ *   2. fs->rename_lock: one rename at a time
+ *   3. directories' locks: their tables.  Parent before child; two that are not
+ *      related only under rename_lock
+ *   4. fs->reap_lock: lookup counts that fall to 0, and dropping tables
+ *   5. fs->names_lock: where things are: node->links, and a link's directory and name.
+ *      Shared by whoever follows them, over the system call that uses the path;
+ *      exclusive to change those of a node that others can know
+ *   6. fs->inodes.lock: the table of inodes that have several names
+ *   7. the lock of the descriptor cache
+ */
+
+#include "fs/fdcache.h"
+#include "fs/fs.h"
+#include "fs/layer.h"
+#include "store/base/auto.h"
+#include "store/ovl.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+	NODE_UPPER = 1 << 0,	   /* the upper has it: data and attributes are there */
+	NODE_RESOLVED = 1 << 1,	   /* ino is final, hard links are joined (lookup.c) */
+	NODE_MULTI = 1 << 2,	   /* is, or was, in fs->inodes: may have several links */
+	NODE_UNLINKED = 1 << 3,	   /* has no name (any more, or yet: O_TMPFILE); its descriptor is pinned */
+	NODE_COPYING = 1 << 4,	   /* somebody copies it up */
+	NODE_ROW = 1 << 5,	   /* its attributes are those of an index row: node->row */
+	NODE_XATTRS = 1 << 6,	   /* the row has xattrs */
+	NODE_KILLPRIV = 1 << 7,	   /* may have setuid, setgid or capabilities: look before a write */
+	NODE_PARTS_FINAL = 1 << 8, /* directory: marks and redirects of its parts were followed */
+	NODE_OPAQUE = 1 << 9,	   /* directory: nothing below its upper shows */
+	NODE_IMPURE = 1 << 10,	   /* directory: its upper is marked as holding copied-up entries */
+	NODE_LOADED = 1 << 11,	   /* directory: the table is there */
+	NODE_IMPLICIT = 1 << 13,   /* directory: the row only stands for one below (LAYER_IMPLICIT) */
+	NODE_ACL_KNOWN = 1 << 14,  /* directory: NODE_DEFAULT_ACL is right */
+	NODE_DEFAULT_ACL = 1 << 15,
+	NODE_COPIED = 1 << 16,	/* its st_ino is that of its origin, kept in an xattr */
+	NODE_INDEXED = 1 << 12, /* the copy of a lower file of several names: found through fs->index_fd */
+};
+
+enum { NO_LAYER = 0xffff }; /* node->layer of what only the upper has */
+
+/* Attributes as the index has them; 48 bytes. */
+struct node_row {
+	uint32_t no, uid, gid, nlink;
+	uint64_t rdev;
+	int64_t mtime_ns;
+	uint64_t size;
+	struct content_id content;
+};
+
+struct node {
+	_Atomic uint64_t nlookup; /* the kernel's references */
+	uint64_t ino;		  /* st_ino; final once NODE_RESOLVED */
+	struct link *links;	  /* its names; guarded by names_lock */
+	struct fd_slot slot;	  /* descriptor: of the upper if there is one, else of the origin */
+	_Atomic uint32_t flags;
+	uint32_t mode;	/* the type is always right; the rest with NODE_ROW only */
+	uint16_t layer; /* where it comes from: index in fs->layers, or NO_LAYER */
+	union {
+		struct node_row row; /* NODE_ROW */
+		struct {
+			uint64_t dev, ino;		 /* of the backing inode, where it has several names */
+			uint32_t nlink;			 /* NODE_INDEXED: names that show */
+			uint32_t gone;			 /* else: names of a lower's that were taken away here */
+			uint64_t origin_dev, origin_ino; /* NODE_INDEXED: what it is a copy of */
+		} back;
+	};
+};
+
+enum link_flags {
+	LINK_UPPER = 1 << 0,	/* the upper's folder has this name (for a node with several names, not all need) */
+	LINK_LOWER = 1 << 1,	/* a lower shows this name: taking it away needs a whiteout */
+	LINK_WHITEOUT = 1 << 2, /* the upper's folder has a whiteout here; node is NULL */
+	LINK_CLOSED = 1 << 3,	/* while a table is merged: what lower layers have of it does not show */
+};
+
+/* One name in a directory, or the place of one that the upper hides. */
+struct link {
+	struct node *node; /* NULL: a whiteout */
+	struct dirnode *dir;
+	struct link *next; /* another name of the same node */
+	uint32_t cookie;   /* its place in listings, for its life */
+	uint32_t hash;
+	uint8_t flags; /* enum link_flags */
+	uint8_t name_len;
+	char name[];
+};
+
+struct table {
+	struct link **slots; /* in the order of cookies; NULL where one was removed */
+	uint32_t *index;     /* hash -> slot + 1; 0 is free; open addressing */
+	uint32_t used, room; /* slots */
+	uint32_t count;	     /* slots that are not NULL */
+	uint32_t whiteouts;  /* of them, those without a node */
+	uint32_t index_mask; /* size of index - 1; 0: there is none yet */
+	uint32_t next_cookie;
+	uint32_t subdirs;
+};
+
+struct dirnode {
+	struct node node; /* first, so that a struct node of type directory is one */
+	pthread_mutex_t lock;
+	struct table table;
+	struct part *parts; /* owned: the lowers that have it, topmost first */
+	uint32_t part_count;
+	_Atomic uint32_t live; /* reasons to keep the table: children that the kernel knows, children's tables */
+};
+
+/* Inodes with several names: (device or layer, inode number) -> node. */
+struct inodes {
+	pthread_mutex_t lock;
+	struct node **slots;
+	uint32_t mask, count;
+};
+
+struct fs {
+	const struct fs_options *options; /* borrowed */
+	struct store *store;		  /* owned; NULL without store lowers */
+	struct lease *lease;		  /* owned */
+	struct layer **layers;		  /* owned; the topmost lower first */
+	uint32_t layer_count;
+	int upper_fd, work_fd; /* roots of the upper and of what work/ holds; -1: read-only */
+	int index_fd;	       /* links to the copies of lower files that have several names; -1: read-only */
+	dev_t upper_dev;
+	uint64_t *devs; /* devices met, for st_ino; guarded by inodes.lock */
+	uint32_t dev_count;
+	enum ovl_namespace xattr_ns;
+	bool override_upper; /* owners of the upper are in override_stat */
+	bool any_xattrs;
+	uid_t owner_uid; /* who mounted: fakeroot's root */
+	gid_t owner_gid;
+	struct dirnode *root; /* owned */
+	pthread_mutex_t rename_lock;
+	pthread_mutex_t reap_lock;
+	pthread_rwlock_t names_lock;
+	pthread_mutex_t copy_lock; /* with copy_cond: NODE_COPYING */
+	pthread_cond_t copy_cond;
+	struct inodes inodes;
+	struct fdcache *fds;	      /* owned */
+	_Atomic uint32_t work_serial; /* names in work/ */
+	_Atomic bool have_whiteout;   /* work/whiteout can be linked to */
+};
+
+static inline unsigned node_flags(const struct node *node)
+{
+	return atomic_load_explicit(&node->flags, memory_order_acquire);
+}
+static inline bool node_is(const struct node *node, unsigned flag)
+{
+	return node_flags(node) & flag;
+}
+static inline void node_set(struct node *node, unsigned flags)
+{
+	atomic_fetch_or_explicit(&node->flags, flags, memory_order_release);
+}
+static inline void node_clear(struct node *node, unsigned flags)
+{
+	atomic_fetch_and_explicit(&node->flags, ~flags, memory_order_release);
+}
+static inline bool node_is_dir(const struct node *node)
+{
+	return S_ISDIR(node->mode);
+}
+static inline struct dirnode *node_dir(struct node *node)
+{
+	return (struct dirnode *)node;
+}
+
+static inline void mutex_unlockp(pthread_mutex_t **lock)
+{
+	if (*lock)
+		pthread_mutex_unlock(*lock);
+}
+static inline void rwlock_unlockp(pthread_rwlock_t **lock)
+{
+	if (*lock)
+		pthread_rwlock_unlock(*lock);
+}
+static inline pthread_mutex_t *mutex_locked(pthread_mutex_t *lock)
+{
+	pthread_mutex_lock(lock);
+	return lock;
+}
+static inline pthread_rwlock_t *rwlock_shared(pthread_rwlock_t *lock)
+{
+	pthread_rwlock_rdlock(lock);
+	return lock;
+}
+static inline pthread_rwlock_t *rwlock_exclusive(pthread_rwlock_t *lock)
+{
+	pthread_rwlock_wrlock(lock);
+	return lock;
+}
+/* Held until the end of the scope. */
+#define LOCKED(lock)	AUTO(mutex_unlockp) pthread_mutex_t *locked_ __attribute__((unused)) = mutex_locked(lock)
+#define SHARED(lock)	AUTO(rwlock_unlockp) pthread_rwlock_t *shared_ __attribute__((unused)) = rwlock_shared(lock)
+#define EXCLUSIVE(lock) AUTO(rwlock_unlockp) pthread_rwlock_t *excl_ __attribute__((unused)) = rwlock_exclusive(lock)
+
+/* --- node.c: nodes, names, tables --- */
+
+/** node_new() - a node of this type, with no name; NULL: out of memory. */
+struct node *node_new(uint32_t mode, uint16_t layer);
+/** node_free() - one that no table and no kernel knows; closes its descriptor. */
+void node_free(struct fs *fs, struct node *node);
+/** node_get() - count a lookup. The directory it was found in is locked, or the node is known to the kernel. */
+void node_get(struct fs *fs, struct node *node);
+/** dir_drop() - forget the table of a directory that nobody uses; for fs_free(). */
+void dir_drop(struct fs *fs, struct dirnode *dir);
+
+uint32_t name_hash(const char *name, size_t len);
+/** table_find() - the link of a name, or NULL. The directory is locked. */
+struct link *table_find(const struct table *table, const char *name, size_t len, uint32_t hash);
+/** table_reserve() - make room so that @more additions cannot fail. */
+int table_reserve(struct table *table, uint32_t more);
+/** table_seek() - the first slot whose cookie is over @cookie; table->used if there is none. */
+uint32_t table_seek(const struct table *table, uint64_t cookie);
+
+/** link_new() - not in any table yet; NULL: out of memory (or a name over 255 bytes). */
+struct link *link_new(const char *name, size_t len);
+/** link_add() - put @link, naming @node (or NULL), into @dir (locked), which has room. Cannot fail. */
+void link_add(struct fs *fs, struct dirnode *dir, struct link *link, struct node *node);
+/** link_remove() - take it out again; the link is the caller's to free(). The node stays. */
+void link_remove(struct fs *fs, struct link *link);
+/** link_set_node() - let @link name another node, or none. Its former node stays the caller's. */
+void link_set_node(struct link *link, struct node *node);
+/** node_reap() - free a node that has lost its last name, if the kernel does not know it. */
+void node_reap(struct fs *fs, struct node *node);
+/** table_free() - drop a directory's table with its names and nodes. */
+void table_free(struct fs *fs, struct dirnode *dir);
+
+/** inodes_find(), inodes_add() - of inodes with several names; inodes.lock is held. */
+struct node *inodes_find_locked(struct fs *fs, uint16_t layer, uint64_t dev, uint64_t ino);
+int inodes_add_locked(struct fs *fs, struct node *node);
+/** inodes_remove() - before its key changes. */
+void inodes_remove_locked(struct fs *fs, struct node *node);
+/** dev_slot() - a small number for a device, the same for all its files; inodes.lock is not held. */
+uint32_t dev_slot(struct fs *fs, uint64_t dev);
+
+/* --- merge.c --- */
+
+/** dir_load_locked() - merge the directory's table if that was not done yet. */
+int dir_load_locked(struct fs *fs, struct dirnode *dir);
+/** dir_parts_locked() - follow marks and redirects of its parts if that was not done yet. */
+int dir_parts_locked(struct fs *fs, struct dirnode *dir);
+/** node_take_row() - the node has the attributes of @row, of layer @layer. */
+void node_take_row(struct node *node, uint16_t layer, const struct layer_entry *row);
+/** dir_part() - the part in layer @layer, or NULL. */
+const struct part *dir_part(const struct dirnode *dir, uint16_t layer);
+void parts_free(struct fs *fs, struct part *parts, uint32_t count);
+
+/* --- lookup.c --- */
+
+/**
+ * struct node_at - where a node is on disk: @name in @fd; name "" is what @fd itself is
+ *
+ * Valid while names_lock is held.
+ */
+struct node_at {
+	struct fd_ref ref; /* drop with fd_put() */
+	const char *name;  /* borrowed from the node's link */
+};
+
+/** node_at() - of a node in the upper or of a directory lower. names_lock is held. -ESTALE: it has no place. */
+int node_at(struct fs *fs, struct node *node, struct node_at *ret);
+/** upper_dir() - a descriptor (O_PATH will not do: O_RDONLY) of a directory's folder in the upper. names_lock is held. */
+int upper_dir(struct fs *fs, struct dirnode *dir, struct fd_ref *ret);
+/** lower_at() - where a node that only a lower has stands in it. names_lock is held. */
+int lower_at(struct fs *fs, struct node *node, struct layer **layer, union dref *at, const char **name);
+/** node_stat() - attributes of any node, names_lock not held. */
+int node_stat(struct fs *fs, struct node *node, struct stat *st);
+/** node_settle() - wait for whoever takes the node's name away: then it has another, or a pinned descriptor. */
+void node_settle(struct fs *fs, struct node *node);
+/** node_stat_named() - the same with names_lock held. */
+int node_stat_named(struct fs *fs, struct node *node, struct stat *st);
+/**
+ * node_resolve() - make ino final and join hard links, before the kernel sees it; and stat it
+ *
+ * The directory of @link is locked, names_lock is not.  May put another node in the link's place.
+ */
+int node_resolve(struct fs *fs, struct link *link, struct stat *st);
+/** ino_of_backing() - st_ino of an inode that is its own origin. */
+uint64_t ino_of_backing(struct fs *fs, const struct stat *st);
+/** backing_identity() - device and number on disk of a node that is there. names_lock is held. */
+int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *ino);
+/** node_join() - let the known inode of that identity take the place of @link's node. Return: false: there is none. */
+bool node_join(struct fs *fs, struct link *link, uint16_t layer, uint64_t dev, uint64_t ino);
+/** fs_entry_fill() - resolve the link and count a lookup for the kernel; the directory is locked. */
+int fs_entry_fill(struct fs *fs, struct link *link, struct fs_entry *ret);
+/** name_check() - may @name be created? -EINVAL: reserved; -ENAMETOOLONG. */
+int name_check(const char *name);
+
+/* --- upper.c: what is written to the upper, and in which form --- */
+
+/** proc_path() - "/proc/self/fd/FD/NAME" (NAME may be ""), for the xattr calls that take no descriptor. */
+enum { PROC_PATH_BYTES = 300 };
+const char *proc_path(char *buf, int dirfd, const char *name);
+/** upper_stat() - of @name in @dirfd ("": itself), id maps applied; @override: and a recorded owner. */
+int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct stat *st);
+/** upper_set_times() - give @name the access and modification time of @st (UTIME_OMIT, UTIME_NOW allowed). */
+int upper_set_times(int dirfd, const char *name, const struct stat *st);
+/**
+ * upper_set_owner_mode() - make @name in @dirfd show the owner and mode of @st
+ * @st: all of type, mode, owner and rdev as they are to be
+ * @set: FS_SET_UID, FS_SET_GID, FS_SET_MODE: what of it changes
+ */
+int upper_set_owner_mode(struct fs *fs, int dirfd, const char *name, const struct stat *st, unsigned set);
+/**
+ * upper_make() - make @name in @dirfd as @st says: type, mode, owner, rdev
+ * @target: of a symlink
+ * @born_gid: the group that the file system gives a new file there; -1: the process's
+ * @ret_fd: if not NULL and it is a regular file, a descriptor O_RDWR of it, else -1
+ *
+ * Nothing is left behind on failure.
+ */
+int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st, const char *target, gid_t born_gid,
+	       int *ret_fd);
+enum { WORK_NAME_BYTES = 24 };
+/** work_name() - a name that is not used in work/. */
+void work_name(struct fs *fs, char *name);
+/** upper_whiteout() - a whiteout named @name in @dirfd, where nothing is. */
+int upper_whiteout(struct fs *fs, int dirfd, const char *name);
+/** upper_cover() - a whiteout takes the place of @name at once; what was there (also a directory) is removed. */
+int upper_cover(struct fs *fs, int dirfd, const char *name);
+/** upper_replace_whiteout() - @work of work/ takes the place of the whiteout @name. */
+int upper_replace_whiteout(struct fs *fs, const char *work, int dirfd, const char *name, bool is_dir);
+/** upper_get_private(), upper_set_private() - an xattr of overlay's own, {trusted,user}.overlay.WHAT. */
+ssize_t upper_get_private(struct fs *fs, int dirfd, const char *name, const char *what, void *value, size_t bytes);
+int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *what, const void *value, size_t bytes);
+/** upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before. */
+int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret);
+int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino);
+/** upper_is_impure() - does folder @fd hold entries that were copied up? */
+bool upper_is_impure(struct fs *fs, int fd);
+/** upper_mark_impure() - mark folder @dirfd of @dir so. */
+void upper_mark_impure(struct fs *fs, struct dirnode *dir, int dirfd);
+/** upper_readlink() - target of a symlink, also of a recorded one; not terminated. Return: bytes or -errno. */
+ssize_t upper_readlink(struct fs *fs, int dirfd, const char *name, char *buf, size_t bytes);
+
+/* --- index.c: copies of lower files that have several names --- */
+
+/**
+ * index_join() - a name whose file has others, in the upper or in a lower: is it, or was it copied up to, a copy
+ * that the index has?
+ * @st: its attributes now; those of the copy afterwards
+ *
+ * Then the link's node becomes, or is replaced by, the node of the copy.  The directory is locked.
+ */
+int index_join(struct fs *fs, struct link *link, struct stat *st);
+/** index_open() - a descriptor of the copy (O_PATH). names_lock is held. */
+int index_open(struct fs *fs, struct node *node, struct fd_ref *ret);
+/**
+ * index_add() - @work in work/, the copy of @node, gets an entry in the index; @nlink names show it
+ * @ret: what goes into node->back once the copy is published
+ */
+struct index_origin {
+	uint64_t dev, ino;
+};
+int index_add(struct fs *fs, struct node *node, const struct stat *lower, const char *work, struct index_origin *ret);
+/** index_nlink() - @change more names show the copy; at 0 its entry is removed. names_lock is held. */
+int index_nlink(struct fs *fs, struct node *node, int change);
+
+/* --- copyup.c --- */
+
+/** copyup_dir() - make sure that the upper has this directory. No lock from 3 on is held. */
+int copyup_dir(struct fs *fs, struct dirnode *dir);
+/**
+ * copyup() - make sure that the upper has this node, data included
+ * @size_limit: copy no more than that many bytes of data: a truncation follows
+ *
+ * No lock is held but rename_lock.  One thread copies, the others that need the same node wait.
+ */
+int copyup(struct fs *fs, struct node *node, uint64_t size_limit);
+
+/* --- file.c --- */
+
+/** Where a file's bytes are: at @offset of @fd, @bytes of them (UINT64_MAX: until its end). */
+struct content_ref {
+	int fd;
+	struct fd_ref ref; /* drop with fd_put() */
+	uint64_t offset;
+	uint64_t bytes;
+};
+/** node_open() - a regular file for reading. No lock is held. */
+int node_open(struct fs *fs, struct node *node, struct content_ref *ret);
+/** upper_open() - a file of the upper for reading and writing. No lock is held. */
+int upper_open(struct fs *fs, struct node *node, struct fd_ref *ret);
+/** file_truncate() - copied up as far as needed, then cut or grown to @size. */
+int file_truncate(struct fs *fs, struct node *node, off_t size, bool kill_priv);
+/** node_pin() - open what is about to lose its last name, and keep it open. names_lock is held. */
+int node_pin(struct fs *fs, struct node *node);
+
+/* --- xattr.c --- */
+
+/** xattrs_copy() - all xattrs of a lower node but overlay's own onto @name in @dirfd. names_lock is held. */
+int xattrs_copy(struct fs *fs, struct node *node, int dirfd, const char *name);
+/** xattrs_kill_priv() - remove security.capability of what @fd is. */
+int xattrs_kill_priv(int fd);
+
+/** dir_has_default_acl() - do new entries of @dir get their mode from it, not from the umask? */
+bool dir_has_default_acl(struct fs *fs, struct node *dir);
+
+/* --- dir.c --- */
+
+/** link_into_upper() - give the upper the name of an inode that it has under another. The directory is locked. */
+int link_into_upper(struct fs *fs, struct link *link);
+/** link_gone() - in memory: the name was taken away on disk. names_lock is held exclusively. */
+void link_gone(struct fs *fs, struct link *link);
+/** name_lost() - in memory: @node has a name less. names_lock is held exclusively. */
+void name_lost(struct fs *fs, struct node *node);
+/** dir_is_empty_locked() - 0, -ENOTEMPTY, or an error. */
+int dir_is_empty_locked(struct fs *fs, struct dirnode *dir);
+
+/* --- ids.c --- */
+
+uid_t ids_uid_shown(const struct fs *fs, uid_t on_disk);
+gid_t ids_gid_shown(const struct fs *fs, gid_t on_disk);
+/** ids_uid_disk() - Return: -EINVAL if no mapping has it. */
+int ids_uid_disk(const struct fs *fs, uid_t shown, uid_t *ret);
+int ids_gid_disk(const struct fs *fs, gid_t shown, gid_t *ret);
+/** ids_caller() - the owner of what @cred makes. */
+void ids_caller(const struct fs *fs, const struct fs_cred *cred, uid_t *uid, gid_t *gid);
+
+#endif

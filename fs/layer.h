@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_FS_LAYER_H
+#define NACRE_FS_LAYER_H
+
+/*
+ * A lower layer, whatever it is made of: a directory (layer_dir.c) or rows of the
+ * store's index (layer_store.c).  It is never written.
+ *
+ * A directory within a layer is named by a dref.  Everything else is named by
+ * the dref of its directory and its name, and for store layers also by its
+ * inode number there.
+ */
+
+#include "fs/fdcache.h"
+#include "store/layer.h"
+
+#include <sys/types.h>
+
+struct layer;
+struct lowdir;
+
+union dref {
+	uint32_t no;	    /* store layer: the directory's number */
+	struct lowdir *dir; /* directory layer: counted */
+};
+
+/* A directory of the merged tree as one layer has it. */
+struct part {
+	union dref at;
+	uint16_t layer; /* index in fs->layers */
+};
+
+/* An entry as a layer has it; borrowed for the call. */
+struct found {
+	const char *name;
+	uint32_t mode;		       /* the type at least; 0: a whiteout */
+	const struct layer_entry *row; /* store layers: all there is to know */
+};
+typedef int (*found_fn)(const struct found *found, void *arg);
+
+struct layer_ops {
+	void (*free)(struct layer *layer);
+	/** Every entry of a directory, whiteouts too, once, in any order; @fn's value other than 0 ends it. */
+	int (*scan)(struct layer *layer, union dref at, found_fn fn, void *arg);
+	/** One entry, through @fn.  Return: what @fn returned, or -ENOENT. */
+	int (*find)(struct layer *layer, union dref at, const char *name, found_fn fn, void *arg);
+	/** A reference to subdirectory @name; drop it with leave(). */
+	int (*enter)(struct layer *layer, union dref at, const struct found *dir, union dref *ret);
+	void (*leave)(struct layer *layer, union dref at);
+	/** Does it hide what is below (@opaque), and is its lower part elsewhere (@redirect, to be freed)? */
+	int (*marks)(struct layer *layer, union dref at, bool *opaque, char **redirect);
+	/** A descriptor of the folder, O_RDONLY; directory layers only, NULL else. */
+	int (*dir_fd)(struct layer *layer, union dref at, struct fd_ref *ret);
+};
+
+struct layer {
+	const struct layer_ops *ops;
+	union dref root;
+	bool has_xattrs;    /* false: nothing in it has one */
+	bool override_stat; /* owners are recorded in user.containers.override_stat */
+	bool is_store;
+	uint64_t dev; /* st_dev of a directory layer; of a store layer a number of its own */
+};
+
+/**
+ * layer_dir_open() - a directory as a lower
+ * @fds: borrowed from the fs
+ *
+ * Return: 0; -ENOENT, -ENOTDIR, ... with diag naming the path.
+ */
+int layer_dir_open(const char *path, struct fdcache *fds, struct diag *diag, struct layer **ret);
+
+/** layer_store_open() - a layer of the store. @store is borrowed. */
+int layer_store_open(struct store *store, struct layer_id id, struct diag *diag, struct layer **ret);
+struct layer_id layer_store_id(const struct layer *layer);
+struct store *layer_store_store(const struct layer *layer);
+
+/** dir_scan_fd() - scan() for an open folder; the upper is read by it too. @fd stays the caller's. */
+int dir_scan_fd(int fd, found_fn fn, void *arg);
+
+static inline void layer_free(struct layer *layer)
+{
+	if (layer)
+		layer->ops->free(layer);
+}
+
+#endif

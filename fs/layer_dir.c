@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/layer.h"
+
+/*
+ * A plain directory as a lower.
+ *
+ * A folder within it is a struct lowdir: its name in its parent, up to the
+ * root, whose descriptor was opened before the mount and stays.  Every system
+ * call names one component under a descriptor, never a path from "/", so that
+ * mounting over a lower cannot deadlock and depth has no limit.  Descriptors of
+ * the other folders come and go with the cache.
+ */
+
+#include "store/base/auto.h"
+#include "store/ovl.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+struct lowdir {
+	struct lowdir *parent; /* counted; NULL: the root */
+	struct fd_slot slot;
+	_Atomic uint32_t refs;
+	char name[];
+};
+
+struct dir_layer {
+	struct layer layer;
+	struct fdcache *fds; /* borrowed */
+	int root_fd;	     /* owned */
+};
+
+struct linux_dirent64 {
+	uint64_t d_ino;
+	int64_t d_off;
+	unsigned short d_reclen;
+	unsigned char d_type;
+	char d_name[];
+};
+
+static struct dir_layer *dir_layer(struct layer *layer)
+{
+	return (struct dir_layer *)layer;
+}
+
+static int lowdir_fd(struct dir_layer *layer, struct lowdir *dir, struct fd_ref *ret)
+{
+	struct fd_ref parent;
+	int fd, err, r;
+
+	if (!dir->parent) {
+		*ret = (struct fd_ref){ .fd = layer->root_fd };
+		return 0;
+	}
+	if (fd_get(layer->fds, &dir->slot, ret))
+		return 0;
+	r = lowdir_fd(layer, dir->parent, &parent);
+	if (r < 0)
+		return r;
+	fd = openat(parent.fd, dir->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	err = errno;
+	fd_put(layer->fds, &parent);
+	if (fd < 0)
+		return err == ENOENT || err == ENOTDIR || err == ELOOP ? -ESTALE : -err;
+	return fd_insert(layer->fds, &dir->slot, fd, ret);
+}
+
+static mode_t type_of(int dirfd, const struct linux_dirent64 *de, int *err)
+{
+	struct stat st;
+
+	/* Character devices are asked too: 0:0 is a whiteout. */
+	if (de->d_type != DT_UNKNOWN && de->d_type != DT_CHR)
+		return DTTOIF(de->d_type);
+	if (fstatat(dirfd, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		*err = -errno;
+		return 0;
+	}
+	return ovl_is_whiteout_mode(st.st_mode, st.st_rdev) ? 0 : st.st_mode & S_IFMT;
+}
+
+/* The kernel 6.7 form, in folders marked for it: an empty file with a mark. */
+static int is_marked_whiteout(int dirfd, const char *name)
+{
+	AUTO(closep) int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? -errno : ovl_is_xattr_whiteout(fd);
+}
+
+static int entry_found(int dirfd, bool marked, const struct linux_dirent64 *de, found_fn fn, void *arg)
+{
+	struct found found = { .name = de->d_name };
+	const char *hidden = ovl_whiteout_name(de->d_name);
+	int err = 0;
+
+	if (hidden) {
+		found.name = hidden;
+		return fn(&found, arg);
+	}
+	if (ovl_reserved_name(de->d_name))
+		return 0;
+	found.mode = type_of(dirfd, de, &err);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	if (marked && S_ISREG(found.mode)) {
+		int r = is_marked_whiteout(dirfd, de->d_name);
+
+		if (r < 0)
+			return r;
+		if (r > 0)
+			found.mode = 0;
+	}
+	return fn(&found, arg);
+}
+
+int dir_scan_fd(int fd, found_fn fn, void *arg)
+{
+	enum { BUF_BYTES = 64 * 1024 };
+	AUTO(freep) char *buf = malloc(BUF_BYTES);
+	int marked = ovl_has_xattr_whiteouts(fd);
+
+	if (!buf)
+		return -ENOMEM;
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	for (;;) {
+		long n = syscall(SYS_getdents64, fd, buf, BUF_BYTES);
+
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return 0;
+		for (long at = 0; at < n;) {
+			struct linux_dirent64 *de = (struct linux_dirent64 *)(buf + at);
+			int r;
+
+			at += de->d_reclen;
+			if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
+				continue;
+			r = entry_found(fd, marked > 0, de, fn, arg);
+			if (r != 0)
+				return r;
+		}
+	}
+}
+
+/* A descriptor has one read position: each scan has its own. */
+static int dir_scan(struct layer *layer, union dref at, found_fn fn, void *arg)
+{
+	AUTO(closep) int fd = -1;
+	struct fd_ref ref;
+	int r = lowdir_fd(dir_layer(layer), at.dir, &ref);
+
+	if (r < 0)
+		return r;
+	fd = openat(ref.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : 0;
+	fd_put(dir_layer(layer)->fds, &ref);
+	return r < 0 ? r : dir_scan_fd(fd, fn, arg);
+}
+
+static int find_in(int dirfd, const char *name, found_fn fn, void *arg)
+{
+	char wh[NAME_MAX + 8];
+	struct found found = { .name = name };
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		found.mode = ovl_is_whiteout_mode(st.st_mode, st.st_rdev) ? 0 : st.st_mode;
+		if (S_ISREG(st.st_mode) && st.st_size == 0 && ovl_has_xattr_whiteouts(dirfd) > 0 &&
+		    is_marked_whiteout(dirfd, name) > 0)
+			found.mode = 0;
+		return fn(&found, arg);
+	}
+	if (errno != ENOENT)
+		return -errno;
+	snprintf(wh, sizeof(wh), "%s%s", OVL_WH_PREFIX, name);
+	if (fstatat(dirfd, wh, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return fn(&found, arg);
+	return errno == ENAMETOOLONG ? -ENOENT : -errno;
+}
+
+static int dir_find(struct layer *layer, union dref at, const char *name, found_fn fn, void *arg)
+{
+	struct fd_ref ref;
+	int r = lowdir_fd(dir_layer(layer), at.dir, &ref);
+
+	if (r < 0)
+		return r;
+	r = find_in(ref.fd, name, fn, arg);
+	fd_put(dir_layer(layer)->fds, &ref);
+	return r;
+}
+
+static struct lowdir *lowdir_new(struct lowdir *parent, const char *name)
+{
+	size_t bytes = strlen(name) + 1;
+	struct lowdir *dir = calloc(1, sizeof(*dir) + bytes);
+
+	if (!dir)
+		return NULL;
+	memcpy(dir->name, name, bytes);
+	dir->refs = 1;
+	dir->parent = parent;
+	if (parent)
+		atomic_fetch_add(&parent->refs, 1);
+	return dir;
+}
+
+static int dir_enter(struct layer *layer, union dref at, const struct found *found, union dref *ret)
+{
+	ret->dir = lowdir_new(at.dir, found->name);
+	return ret->dir ? 0 : -ENOMEM;
+}
+
+static void dir_leave(struct layer *layer, union dref at)
+{
+	struct lowdir *dir = at.dir;
+
+	while (dir && atomic_fetch_sub(&dir->refs, 1) == 1) {
+		struct lowdir *parent = dir->parent;
+
+		fd_drop(dir_layer(layer)->fds, &dir->slot);
+		free(dir);
+		dir = parent;
+	}
+}
+
+static int dir_marks(struct layer *layer, union dref at, bool *opaque, char **redirect)
+{
+	struct fd_ref ref;
+	int r = lowdir_fd(dir_layer(layer), at.dir, &ref);
+
+	*opaque = false;
+	*redirect = NULL;
+	if (r < 0)
+		return r;
+	r = ovl_is_opaque(ref.fd);
+	*opaque = r > 0;
+	if (r == 0)
+		r = ovl_redirect(ref.fd, redirect);
+	fd_put(dir_layer(layer)->fds, &ref);
+	return r < 0 ? r : 0;
+}
+
+static int dir_fd(struct layer *layer, union dref at, struct fd_ref *ret)
+{
+	return lowdir_fd(dir_layer(layer), at.dir, ret);
+}
+
+static void dir_free(struct layer *layer)
+{
+	dir_leave(layer, layer->root);
+	if (dir_layer(layer)->root_fd >= 0)
+		close(dir_layer(layer)->root_fd);
+	free(layer);
+}
+
+static const struct layer_ops dir_ops = {
+	.free = dir_free,
+	.scan = dir_scan,
+	.find = dir_find,
+	.enter = dir_enter,
+	.leave = dir_leave,
+	.marks = dir_marks,
+	.dir_fd = dir_fd,
+};
+
+int layer_dir_open(const char *path, struct fdcache *fds, struct diag *diag, struct layer **ret)
+{
+	struct dir_layer *layer = calloc(1, sizeof(*layer));
+	struct ovl_override override;
+	struct stat st;
+	int err;
+
+	if (!layer)
+		return -ENOMEM;
+	layer->layer.ops = &dir_ops;
+	layer->layer.has_xattrs = true;
+	layer->fds = fds;
+	layer->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (layer->root_fd < 0 || fstat(layer->root_fd, &st) < 0) {
+		err = errno;
+		dir_free(&layer->layer);
+		return diag_errno(diag, -err, "lowerdir %s", path);
+	}
+	layer->layer.dev = st.st_dev;
+	layer->layer.override_stat = ovl_override_read(layer->root_fd, &override) > 0;
+	layer->layer.root.dir = lowdir_new(NULL, "");
+	if (!layer->layer.root.dir) {
+		dir_free(&layer->layer);
+		return -ENOMEM;
+	}
+	*ret = &layer->layer;
+	return 0;
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * From a node to where it is on disk, its attributes and its inode number.
+ *
+ * st_ino: of a store layer's inode bit 62, the layer and the number in it; of a
+ * backing inode its own number, with a small number for the device above bit 48
+ * on all devices but the first.  A copy keeps the number of what it was copied
+ * from in an xattr of the upper (upper.c).
+ */
+
+#include "store/base/auto.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- places --- */
+
+int upper_dir(struct fs *fs, struct dirnode *dir, struct fd_ref *ret)
+{
+	struct link *link = dir->node.links;
+	struct fd_ref parent;
+	int fd, err, r;
+
+	if (dir == fs->root) {
+		*ret = (struct fd_ref){ .fd = fs->upper_fd };
+		return 0;
+	}
+	if (fd_get(fs->fds, &dir->node.slot, ret))
+		return 0;
+	if (!link)
+		return -ENOENT; /* removed */
+	r = upper_dir(fs, link->dir, &parent);
+	if (r < 0)
+		return r;
+	fd = openat(parent.fd, link->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	err = errno;
+	fd_put(fs->fds, &parent);
+	return fd < 0 ? -err : fd_insert(fs->fds, &dir->node.slot, fd, ret);
+}
+
+int lower_at(struct fs *fs, struct node *node, struct layer **layer, union dref *at, const char **name)
+{
+	struct link *link = node->links;
+	const struct part *part;
+
+	*layer = fs->layers[node->layer];
+	*name = "";
+	if (node_is_dir(node)) {
+		part = dir_part(node_dir(node), node->layer);
+	} else {
+		if (!link)
+			return -ESTALE;
+		part = dir_part(link->dir, node->layer);
+		*name = link->name;
+	}
+	if (!part)
+		return -ESTALE;
+	*at = part->at;
+	return 0;
+}
+
+/* The name of the node's that the upper has: not each name of a copied-up inode need be there. */
+static struct link *upper_link(const struct node *node)
+{
+	struct link *link = node->links;
+
+	while (link && !(link->flags & LINK_UPPER))
+		link = link->next;
+	return link;
+}
+
+static int node_at_upper(struct fs *fs, struct node *node, struct node_at *ret)
+{
+	struct link *link = upper_link(node);
+
+	ret->name = "";
+	if (node == &fs->root->node) {
+		ret->ref = (struct fd_ref){ .fd = fs->upper_fd };
+		return 0;
+	}
+	if (link) {
+		ret->name = link->name;
+		return upper_dir(fs, link->dir, &ret->ref);
+	}
+	if (fd_get(fs->fds, &node->slot, &ret->ref))
+		return 0;
+	return node_is(node, NODE_INDEXED) ? index_open(fs, node, &ret->ref) : -ESTALE;
+}
+
+int node_at(struct fs *fs, struct node *node, struct node_at *ret)
+{
+	struct layer *layer;
+	union dref at;
+	int r;
+
+	if (node_is(node, NODE_UPPER))
+		return node_at_upper(fs, node, ret);
+	if (node_is(node, NODE_UNLINKED)) {
+		ret->name = "";
+		return fd_get(fs->fds, &node->slot, &ret->ref) ? 0 : -ESTALE;
+	}
+	r = lower_at(fs, node, &layer, &at, &ret->name);
+	return r < 0 ? r : layer->ops->dir_fd(layer, at, &ret->ref);
+}
+
+/* --- attributes --- */
+
+static void row_stat(struct fs *fs, const struct node *node, struct stat *st)
+{
+	const struct node_row *row = &node->row;
+
+	*st = (struct stat){
+		.st_mode = node->mode,
+		.st_nlink = row->nlink,
+		.st_uid = fs->options->squash_uid >= 0 ? (uid_t)fs->options->squash_uid : row->uid,
+		.st_gid = fs->options->squash_gid >= 0 ? (gid_t)fs->options->squash_gid : row->gid,
+		.st_rdev = row->rdev,
+		.st_size = S_ISDIR(node->mode) ? 4096 : (off_t)row->size,
+		.st_blksize = 4096,
+		.st_blocks = (blkcnt_t)((row->size + 511) / 512),
+	};
+	st->st_mtim.tv_sec = row->mtime_ns / 1000000000;
+	st->st_mtim.tv_nsec = row->mtime_ns % 1000000000;
+	if (st->st_mtim.tv_nsec < 0) {
+		st->st_mtim.tv_sec--;
+		st->st_mtim.tv_nsec += 1000000000;
+	}
+	st->st_ctim = st->st_mtim;
+	st->st_atim = st->st_mtim;
+}
+
+/* May the owner of its file on disk be recorded elsewhere? */
+static bool node_has_override(const struct fs *fs, const struct node *node)
+{
+	if (node_is(node, NODE_UPPER))
+		return fs->override_upper;
+	return node->layer != NO_LAYER && fs->layers[node->layer]->override_stat;
+}
+
+/* What the layers say, before what the merged tree knows better. */
+static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
+{
+	struct node_at at;
+	int r;
+
+	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW)) {
+		row_stat(fs, node, st);
+		return 0;
+	}
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	r = upper_stat(fs, at.ref.fd, at.name, node_has_override(fs, node), st);
+	fd_put(fs->fds, &at.ref);
+	return r;
+}
+
+/* A directory's nlink counts its merged subdirectories; where only one layer has it, that layer knows. */
+static int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
+{
+	bool upper = node_is(&dir->node, NODE_UPPER);
+	int r = 0;
+
+	if (fs->options->static_nlink) {
+		st->st_nlink = 1;
+		return 0;
+	}
+	if (node_is(&dir->node, NODE_UNLINKED)) {
+		st->st_nlink = 0;
+		return 0;
+	}
+	LOCKED(&dir->lock);
+	if (upper) /* the upper's marks say whether there are more */
+		r = dir_parts_locked(fs, dir);
+	if (r == 0 && dir->part_count + upper > 1)
+		r = dir_load_locked(fs, dir);
+	if (r == 0 && node_is(&dir->node, NODE_LOADED))
+		st->st_nlink = 2 + dir->table.subdirs;
+	return r;
+}
+
+static void stat_finish(struct fs *fs, struct node *node, struct stat *st)
+{
+	if (node_is(node, NODE_RESOLVED))
+		st->st_ino = node->ino;
+	if (node_is(node, NODE_INDEXED))
+		st->st_nlink = node->back.nlink;
+	else if (!node_is(node, NODE_UPPER | NODE_ROW) && !node_is_dir(node))
+		st->st_nlink -= st->st_nlink < node->back.gone ? st->st_nlink : node->back.gone;
+	if (fs->options->fakeroot && !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
+		st->st_blocks = 0;
+}
+
+int node_stat_named(struct fs *fs, struct node *node, struct stat *st)
+{
+	int r = backing_stat(fs, node, st);
+
+	if (r == 0)
+		stat_finish(fs, node, st);
+	return r;
+}
+
+/*
+ * A name that goes away between looking it up and using it: whoever takes it away
+ * holds the directory's lock and has pinned a descriptor before.  Wait for it.
+ */
+void node_settle(struct fs *fs, struct node *node)
+{
+	struct dirnode *dir = NULL;
+
+	pthread_rwlock_rdlock(&fs->names_lock);
+	if (node->links)
+		dir = node->links->dir;
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (dir) {
+		pthread_mutex_lock(&dir->lock);
+		pthread_mutex_unlock(&dir->lock);
+	}
+}
+
+int node_stat(struct fs *fs, struct node *node, struct stat *st)
+{
+	int r = -ENOENT;
+
+	for (int tries = 0; r == -ENOENT && tries < 3; tries++) {
+		if (tries > 0)
+			node_settle(fs, node);
+		pthread_rwlock_rdlock(&fs->names_lock);
+		r = node_stat_named(fs, node, st);
+		pthread_rwlock_unlock(&fs->names_lock);
+	}
+	if (r == 0 && node_is_dir(node))
+		r = dir_nlink(fs, node_dir(node), st);
+	return r;
+}
+
+/* --- inode numbers --- */
+
+uint64_t ino_of_backing(struct fs *fs, const struct stat *st)
+{
+	uint64_t slot = dev_slot(fs, st->st_dev);
+
+	if (st->st_ino >> 48)
+		return st->st_ino ^ (slot << 40); /* numbers that large are hashes already */
+	return st->st_ino | slot << 48;
+}
+
+int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *ino)
+{
+	struct node_at at;
+	struct stat st;
+	int r = node_at(fs, node, &at);
+
+	if (r < 0)
+		return r;
+	if (fstatat(at.ref.fd, at.name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+		r = -errno;
+	fd_put(fs->fds, &at.ref);
+	*dev = st.st_dev;
+	*ino = st.st_ino;
+	return r;
+}
+
+static uint64_t ino_of_row(struct fs *fs, const struct node *node)
+{
+	return 1ull << 62 | fs->layers[node->layer]->dev << 32 | node->row.no;
+}
+
+/* The upper keeps it for what was copied up: names that a lower has too, and what a folder so marked holds. */
+static uint64_t ino_of_upper(struct fs *fs, struct link *link, const struct stat *st)
+{
+	uint64_t ino = 0;
+	struct fd_ref ref;
+
+	if (link->flags & LINK_LOWER || node_is(&link->dir->node, NODE_IMPURE)) {
+		SHARED(&fs->names_lock);
+
+		if (upper_dir(fs, link->dir, &ref) == 0) {
+			if (upper_read_ino(fs, ref.fd, link->name, &ino) == 0)
+				node_set(link->node, NODE_COPIED);
+			fd_put(fs->fds, &ref);
+		}
+	}
+	return ino ? ino : ino_of_backing(fs, st);
+}
+
+/* Puts the inode that another name brought up in the place of this name's own. Return: false: there is none. */
+bool node_join(struct fs *fs, struct link *link, uint16_t layer, uint64_t dev, uint64_t ino)
+{
+	struct node *mine = link->node, *other;
+	EXCLUSIVE(&fs->names_lock);
+
+	pthread_mutex_lock(&fs->inodes.lock);
+	other = inodes_find_locked(fs, layer, dev, ino);
+	pthread_mutex_unlock(&fs->inodes.lock);
+	if (!other || other == mine)
+		return false;
+	link_set_node(link, other);
+	node_clear(other, NODE_UNLINKED);
+	node_free(fs, mine);
+	return true;
+}
+
+static int join_or_add(struct fs *fs, struct link *link, uint64_t dev, uint64_t ino, bool *joined)
+{
+	struct node *node = link->node;
+
+	*joined = node_join(fs, link, node->layer, dev, ino);
+	if (*joined)
+		return 0;
+	if (!node_is(node, NODE_ROW)) {
+		node->back.dev = dev;
+		node->back.ino = ino;
+	}
+	LOCKED(&fs->inodes.lock);
+	return inodes_add_locked(fs, node);
+}
+
+/*
+ * A file with several names is one node.  If a lower's file was copied up through
+ * another of its names, this name means the copy.
+ */
+static int join_names(struct fs *fs, struct link *link, struct stat *st, bool *joined)
+{
+	struct node *node = link->node;
+	int r;
+
+	*joined = false;
+	r = index_join(fs, link, st);
+	if (r < 0)
+		return r;
+	node = link->node;
+	if (node_is(node, NODE_RESOLVED)) {
+		*joined = true;
+		return 0;
+	}
+	if (node_is(node, NODE_ROW))
+		return join_or_add(fs, link, 0, node->row.no, joined);
+	return join_or_add(fs, link, st->st_dev, st->st_ino, joined);
+}
+
+int node_resolve(struct fs *fs, struct link *link, struct stat *st)
+{
+	struct node *node = link->node;
+	bool joined = false;
+	int r;
+
+	if (node_is(node, NODE_RESOLVED))
+		return node_stat(fs, node, st);
+	r = node_stat(fs, node, st);
+	if (r < 0)
+		return r;
+	if (st->st_nlink > 1 && !node_is_dir(node)) {
+		r = join_names(fs, link, st, &joined);
+		if (r < 0)
+			return r;
+		node = link->node;
+		if (joined)
+			return node_stat(fs, node, st);
+	}
+	if (node_is(node, NODE_UPPER))
+		node->ino = ino_of_upper(fs, link, st);
+	else if (node_is(node, NODE_ROW))
+		node->ino = ino_of_row(fs, node);
+	else
+		node->ino = ino_of_backing(fs, st);
+	st->st_ino = node->ino;
+	node->mode = st->st_mode;
+	node_set(node, NODE_RESOLVED | NODE_KILLPRIV);
+	return 0;
+}
+
+int fs_entry_fill(struct fs *fs, struct link *link, struct fs_entry *ret)
+{
+	int r = node_resolve(fs, link, &ret->st);
+
+	if (r < 0)
+		return r;
+	ret->node = link->node;
+	node_get(fs, ret->node);
+	return 0;
+}
+
+/* --- requests --- */
+
+int name_check(const char *name)
+{
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	return ovl_reserved_name(name) ? -EINVAL : 0;
+}
+
+int fs_lookup(struct fs *fs, struct node *node, const char *name, struct fs_entry *ret)
+{
+	struct dirnode *dir = node_dir(node);
+	size_t len = strlen(name);
+	struct link *link;
+	int r;
+
+	*ret = (struct fs_entry){ 0 };
+	if (!node_is_dir(node))
+		return -ENOTDIR;
+	if (len > NAME_MAX)
+		return -ENAMETOOLONG;
+	LOCKED(&dir->lock);
+	r = dir_load_locked(fs, dir);
+	if (r < 0)
+		return r;
+	link = table_find(&dir->table, name, len, name_hash(name, len));
+	return link && link->node ? fs_entry_fill(fs, link, ret) : 0;
+}
+
+int fs_getattr(struct fs *fs, struct node *node, struct stat *st)
+{
+	return node_stat(fs, node, st);
+}
+
+static int row_target(const struct found *found, void *arg)
+{
+	char **ret = arg;
+
+	*ret = strdup(found->row && found->row->target ? found->row->target : "");
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int readlink_row(struct fs *fs, struct node *node, char **ret)
+{
+	struct layer *layer;
+	const char *name;
+	union dref at;
+	int r = lower_at(fs, node, &layer, &at, &name);
+
+	return r < 0 ? r : layer->ops->find(layer, at, name, row_target, ret);
+}
+
+int fs_readlink(struct fs *fs, struct node *node, char **ret)
+{
+	AUTO(freep) char *target = NULL;
+	struct node_at at;
+	ssize_t n;
+	int r;
+
+	if (!S_ISLNK(node->mode))
+		return -EINVAL;
+	SHARED(&fs->names_lock);
+	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
+		return readlink_row(fs, node, ret);
+	target = malloc(PATH_MAX);
+	if (!target)
+		return -ENOMEM;
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	n = upper_readlink(fs, at.ref.fd, at.name, target, PATH_MAX - 1);
+	fd_put(fs->fds, &at.ref);
+	if (n < 0)
+		return (int)n;
+	target[n] = '\0';
+	*ret = TAKE(target);
+	return 0;
+}
+
+int fs_statfs(struct fs *fs, struct statvfs *st)
+{
+	struct fd_ref ref = { .fd = fs->upper_fd };
+	struct layer *layer = fs->layer_count ? fs->layers[0] : NULL;
+	int r = 0;
+
+	if (fs->upper_fd < 0 && layer && layer->is_store)
+		return statvfs(store_dir(fs->store), st) < 0 ? -errno : 0;
+	if (fs->upper_fd < 0)
+		r = layer->ops->dir_fd(layer, layer->root, &ref);
+	if (r < 0)
+		return r;
+	if (fstatvfs(ref.fd, st) < 0)
+		r = -errno;
+	fd_put(fs->fds, &ref);
+	return r;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/ops.h"
+#include "fs/options.h"
+
+/*
+ * nacrefs: starts the file system and gets out of the way.
+ *
+ * The parent stays until the mount is live or has failed, and says so by its exit
+ * status: whoever called it goes on at once into the mount.  The child is the
+ * daemon.  It writes its failure to the caller's standard error and lets go of
+ * that once it serves, since podman reads it until its end.  The fork comes first:
+ * neither threads nor SQLite connections survive one.
+ */
+
+#include "store/base/auto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_MISUSED = 2,
+	FOR_EVER_SECONDS = 1000000000,
+	LARGE_BLOCK_BYTES = 8 * 1024 * 1024,
+};
+
+static int fail(const struct diag *diag, int err)
+{
+	fprintf(stderr, "nacrefs: %s\n", diag_text(diag, err));
+	return EXIT_FAILED;
+}
+
+/* --- the caller's side --- */
+
+/* Return: in the child 0, with *ret_ready to be told; in the parent the exit status, negative: -errno. */
+static int daemonize(int *ret_ready, bool *ret_child)
+{
+	int ready[2];
+	char status;
+	pid_t pid;
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	*ret_child = pid == 0;
+	if (pid == 0) {
+		close(ready[0]);
+		*ret_ready = ready[1];
+		setsid();
+		return chdir("/") < 0 ? -errno : 0;
+	}
+	close(ready[1]);
+	/* No byte: the daemon ended before it was ready, and has said why. */
+	return read(ready[0], &status, 1) == 1 ? EXIT_DONE : EXIT_FAILED;
+}
+
+static void now_ready(int ready)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (ready < 0)
+		return;
+	for (int fd = 0; null >= 0 && fd <= 2; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+	if (write(ready, "y", 1) != 1)
+		return; /* nobody waits any more */
+	close(ready);
+}
+
+/* --- the mount --- */
+
+static void add_flag(struct buf *list, const char *flag)
+{
+	buf_addf(list, "%s%s", list->len ? "," : "", flag);
+}
+
+/*
+ * As root the mount is everybody's, with setuid and devices, and the kernel checks
+ * permissions: like any other file system.  As a user it is his own; under fakeroot
+ * he is root in it, so nothing is checked.
+ */
+static int mount_flags(const struct mount_options *o, struct buf *list)
+{
+	bool root = geteuid() == 0;
+
+	if (o->kernel.len)
+		add_flag(list, buf_str(&o->kernel));
+	if (!strstr(buf_str(&o->kernel), "fsname="))
+		add_flag(list, "fsname=nacrefs");
+	if (!strstr(buf_str(&o->kernel), "subtype="))
+		add_flag(list, "subtype=nacrefs");
+	if (!o->fs.fakeroot)
+		add_flag(list, "default_permissions");
+	if (o->allow_other || (root && !o->fs.fakeroot))
+		add_flag(list, "allow_other");
+	if (o->read_only)
+		add_flag(list, "ro");
+	if ((root || o->suid) && !o->no_suid)
+		add_flag(list, "suid");
+	if ((root || o->dev) && !o->no_dev)
+		add_flag(list, "dev");
+	return buf_error(list);
+}
+
+static struct fuse_session *session_new(const struct mount_options *o, struct mount *mount)
+{
+	struct buf flags = { 0 };
+	struct fuse_session *session = NULL;
+
+	if (mount_flags(o, &flags) == 0) {
+		char *argv[] = { (char *)"nacrefs", (char *)"-o", (char *)buf_str(&flags), (char *)"-d", NULL };
+		struct fuse_args args = { .argc = o->debug ? 4 : 3, .argv = argv };
+
+		session = fuse_session_new(&args, &nacrefs_ops, sizeof(nacrefs_ops), mount);
+		fuse_opt_free_args(&args);
+	}
+	buf_release(&flags);
+	return session;
+}
+
+static int loop(struct fuse_session *session)
+{
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	int r;
+
+	if (!config)
+		return -ENOMEM;
+	fuse_loop_cfg_set_clone_fd(config, 0);
+	fuse_loop_cfg_set_max_threads(config, 16);
+	fuse_loop_cfg_set_idle_threads(config, 16);
+	r = fuse_session_loop_mt(session, config);
+	fuse_loop_cfg_destroy(config);
+	return r;
+}
+
+static int serve(const struct mount_options *o, struct fs *fs, int ready)
+{
+	struct mount mount = {
+		.fs = fs,
+		.timeout = o->timeout < 0 ? FOR_EVER_SECONDS : o->timeout,
+		.writeback = o->writeback,
+		.posix_acl = !o->fs.noacl && !o->fs.noxattrs && !o->fs.fakeroot && fs_has_xattrs(fs),
+	};
+	struct fuse_session *session = session_new(o, &mount);
+	struct diag diag = { 0 };
+	int status = EXIT_FAILED;
+
+	if (!session)
+		return fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
+	if (fuse_set_signal_handlers(session) == 0) {
+		if (fuse_session_mount(session, o->mountpoint) == 0) {
+			now_ready(ready);
+			status = loop(session) < 0 ? EXIT_FAILED : EXIT_DONE;
+			fuse_session_unmount(session);
+		} else {
+			fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
+		}
+		fuse_remove_signal_handlers(session);
+	}
+	fuse_session_destroy(session);
+	return status;
+}
+
+static int check_mountpoint(const struct mount_options *o, struct diag *diag)
+{
+	struct stat st;
+
+	if (stat(o->mountpoint, &st) < 0)
+		return diag_errno(diag, -errno, "mount point %s", o->mountpoint);
+	if (!S_ISDIR(st.st_mode))
+		return diag_set(diag, -ENOTDIR, "mount point %s is not a directory", o->mountpoint);
+	return 0;
+}
+
+static int run(const struct mount_options *o, int ready)
+{
+	struct diag diag = { 0 };
+	struct fs *fs = NULL;
+	int r = check_mountpoint(o, &diag);
+	int status;
+
+	umask(0);				      /* modes come complete with the requests */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES); /* else each read of 1 MiB maps and unmaps its buffer */
+	if (r == 0)
+		r = fs_new(&o->fs, &diag, &fs);
+	if (r < 0)
+		return fail(&diag, r);
+	status = serve(o, fs, ready);
+	fs_free(fs);
+	return status;
+}
+
+static int start(const struct mount_options *o)
+{
+	bool child = true;
+	int ready = -1;
+	int r;
+
+	if (!o->foreground) {
+		r = daemonize(&ready, &child);
+		if (r < 0)
+			return fail(NULL, r);
+		if (!child)
+			return r;
+	}
+	return run(o, ready);
+}
+
+int main(int argc, char **argv)
+{
+	struct mount_options options;
+	struct diag diag = { 0 };
+	int status, r = options_parse(argc, argv, &options, &diag);
+
+	if (r < 0) {
+		fail(&diag, r);
+		status = r == -EINVAL ? EXIT_MISUSED : EXIT_FAILED;
+	} else if (options.help) {
+		fputs(options_help(), stdout);
+		status = EXIT_DONE;
+	} else if (options.version) {
+		printf("nacrefs %s (libfuse %s)\n", NACRE_VERSION, fuse_pkgversion());
+		status = EXIT_DONE;
+	} else {
+		if (options.ignored.len)
+			fprintf(stderr, "nacrefs: warning: unknown options ignored: %s\n", buf_str(&options.ignored));
+		status = start(&options);
+	}
+	options_release(&options);
+	return status;
+}

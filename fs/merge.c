@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Merging: what a directory holds, over the upper and all lowers that have it.
+ *
+ * A directory's children are read once, on first use, into its table; from then
+ * on names are looked up without a system call.  Two steps:
+ *
+ *   dir_parts_locked()  which lowers have this directory.  The list begins as
+ *                       what the parent's merge found under its name; here
+ *                       opaque marks cut it and redirects replace its tail.
+ *   dir_load_locked()   each part's entries, topmost first.  The first layer that
+ *                       has a name decides what it is; further down only
+ *                       directories join, until something closes the name: a
+ *                       whiteout, a file, an opaque directory.
+ *
+ * A layer's redirect or opaque mark is thus looked at when somebody enters the
+ * directory, not when it is listed.
+ */
+
+#include "store/base/auto.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct part_list {
+	struct part *parts; /* owned */
+	uint32_t count;
+};
+
+void parts_free(struct fs *fs, struct part *parts, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct layer *layer = fs->layers[parts[i].layer];
+
+		layer->ops->leave(layer, parts[i].at);
+	}
+	free(parts);
+}
+
+/* Takes over the reference in @at, also when it fails. */
+static int part_add(struct fs *fs, struct part_list *list, uint16_t index, union dref at)
+{
+	struct layer *layer = fs->layers[index];
+	struct part *more = realloc(list->parts, (list->count + 1) * sizeof(*more));
+
+	if (!more) {
+		layer->ops->leave(layer, at);
+		return -ENOMEM;
+	}
+	list->parts = more;
+	more[list->count++] = (struct part){ .at = at, .layer = index };
+	return 0;
+}
+
+static void parts_cut(struct fs *fs, struct part_list *list, uint32_t count)
+{
+	while (list->count > count) {
+		struct part *last = &list->parts[--list->count];
+		struct layer *layer = fs->layers[last->layer];
+
+		layer->ops->leave(layer, last->at);
+	}
+}
+
+const struct part *dir_part(const struct dirnode *dir, uint16_t layer)
+{
+	for (uint32_t i = 0; i < dir->part_count; i++) {
+		if (dir->parts[i].layer == layer)
+			return &dir->parts[i];
+	}
+	return NULL;
+}
+
+/* --- following a redirect --- */
+
+struct step {
+	struct fs *fs;
+	uint16_t layer;
+	union dref at;		/* where the name is looked for */
+	struct part_list *list; /* where the directory goes */
+	bool closed;
+};
+
+static int step_found(const struct found *found, void *arg)
+{
+	struct step *step = arg;
+	struct layer *layer = step->fs->layers[step->layer];
+	union dref at;
+	int r;
+
+	step->closed = !S_ISDIR(found->mode) || (found->row && found->row->flags & LAYER_OPAQUE);
+	if (!S_ISDIR(found->mode))
+		return 0;
+	r = layer->ops->enter(layer, step->at, found, &at);
+	return r < 0 ? r : part_add(step->fs, step->list, step->layer, at);
+}
+
+static int part_is_opaque(struct fs *fs, const struct part *part, bool *opaque)
+{
+	AUTO(freep) char *redirect = NULL;
+	struct layer *layer = fs->layers[part->layer];
+
+	return layer->ops->marks(layer, part->at, opaque, &redirect);
+}
+
+/* The folders @name in all of @from, as far down as they show. */
+static int parts_step(struct fs *fs, const struct part *from, uint32_t count, const char *name, struct part_list *ret)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct layer *layer = fs->layers[from[i].layer];
+		struct step step = { .fs = fs, .layer = from[i].layer, .at = from[i].at, .list = ret };
+		bool opaque = false;
+		uint32_t had = ret->count;
+		int r = layer->ops->find(layer, from[i].at, name, step_found, &step);
+
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (ret->count > had)
+			r = part_is_opaque(fs, &ret->parts[ret->count - 1], &opaque);
+		if (r < 0 && r != -ENOENT)
+			return r;
+		if (step.closed || opaque)
+			return 0;
+	}
+	return 0;
+}
+
+static void part_list_release(struct fs *fs, struct part_list *list)
+{
+	parts_free(fs, list->parts, list->count);
+	*list = (struct part_list){ 0 };
+}
+
+/* "/a/b" in the lowers from @first on. */
+static int redirect_absolute(struct fs *fs, const char *path, uint16_t first, struct part_list *ret)
+{
+	AUTO(freep) char *copy = strdup(path);
+	const struct part *from = fs->root->parts;
+	uint32_t count = fs->root->part_count;
+	struct part_list now = { 0 };
+	char *save = NULL;
+	int r = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	while (count > 0 && from->layer < first) {
+		from++;
+		count--;
+	}
+	for (char *name = strtok_r(copy, "/", &save); name && r == 0; name = strtok_r(NULL, "/", &save)) {
+		struct part_list next = { 0 };
+
+		r = parts_step(fs, from, count, name, &next);
+		part_list_release(fs, &now);
+		now = next;
+		from = now.parts;
+		count = now.count;
+	}
+	if (r < 0) {
+		part_list_release(fs, &now);
+		return r;
+	}
+	*ret = now;
+	return 0;
+}
+
+/* A bare name: a sibling, in the lowers of the directory that @dir is in. */
+static int redirect_relative(struct fs *fs, struct dirnode *dir, const char *name, uint16_t first,
+			     struct part_list *ret)
+{
+	const struct dirnode *parent = dir->node.links ? dir->node.links->dir : NULL;
+	uint32_t skip = 0;
+
+	if (!parent)
+		return 0;
+	while (skip < parent->part_count && parent->parts[skip].layer < first)
+		skip++;
+	return parts_step(fs, parent->parts + skip, parent->part_count - skip, name, ret);
+}
+
+static int redirect_follow(struct fs *fs, struct dirnode *dir, const char *path, uint16_t first, struct part_list *ret)
+{
+	SHARED(&fs->names_lock);
+
+	if (path[0] == '/')
+		return redirect_absolute(fs, path, first, ret);
+	return redirect_relative(fs, dir, path, first, ret);
+}
+
+/* --- marks --- */
+
+static int upper_marks(struct fs *fs, struct dirnode *dir, bool *opaque, char **redirect)
+{
+	struct fd_ref ref;
+	int r;
+
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = upper_dir(fs, dir, &ref);
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r < 0)
+		return r;
+	r = ovl_is_opaque(ref.fd);
+	*opaque = r > 0;
+	if (r == 0)
+		r = ovl_redirect(ref.fd, redirect);
+	fd_put(fs->fds, &ref);
+	return r < 0 ? r : 0;
+}
+
+static int tail_replace(struct fs *fs, struct dirnode *dir, struct part_list *list, uint32_t keep, uint16_t first,
+			const char *redirect)
+{
+	struct part_list tail = { 0 };
+	int r = redirect_follow(fs, dir, redirect, first, &tail);
+
+	if (r < 0) {
+		part_list_release(fs, &tail);
+		return r;
+	}
+	parts_cut(fs, list, keep);
+	for (uint32_t i = 0; i < tail.count && r == 0; i++)
+		r = part_add(fs, list, tail.parts[i].layer, tail.parts[i].at); /* takes the reference */
+	free(tail.parts);
+	return r;
+}
+
+int dir_parts_locked(struct fs *fs, struct dirnode *dir)
+{
+	struct part_list list = { dir->parts, dir->part_count };
+	AUTO(freep) char *redirect = NULL;
+	bool opaque = false;
+	int r = 0;
+
+	if (node_is(&dir->node, NODE_PARTS_FINAL))
+		return 0;
+	if (node_is(&dir->node, NODE_UPPER) && fs->layer_count > 0)
+		r = upper_marks(fs, dir, &opaque, &redirect);
+	if (r == 0 && opaque)
+		parts_cut(fs, &list, 0);
+	else if (r == 0 && redirect)
+		r = tail_replace(fs, dir, &list, 0, 0, redirect);
+	for (uint32_t i = 0; r == 0 && i < list.count; i++) {
+		struct part *part = &list.parts[i];
+		struct layer *layer = fs->layers[part->layer];
+		AUTO(freep) char *elsewhere = NULL;
+
+		if (part->layer + 1u == fs->layer_count)
+			break; /* there is nothing below that a mark could hide or name */
+		r = layer->ops->marks(layer, part->at, &opaque, &elsewhere);
+		if (r == 0 && opaque)
+			parts_cut(fs, &list, i + 1);
+		else if (r == 0 && elsewhere)
+			r = tail_replace(fs, dir, &list, i + 1, (uint16_t)(part->layer + 1), elsewhere);
+	}
+	dir->parts = list.parts;
+	dir->part_count = list.count;
+	if (r == 0)
+		node_set(&dir->node, NODE_PARTS_FINAL);
+	return r;
+}
+
+/* --- merging --- */
+
+struct merge {
+	struct fs *fs;
+	struct dirnode *dir;
+	uint16_t layer;
+	union dref at;
+};
+
+void node_take_row(struct node *node, uint16_t layer, const struct layer_entry *row)
+{
+	node->layer = layer;
+	node->mode = row->mode;
+	node->row = (struct node_row){
+		.no = row->no,
+		.uid = row->uid,
+		.gid = row->gid,
+		.nlink = row->nlink,
+		.rdev = row->rdev,
+		.mtime_ns = row->mtime_ns,
+		.size = row->size,
+		.content = row->content,
+	};
+	node_clear(node, NODE_XATTRS | NODE_IMPLICIT);
+	node_set(node, NODE_ROW | (row->flags & LAYER_XATTRS ? NODE_XATTRS : 0) |
+			       (row->flags & LAYER_IMPLICIT ? NODE_IMPLICIT : 0));
+}
+
+static int child_add_part(struct merge *m, struct node *node, const struct found *found)
+{
+	struct layer *layer = m->fs->layers[m->layer];
+	struct dirnode *child = node_dir(node);
+	struct part_list list = { child->parts, child->part_count };
+	union dref at;
+	int r = layer->ops->enter(layer, m->at, found, &at);
+
+	if (r < 0)
+		return r;
+	r = part_add(m->fs, &list, m->layer, at);
+	child->parts = list.parts;
+	child->part_count = list.count;
+	return r;
+}
+
+static int child_new(struct merge *m, const struct found *found, struct link **ret)
+{
+	size_t len = strlen(found->name);
+	struct node *node = NULL;
+	struct link *link;
+	int r = table_reserve(&m->dir->table, 1);
+
+	if (r < 0)
+		return r;
+	link = link_new(found->name, len);
+	if (link && found->mode)
+		node = node_new(found->mode, m->layer);
+	if (!link || (found->mode && !node)) {
+		free(link);
+		return -ENOMEM;
+	}
+	link_add(m->fs, m->dir, link, node);
+	*ret = link;
+	return 0;
+}
+
+/* An entry of the upper: the first to be merged, so that nothing has the name yet, but a ".wh.NAME"
+ * beside NAME itself. */
+static int merge_upper(const struct found *found, void *arg)
+{
+	struct merge *m = arg;
+	size_t len = strlen(found->name);
+	struct link *link = table_find(&m->dir->table, found->name, len, name_hash(found->name, len));
+	int r;
+
+	if (link && found->mode == 0) { /* the file stays, what is below it does not show */
+		link->flags |= LINK_CLOSED;
+		return 0;
+	}
+	if (link) {
+		struct node *node = node_new(found->mode, NO_LAYER);
+
+		if (!node)
+			return -ENOMEM;
+		link_set_node(link, node);
+		link->flags = LINK_UPPER | LINK_CLOSED;
+		node_set(node, NODE_UPPER);
+		return 0;
+	}
+	r = child_new(m, found, &link);
+	if (r < 0)
+		return r;
+	link->flags = found->mode ? LINK_UPPER : LINK_WHITEOUT;
+	if (link->node)
+		node_set(link->node, NODE_UPPER);
+	return 0;
+}
+
+/* The topmost lower that has a name which nothing above has. */
+static int merge_first(struct merge *m, const struct found *found)
+{
+	struct link *link;
+	int r = child_new(m, found, &link);
+
+	if (r < 0)
+		return r;
+	if (!link->node) {
+		link->flags = LINK_CLOSED;
+		return 0;
+	}
+	link->flags = LINK_LOWER;
+	if (found->row)
+		node_take_row(link->node, m->layer, found->row);
+	if (!S_ISDIR(found->mode) || (found->row && found->row->flags & LAYER_OPAQUE))
+		link->flags |= LINK_CLOSED;
+	return S_ISDIR(found->mode) ? child_add_part(m, link->node, found) : 0;
+}
+
+static int merge_lower(const struct found *found, void *arg)
+{
+	struct merge *m = arg;
+	size_t len = strlen(found->name);
+	struct link *link = table_find(&m->dir->table, found->name, len, name_hash(found->name, len));
+	bool above_is_dir;
+
+	if (!link)
+		return merge_first(m, found);
+	if (link->flags & LINK_CLOSED)
+		return 0;
+	above_is_dir = link->node && node_is_dir(link->node);
+	if (found->mode == 0) {
+		link->flags |= LINK_CLOSED;
+		return 0;
+	}
+	link->flags |= LINK_LOWER;
+	if (!above_is_dir || !S_ISDIR(found->mode)) {
+		link->flags |= LINK_CLOSED;
+		return 0;
+	}
+	if (found->row && found->row->flags & LAYER_OPAQUE)
+		link->flags |= LINK_CLOSED;
+	/* An archive may name a file without its folders: theirs are the attributes below. */
+	if (found->row && node_is(link->node, NODE_IMPLICIT))
+		node_take_row(link->node, m->layer, found->row);
+	return child_add_part(m, link->node, found);
+}
+
+/* A store directory that no archive named, over a directory lower: the same, once all layers are seen. */
+static void implicit_settle(struct fs *fs, struct node *node)
+{
+	struct dirnode *dir = node_dir(node);
+
+	for (uint32_t i = 0; i < dir->part_count; i++) {
+		if (!fs->layers[dir->parts[i].layer]->is_store) {
+			node->layer = dir->parts[i].layer;
+			node_clear(node, NODE_ROW | NODE_IMPLICIT);
+			return;
+		}
+	}
+}
+
+/* Places that only served the merge go. */
+static void merge_sweep(struct fs *fs, struct dirnode *dir)
+{
+	struct table *table = &dir->table;
+
+	for (uint32_t i = 0; i < table->used; i++) {
+		struct link *link = table->slots[i];
+
+		link->flags &= (uint8_t)~LINK_CLOSED;
+		if (link->node && node_is(link->node, NODE_IMPLICIT))
+			implicit_settle(fs, link->node);
+	}
+	for (uint32_t i = 0; i < table->used; i++) {
+		struct link *link = table->slots[i];
+		uint32_t used = table->used;
+
+		if (!link || link->node || link->flags & LINK_WHITEOUT)
+			continue;
+		link_remove(fs, link);
+		free(link);
+		if (table->used != used) /* it closed its gaps */
+			i = UINT32_MAX;
+	}
+}
+
+static int merge_upper_dir(struct merge *m)
+{
+	AUTO(closep) int fd = -1;
+	struct fd_ref ref;
+	int r;
+
+	pthread_rwlock_rdlock(&m->fs->names_lock);
+	r = upper_dir(m->fs, m->dir, &ref);
+	pthread_rwlock_unlock(&m->fs->names_lock);
+	if (r < 0)
+		return r;
+	fd = openat(ref.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : 0;
+	fd_put(m->fs->fds, &ref);
+	if (r < 0)
+		return r;
+	if (upper_is_impure(m->fs, fd))
+		node_set(&m->dir->node, NODE_IMPURE);
+	return dir_scan_fd(fd, merge_upper, m);
+}
+
+static int merge_all(struct fs *fs, struct dirnode *dir)
+{
+	struct merge m = { .fs = fs, .dir = dir, .layer = NO_LAYER };
+	int r = 0;
+
+	if (node_is(&dir->node, NODE_UPPER))
+		r = merge_upper_dir(&m);
+	for (uint32_t i = 0; r == 0 && i < dir->part_count; i++) {
+		struct layer *layer = fs->layers[dir->parts[i].layer];
+
+		m.layer = dir->parts[i].layer;
+		m.at = dir->parts[i].at;
+		r = layer->ops->scan(layer, m.at, merge_lower, &m);
+	}
+	return r;
+}
+
+int dir_load_locked(struct fs *fs, struct dirnode *dir)
+{
+	int r;
+
+	if (node_is(&dir->node, NODE_LOADED))
+		return 0;
+	r = dir_parts_locked(fs, dir);
+	if (r == 0)
+		r = merge_all(fs, dir);
+	if (r < 0) {
+		table_free(fs, dir);
+		return r;
+	}
+	merge_sweep(fs, dir);
+	SHARED(&fs->names_lock);
+	node_set(&dir->node, NODE_LOADED);
+	for (struct link *link = dir->node.links; link; link = link->next)
+		atomic_fetch_add(&link->dir->live, 1);
+	return 0;
+}

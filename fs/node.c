@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Nodes, names and tables: their memory and how long it lives.
+ *
+ * A directory counts in `live` those children that keep its table: the kernel
+ * knows them (nlookup > 0), or they are directories with a table of their own.
+ * So a chain of tables leads from the root to whatever the kernel knows, and a
+ * write-back can find its file although no dentry of its path is left.
+ *
+ *   nlookup 0 -> 1   node_get(), in a request that names the directory (which the
+ *                    kernel therefore knows), so its table cannot go meanwhile
+ *   nlookup 1 -> 0   fs_forget(), under reap_lock; then tables that became idle
+ *                    are dropped, upwards, in the same critical section
+ *
+ * Memory for an entry that the kernel knows: a link (36 bytes and the name), a
+ * node (96), 4 to 12 bytes of slot, 6 of index.
+ */
+
+#include "store/base/auto.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+struct node *node_new(uint32_t mode, uint16_t layer)
+{
+	struct node *node;
+
+	if (S_ISDIR(mode)) {
+		struct dirnode *dir = calloc(1, sizeof(*dir));
+
+		if (!dir)
+			return NULL;
+		pthread_mutex_init(&dir->lock, NULL);
+		node = &dir->node;
+	} else {
+		node = calloc(1, sizeof(*node));
+		if (!node)
+			return NULL;
+	}
+	node->mode = mode;
+	node->layer = layer;
+	return node;
+}
+
+void node_free(struct fs *fs, struct node *node)
+{
+	if (!node)
+		return;
+	fd_drop(fs->fds, &node->slot);
+	if (node_is_dir(node)) {
+		struct dirnode *dir = node_dir(node);
+
+		free(dir->table.slots);
+		free(dir->table.index);
+		parts_free(fs, dir->parts, dir->part_count);
+		pthread_mutex_destroy(&dir->lock);
+	}
+	free(node);
+}
+
+/* --- inodes with several names --- */
+
+static uint32_t inode_hash(uint16_t layer, uint64_t dev, uint64_t ino)
+{
+	uint64_t key[3] = { layer, dev, ino };
+
+	return (uint32_t)XXH3_64bits(key, sizeof(key));
+}
+
+static void inode_key(const struct node *node, uint64_t *dev, uint64_t *ino)
+{
+	*dev = node_is(node, NODE_ROW) ? 0 : node->back.dev;
+	*ino = node_is(node, NODE_ROW) ? node->row.no : node->back.ino;
+}
+
+static uint32_t inode_slot(const struct inodes *inodes, uint16_t layer, uint64_t dev, uint64_t ino)
+{
+	uint32_t i = inode_hash(layer, dev, ino) & inodes->mask;
+
+	for (; inodes->slots[i]; i = (i + 1) & inodes->mask) {
+		uint64_t d, n;
+
+		inode_key(inodes->slots[i], &d, &n);
+		if (inodes->slots[i]->layer == layer && d == dev && n == ino)
+			break;
+	}
+	return i;
+}
+
+struct node *inodes_find_locked(struct fs *fs, uint16_t layer, uint64_t dev, uint64_t ino)
+{
+	if (!fs->inodes.slots)
+		return NULL;
+	return fs->inodes.slots[inode_slot(&fs->inodes, layer, dev, ino)];
+}
+
+static int inodes_grow(struct inodes *inodes)
+{
+	struct inodes bigger = { .mask = inodes->slots ? inodes->mask * 2 + 1 : 63 };
+
+	bigger.slots = calloc(bigger.mask + 1, sizeof(struct node *));
+	if (!bigger.slots)
+		return -ENOMEM;
+	for (uint32_t i = 0; inodes->slots && i <= inodes->mask; i++) {
+		struct node *node = inodes->slots[i];
+		uint64_t dev, ino;
+
+		if (!node)
+			continue;
+		inode_key(node, &dev, &ino);
+		bigger.slots[inode_slot(&bigger, node->layer, dev, ino)] = node;
+	}
+	free(inodes->slots);
+	inodes->slots = bigger.slots;
+	inodes->mask = bigger.mask;
+	return 0;
+}
+
+int inodes_add_locked(struct fs *fs, struct node *node)
+{
+	struct inodes *inodes = &fs->inodes;
+	uint64_t dev, ino;
+
+	if (!inodes->slots || inodes->count * 2 > inodes->mask) {
+		int r = inodes_grow(inodes);
+
+		if (r < 0)
+			return r;
+	}
+	inode_key(node, &dev, &ino);
+	inodes->slots[inode_slot(inodes, node->layer, dev, ino)] = node;
+	inodes->count++;
+	node_set(node, NODE_MULTI);
+	return 0;
+}
+
+void inodes_remove_locked(struct fs *fs, struct node *node)
+{
+	struct inodes *inodes = &fs->inodes;
+	uint64_t dev, ino;
+	uint32_t hole;
+
+	inode_key(node, &dev, &ino);
+	hole = inode_slot(inodes, node->layer, dev, ino);
+	if (inodes->slots[hole] != node)
+		return;
+	inodes->slots[hole] = NULL;
+	inodes->count--;
+	/* Those behind the hole that it would hide move up. */
+	for (uint32_t i = (hole + 1) & inodes->mask; inodes->slots[i]; i = (i + 1) & inodes->mask) {
+		struct node *moved = inodes->slots[i];
+
+		inodes->slots[i] = NULL;
+		inode_key(moved, &dev, &ino);
+		inodes->slots[inode_slot(inodes, moved->layer, dev, ino)] = moved;
+	}
+}
+
+uint32_t dev_slot(struct fs *fs, uint64_t dev)
+{
+	uint64_t *devs;
+
+	LOCKED(&fs->inodes.lock);
+	for (uint32_t i = 0; i < fs->dev_count; i++) {
+		if (fs->devs[i] == dev)
+			return i;
+	}
+	devs = realloc(fs->devs, (fs->dev_count + 1) * sizeof(*devs));
+	if (!devs)
+		return fs->dev_count; /* a number that is not its own for ever, but of no other now */
+	fs->devs = devs;
+	devs[fs->dev_count] = dev;
+	return fs->dev_count++;
+}
+
+/* --- tables --- */
+
+uint32_t name_hash(const char *name, size_t len)
+{
+	return (uint32_t)XXH3_64bits(name, len);
+}
+
+struct link *table_find(const struct table *table, const char *name, size_t len, uint32_t hash)
+{
+	if (!table->index_mask)
+		return NULL;
+	for (uint32_t i = hash & table->index_mask; table->index[i]; i = (i + 1) & table->index_mask) {
+		struct link *link = table->slots[table->index[i] - 1];
+
+		if (link && link->hash == hash && link->name_len == len && memcmp(link->name, name, len) == 0)
+			return link;
+	}
+	return NULL;
+}
+
+static void index_put(struct table *table, uint32_t slot)
+{
+	uint32_t i = table->slots[slot]->hash & table->index_mask;
+
+	while (table->index[i])
+		i = (i + 1) & table->index_mask;
+	table->index[i] = slot + 1;
+}
+
+/* Takes out the empty slots and makes an index for @want entries. */
+static int table_rebuild(struct table *table, uint32_t want)
+{
+	uint32_t size = 8, used = 0;
+	uint32_t *index;
+	struct link **slots;
+
+	while (size < want + want / 2)
+		size *= 2;
+	index = calloc(size, sizeof(*index));
+	slots = malloc(want * sizeof(*slots));
+	if (!index || !slots) {
+		free(index);
+		free(slots);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < table->used; i++) {
+		if (table->slots[i])
+			slots[used++] = table->slots[i];
+	}
+	free(table->index);
+	free(table->slots);
+	table->index = index;
+	table->index_mask = size - 1;
+	table->slots = slots;
+	table->used = used;
+	table->room = want;
+	for (uint32_t i = 0; i < used; i++)
+		index_put(table, i);
+	return 0;
+}
+
+int table_reserve(struct table *table, uint32_t more)
+{
+	uint32_t want = table->count + more;
+
+	if (table->index_mask && table->used + more <= table->room)
+		return 0;
+	if (want < 4)
+		want = 4;
+	else if (more == 1)
+		want += want / 2;
+	return table_rebuild(table, want);
+}
+
+uint32_t table_seek(const struct table *table, uint64_t cookie)
+{
+	uint32_t low = 0, high = table->used;
+
+	/* Everything below low is at or before the cookie, everything from high on is after it. */
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2, at = mid;
+
+		while (at < high && !table->slots[at])
+			at++;
+		if (at == high || table->slots[at]->cookie > cookie)
+			high = mid;
+		else
+			low = at + 1;
+	}
+	while (low < table->used && !table->slots[low])
+		low++;
+	return low;
+}
+
+struct link *link_new(const char *name, size_t len)
+{
+	struct link *link = len <= NAME_MAX ? calloc(1, sizeof(*link) + len + 1) : NULL;
+
+	if (!link)
+		return NULL;
+	memcpy(link->name, name, len);
+	link->name_len = (uint8_t)len;
+	link->hash = name_hash(name, len);
+	return link;
+}
+
+/* What a node adds to `live` of the directories that name it. */
+static uint32_t node_weight(const struct node *node)
+{
+	return (atomic_load(&node->nlookup) > 0) + (node_is_dir(node) && node_is(node, NODE_LOADED));
+}
+
+static void node_add_link(struct node *node, struct link *link)
+{
+	link->node = node;
+	link->next = node->links;
+	node->links = link;
+	if (node_is_dir(node))
+		link->dir->table.subdirs++;
+	atomic_fetch_add(&link->dir->live, node_weight(node));
+}
+
+static void node_take_link(struct link *link)
+{
+	struct node *node = link->node;
+	struct link **at = &node->links;
+
+	while (*at != link)
+		at = &(*at)->next;
+	*at = link->next;
+	if (node_is_dir(node))
+		link->dir->table.subdirs--;
+	atomic_fetch_sub(&link->dir->live, node_weight(node));
+	link->node = NULL;
+}
+
+void link_add(struct fs *fs, struct dirnode *dir, struct link *link, struct node *node)
+{
+	struct table *table = &dir->table;
+
+	assert(table->used < table->room);
+	link->dir = dir;
+	/* 0 is the start, 1 and 2 are "." and "..". */
+	link->cookie = table->next_cookie++ + 3;
+	table->slots[table->used] = link;
+	index_put(table, table->used);
+	table->used++;
+	table->count++;
+	if (node)
+		node_add_link(node, link);
+	else
+		table->whiteouts++;
+}
+
+void link_set_node(struct link *link, struct node *node)
+{
+	struct table *table = &link->dir->table;
+
+	if (link->node)
+		node_take_link(link);
+	else
+		table->whiteouts--;
+	if (node)
+		node_add_link(node, link);
+	else
+		table->whiteouts++;
+}
+
+static uint32_t *index_entry(struct table *table, const struct link *link)
+{
+	uint32_t i = link->hash & table->index_mask;
+
+	while (table->slots[table->index[i] - 1] != link)
+		i = (i + 1) & table->index_mask;
+	return &table->index[i];
+}
+
+void link_remove(struct fs *fs, struct link *link)
+{
+	struct dirnode *dir = link->dir;
+	struct table *table = &dir->table;
+
+	if (link->node)
+		node_take_link(link);
+	else
+		table->whiteouts--;
+	/* The index keeps pointing at the empty slot until it is rebuilt: the chain stays whole. */
+	table->slots[*index_entry(table, link) - 1] = NULL;
+	table->count--;
+	if (table->used > 64 && table->count < table->used / 2)
+		(void)table_rebuild(table, table->count + table->count / 2 + 4); /* fails: stays loose */
+	link->dir = NULL;
+}
+
+/* --- lives --- */
+
+static void live_add(struct node *node, int change)
+{
+	for (struct link *link = node->links; link; link = link->next)
+		atomic_fetch_add(&link->dir->live, (uint32_t)change);
+}
+
+void node_get(struct fs *fs, struct node *node)
+{
+	uint64_t now = atomic_load(&node->nlookup);
+
+	while (now > 0) { /* not the first: no directory's count changes */
+		if (atomic_compare_exchange_weak(&node->nlookup, &now, now + 1))
+			return;
+	}
+	SHARED(&fs->names_lock);
+	if (atomic_fetch_add(&node->nlookup, 1) == 0)
+		live_add(node, 1);
+}
+
+static bool dir_is_idle(const struct dirnode *dir)
+{
+	return atomic_load(&dir->node.nlookup) == 0 && atomic_load(&dir->live) == 0;
+}
+
+void table_free(struct fs *fs, struct dirnode *dir)
+{
+	struct table *table = &dir->table;
+
+	for (uint32_t i = 0; i < table->used; i++) {
+		struct link *link = table->slots[i];
+		struct node *node = link ? link->node : NULL;
+
+		if (node)
+			node_take_link(link);
+		free(link);
+		if (!node || node->links)
+			continue; /* another directory names it */
+		if (node_is(node, NODE_MULTI)) {
+			LOCKED(&fs->inodes.lock);
+			inodes_remove_locked(fs, node);
+		}
+		node_free(fs, node);
+	}
+	free(table->slots);
+	free(table->index);
+	*table = (struct table){ 0 };
+	node_clear(&dir->node, NODE_LOADED);
+}
+
+/*
+ * reap_lock is held: goes up from @dir as long as tables are idle.
+ *
+ * Somebody may just be counting an idle directory's subdirectories (lookup.c), on
+ * the way to giving it to the kernel: his lock keeps the table, and the kernel will
+ * forget it again.
+ */
+static void reap(struct fs *fs, struct dirnode *dir)
+{
+	EXCLUSIVE(&fs->names_lock);
+
+	while (dir && dir != fs->root && pthread_mutex_trylock(&dir->lock) == 0) {
+		struct dirnode *parent = dir->node.links ? dir->node.links->dir : NULL;
+		bool idle = node_is(&dir->node, NODE_LOADED) && dir_is_idle(dir);
+
+		if (idle)
+			table_free(fs, dir);
+		pthread_mutex_unlock(&dir->lock);
+		if (!idle)
+			return;
+		if (parent)
+			atomic_fetch_sub(&parent->live, 1);
+		dir = parent;
+	}
+}
+
+/* Nobody knows the node any more, and no table has it. */
+static void orphan_free(struct fs *fs, struct node *node)
+{
+	if (node_is_dir(node) && node_is(node, NODE_LOADED))
+		table_free(fs, node_dir(node));
+	if (node_is(node, NODE_MULTI)) {
+		LOCKED(&fs->inodes.lock);
+		inodes_remove_locked(fs, node);
+	}
+	node_free(fs, node);
+}
+
+void node_reap(struct fs *fs, struct node *node)
+{
+	LOCKED(&fs->reap_lock);
+	if (!node->links && atomic_load(&node->nlookup) == 0)
+		orphan_free(fs, node);
+}
+
+/* reap_lock is held, the count fell to 0. Return: a directory that may be idle now, or NULL. */
+static struct dirnode *node_forgotten(struct fs *fs, struct node *node)
+{
+	struct dirnode *idle = NULL;
+	SHARED(&fs->names_lock);
+
+	live_add(node, -1);
+	if (node_is_dir(node) && node_is(node, NODE_LOADED))
+		return node_dir(node);
+	for (struct link *link = node->links; link; link = link->next) {
+		if (dir_is_idle(link->dir))
+			idle = link->dir;
+	}
+	return idle;
+}
+
+void fs_forget(struct fs *fs, struct node *node, uint64_t lookups)
+{
+	uint64_t now = atomic_load(&node->nlookup);
+	struct dirnode *idle;
+
+	while (now > lookups) {
+		if (atomic_compare_exchange_weak(&node->nlookup, &now, now - lookups))
+			return;
+	}
+	LOCKED(&fs->reap_lock);
+	if (node == &fs->root->node || atomic_fetch_sub(&node->nlookup, lookups) != lookups)
+		return;
+	if (!node->links) {
+		orphan_free(fs, node);
+		return;
+	}
+	idle = node_forgotten(fs, node);
+	if (idle)
+		reap(fs, idle);
+}
+
+void dir_drop(struct fs *fs, struct dirnode *dir)
+{
+	struct table *table = &dir->table;
+
+	for (uint32_t i = 0; i < table->used; i++) {
+		struct node *node = table->slots[i] ? table->slots[i]->node : NULL;
+
+		if (node && node_is_dir(node))
+			dir_drop(fs, node_dir(node));
+	}
+	table_free(fs, dir);
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/ops.h"
+
+/*
+ * Each handler decodes, calls the core, and replies exactly once.
+ *
+ * The fastest request is the one the kernel never sends.  OPEN, OPENDIR, CREATE
+ * and FLUSH are answered ENOSYS the first time and then not sent any more: files
+ * open without asking, keep their pages, and are named by node alone; a create is
+ * one MKNOD.  Names, attributes and listings never expire, since only this
+ * process changes the tree.
+ */
+
+#include "store/base/auto.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct mount *mount_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static struct fs *fs_of(fuse_req_t req)
+{
+	return mount_of(req)->fs;
+}
+
+static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
+{
+	return ino == FUSE_ROOT_ID ? fs_root(fs_of(req)) : (struct node *)(uintptr_t)ino;
+}
+
+static struct fs_cred cred_of(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct fs_cred){ .uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask };
+}
+
+static void fill(const struct mount *mount, const struct fs_entry *entry, struct fuse_entry_param *e)
+{
+	*e = (struct fuse_entry_param){
+		.ino = (fuse_ino_t)(uintptr_t)entry->node,
+		.attr = entry->st,
+		.attr_timeout = mount->timeout,
+		.entry_timeout = mount->timeout,
+	};
+}
+
+static void reply_entry(fuse_req_t req, int r, const struct fs_entry *entry)
+{
+	struct fuse_entry_param e;
+
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	fill(mount_of(req), entry, &e);
+	/* A name that is not there is an answer too, and may be kept. */
+	if (fuse_reply_entry(req, &e) < 0 && entry->node)
+		fs_forget(fs_of(req), entry->node, 1); /* the kernel never took the lookup */
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	static const uint64_t wanted[] = {
+		FUSE_CAP_ASYNC_READ,	    FUSE_CAP_DONT_MASK,		 FUSE_CAP_NO_OPEN_SUPPORT,
+		FUSE_CAP_READDIRPLUS,	    FUSE_CAP_NO_OPENDIR_SUPPORT, FUSE_CAP_PARALLEL_DIROPS,
+		FUSE_CAP_CACHE_SYMLINKS,    FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_ASYNC_DIO,
+		FUSE_CAP_NO_EXPORT_SUPPORT,
+	};
+	static const uint64_t unwanted[] = {
+		FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_ATOMIC_O_TRUNC,
+		FUSE_CAP_HANDLE_KILLPRIV,  FUSE_CAP_SPLICE_READ,     FUSE_CAP_SPLICE_WRITE,
+		FUSE_CAP_SPLICE_MOVE,	   FUSE_CAP_FLOCK_LOCKS,     FUSE_CAP_POSIX_LOCKS,
+	};
+	struct mount *mount = userdata;
+
+	for (size_t i = 0; i < ARRAY_SIZE(unwanted); i++)
+		fuse_unset_feature_flag(conn, unwanted[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		fuse_set_feature_flag(conn, wanted[i]);
+	if (mount->writeback)
+		mount->writeback = fuse_set_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
+	if (mount->posix_acl)
+		fuse_set_feature_flag(conn, FUSE_CAP_POSIX_ACL);
+	conn->no_interrupt = 1;
+	conn->time_gran = 1;
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct fs_entry entry;
+	int r = fs_lookup(fs_of(req), node_of(req, parent), name, &entry);
+
+	reply_entry(req, r, &entry);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
+{
+	fs_forget(fs_of(req), node_of(req, ino), lookups);
+	fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		fs_forget(fs_of(req), node_of(req, forgets[i].ino), forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void reply_attr(fuse_req_t req, int r, const struct stat *st)
+{
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_attr(req, st, mount_of(req)->timeout);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct stat st;
+	int r = fs_getattr(fs_of(req), node_of(req, ino), &st);
+
+	reply_attr(req, r, &st);
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+	static const struct {
+		int fuse;
+		unsigned set;
+	} map[] = {
+		{ FUSE_SET_ATTR_MODE, FS_SET_MODE },
+		{ FUSE_SET_ATTR_UID, FS_SET_UID },
+		{ FUSE_SET_ATTR_GID, FS_SET_GID },
+		{ FUSE_SET_ATTR_SIZE, FS_SET_SIZE },
+		{ FUSE_SET_ATTR_ATIME, FS_SET_ATIME },
+		{ FUSE_SET_ATTR_MTIME, FS_SET_MTIME },
+		{ FUSE_SET_ATTR_ATIME_NOW, FS_SET_ATIME },
+		{ FUSE_SET_ATTR_MTIME_NOW, FS_SET_MTIME },
+		{ FUSE_SET_ATTR_KILL_SUID, FS_SET_KILL_PRIV },
+		{ FUSE_SET_ATTR_KILL_SGID, FS_SET_KILL_PRIV },
+	};
+	struct stat st;
+	unsigned set = 0;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
+		if (to_set & map[i].fuse)
+			set |= map[i].set;
+	}
+	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
+		attr->st_atim.tv_nsec = UTIME_NOW;
+	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
+		attr->st_mtim.tv_nsec = UTIME_NOW;
+	r = fs_setattr(fs_of(req), node_of(req, ino), attr, set, &st);
+	reply_attr(req, r, &st);
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	AUTO(freep) char *target = NULL;
+	int r = fs_readlink(fs_of(req), node_of(req, ino), &target);
+
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_readlink(req, target);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	struct fs_cred cred = cred_of(req);
+	struct fs_entry entry;
+	int r = fs_mknod(fs_of(req), node_of(req, parent), name, mode, rdev, &cred, &entry);
+
+	reply_entry(req, r, &entry);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct fs_cred cred = cred_of(req);
+	struct fs_entry entry;
+	int r = fs_mkdir(fs_of(req), node_of(req, parent), name, mode, &cred, &entry);
+
+	reply_entry(req, r, &entry);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	struct fs_cred cred = cred_of(req);
+	struct fs_entry entry;
+	int r = fs_symlink(fs_of(req), node_of(req, parent), name, target, &cred, &entry);
+
+	reply_entry(req, r, &entry);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	struct fs_entry entry;
+	int r = fs_link(fs_of(req), node_of(req, ino), node_of(req, parent), name, &entry);
+
+	reply_entry(req, r, &entry);
+}
+
+static void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+	struct fs_cred cred = cred_of(req);
+	struct fuse_entry_param e;
+	struct fs_entry entry;
+	int r = fs_tmpfile(fs_of(req), node_of(req, parent), mode, &cred, &entry);
+
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	fill(mount_of(req), &entry, &e);
+	fi->keep_cache = 1;
+	if (fuse_reply_create(req, &e, fi) < 0)
+		fs_forget(fs_of(req), entry.node, 1);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(req, -fs_unlink(fs_of(req), node_of(req, parent), name));
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(req, -fs_rmdir(fs_of(req), node_of(req, parent), name));
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname,
+		      unsigned flags)
+{
+	fuse_reply_err(req,
+		       -fs_rename(fs_of(req), node_of(req, parent), name, node_of(req, newparent), newname, flags));
+}
+
+/* Not sent again after the first answer; see the top of this file. */
+static void op_never(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, ENOSYS);
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, ENOSYS);
+}
+
+static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	AUTO(freep) char *buf = malloc(size);
+	ssize_t n = buf ? fs_read(fs_of(req), node_of(req, ino), buf, size, offset) : -ENOMEM;
+
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
+		     struct fuse_file_info *fi)
+{
+	int r = fs_write(fs_of(req), node_of(req, ino), buf, size, offset, fi->kill_suidgid);
+
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_write(req, size);
+}
+
+static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, -fs_fsync(fs_of(req), node_of(req, ino), datasync));
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+			 struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, -fs_fallocate(fs_of(req), node_of(req, ino), mode, offset, length));
+}
+
+static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
+{
+	off_t r = fs_lseek(fs_of(req), node_of(req, ino), offset, whence);
+
+	if (r < 0)
+		fuse_reply_err(req, (int)-r);
+	else
+		fuse_reply_lseek(req, r);
+}
+
+static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
+			       fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t len, int flags)
+{
+	ssize_t n = fs_copy_range(fs_of(req), node_of(req, in), in_offset, node_of(req, out), out_offset, len);
+
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
+/* --- listings --- */
+
+struct listing {
+	fuse_req_t req;
+	char *buf; /* owned */
+	size_t room, used;
+	bool plus;
+};
+
+static bool list_entry(const char *name, const struct fs_entry *entry, uint64_t cookie, void *arg)
+{
+	struct listing *l = arg;
+	size_t left = l->room - l->used, need;
+	struct fuse_entry_param e;
+
+	if (l->plus) {
+		fill(mount_of(l->req), entry, &e);
+		need = fuse_add_direntry_plus(l->req, l->buf + l->used, left, name, &e, (off_t)cookie);
+	} else {
+		need = fuse_add_direntry(l->req, l->buf + l->used, left, name, &entry->st, (off_t)cookie);
+	}
+	if (need > left)
+		return false;
+	l->used += need;
+	return true;
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
+{
+	AUTO(freep) char *buf = malloc(size);
+	struct listing l = { .req = req, .buf = buf, .room = size, .plus = plus };
+	int r = buf ? fs_readdir(fs_of(req), node_of(req, ino), (uint64_t)offset, plus, list_entry, &l) : -ENOMEM;
+
+	/* Entries already given count as looked up: they must be told, the error comes with the next call. */
+	if (r < 0 && l.used == 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_buf(req, buf, l.used);
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	list(req, ino, size, offset, false);
+}
+
+static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	list(req, ino, size, offset, true);
+}
+
+/* --- xattrs --- */
+
+/* Where none can be, the kernel is told once that there are none for ever. */
+static bool never_any(fuse_req_t req)
+{
+	return fs_read_only(fs_of(req)) && !fs_has_xattrs(fs_of(req));
+}
+
+static void reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size)
+{
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else if (size == 0)
+		fuse_reply_xattr(req, (size_t)n);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	AUTO(freep) char *buf = size ? malloc(size) : NULL;
+
+	if (never_any(req))
+		fuse_reply_err(req, ENOSYS);
+	else if (size && !buf)
+		fuse_reply_err(req, ENOMEM);
+	else
+		reply_xattr(req, fs_getxattr(fs_of(req), node_of(req, ino), name, buf, size), buf, size);
+}
+
+static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	AUTO(freep) char *buf = size ? malloc(size) : NULL;
+
+	if (never_any(req))
+		fuse_reply_err(req, ENOSYS);
+	else if (size && !buf)
+		fuse_reply_err(req, ENOMEM);
+	else
+		reply_xattr(req, fs_listxattr(fs_of(req), node_of(req, ino), buf, size), buf, size);
+}
+
+static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	fuse_reply_err(req, -fs_setxattr(fs_of(req), node_of(req, ino), name, value, size, flags));
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	fuse_reply_err(req, -fs_removexattr(fs_of(req), node_of(req, ino), name));
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct statvfs st;
+	int r = fs_statfs(fs_of(req), &st);
+
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_statfs(req, &st);
+}
+
+const struct fuse_lowlevel_ops nacrefs_ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.symlink = op_symlink,
+	.link = op_link,
+	.tmpfile = op_tmpfile,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.rename = op_rename,
+	.open = op_never,
+	.opendir = op_never,
+	.create = op_create,
+	.flush = op_never,
+	.read = op_read,
+	.write = op_write,
+	.fsync = op_fsync,
+	.fsyncdir = op_fsync,
+	.fallocate = op_fallocate,
+	.lseek = op_lseek,
+	.copy_file_range = op_copy_file_range,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.setxattr = op_setxattr,
+	.removexattr = op_removexattr,
+	.statfs = op_statfs,
+};

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_FS_OPTIONS_H
+#define NACRE_FS_OPTIONS_H
+
+/* The command line of nacrefs: its own options, and what goes on to the kernel. */
+
+#include "fs/fs.h"
+#include "store/base/buf.h"
+
+struct mount_options {
+	struct fs_options fs;
+	char *mountpoint;   /* owned */
+	struct buf kernel;  /* "ro,nodev,...": for the mount itself */
+	struct buf ignored; /* names of unknown options, for a warning */
+	double timeout;	    /* seconds that the kernel may keep names and attributes; <0: for ever */
+	bool foreground, debug;
+	bool help, version;
+	bool read_only;
+	bool writeback;
+	bool allow_other, allow_other_set;
+	bool suid, dev; /* from "suid", "dev", or root's default */
+	bool no_suid, no_dev;
+	unsigned threads; /* 0: as many as there is need for */
+};
+
+/** options_parse() - Return: 0; -EINVAL: misused, diag says how. Release in any case. */
+int options_parse(int argc, char **argv, struct mount_options *ret, struct diag *diag);
+void options_release(struct mount_options *options);
+/** options_help() - text of --help. */
+const char *options_help(void);
+
+#endif

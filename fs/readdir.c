@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Listings.  An entry's cookie is fixed when the name comes into the table and
+ * grows with each new one, so that a listing under which names come and go
+ * neither loses nor repeats one.
+ */
+
+enum { COOKIE_DOT = 1, COOKIE_DOTDOT = 2 };
+
+static bool emit_dots(struct fs *fs, struct dirnode *dir, uint64_t cookie, fs_dirent_fn fn, void *arg)
+{
+	struct fs_entry entry = { .st = { .st_mode = S_IFDIR, .st_ino = dir->node.ino } };
+
+	if (cookie < COOKIE_DOT && !fn(".", &entry, COOKIE_DOT, arg))
+		return false;
+	if (cookie < COOKIE_DOTDOT) {
+		SHARED(&fs->names_lock);
+
+		if (dir->node.links)
+			entry.st.st_ino = dir->node.links->dir->node.ino;
+		return fn("..", &entry, COOKIE_DOTDOT, arg);
+	}
+	return true;
+}
+
+/* Return: 1: given; 0: it did not fit; -errno. */
+static int emit(struct fs *fs, struct link *link, bool plus, fs_dirent_fn fn, void *arg)
+{
+	struct fs_entry entry = { 0 };
+	int r = node_resolve(fs, link, &entry.st);
+
+	if (r < 0)
+		return r;
+	if (plus) {
+		entry.node = link->node;
+		node_get(fs, entry.node);
+	}
+	if (fn(link->name, &entry, link->cookie, arg))
+		return 1;
+	if (plus)
+		fs_forget(fs, entry.node, 1);
+	return 0;
+}
+
+int fs_readdir(struct fs *fs, struct node *node, uint64_t cookie, bool plus, fs_dirent_fn fn, void *arg)
+{
+	struct dirnode *dir = node_dir(node);
+	struct table *table = &dir->table;
+	int r;
+
+	if (!node_is_dir(node))
+		return -ENOTDIR;
+	LOCKED(&dir->lock);
+	r = dir_load_locked(fs, dir);
+	if (r < 0 || !emit_dots(fs, dir, cookie, fn, arg))
+		return r;
+	for (uint32_t i = table_seek(table, cookie); i < table->used; i++) {
+		struct link *link = table->slots[i];
+
+		if (!link || !link->node)
+			continue;
+		r = emit(fs, link, plus, fn, arg);
+		if (r <= 0)
+			return r;
+	}
+	return 0;
+}

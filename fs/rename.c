@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Rename.  Whatever moves is in the upper first, so that one renameat2(2) does it:
+ *
+ *   old name shows in a lower too    RENAME_WHITEOUT leaves a whiteout there
+ *   new name is a whiteout           a file replaces it; a directory is exchanged with
+ *                                    it, and what arrives at the old name is what is
+ *                                    wanted there, or is removed
+ *   new name is an empty directory   the same, since whiteouts may be left in it
+ *
+ * A directory that lowers have too keeps its lower part by a redirect: an xattr that
+ * says where the lowers have it.  One that only the upper has becomes opaque where a
+ * lower has its new name.  Both are set before the move; a crash between leaves a
+ * mark that says of the old place what is true there anyway.
+ */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/base/buf.h"
+#include "store/base/io.h"
+
+struct renaming {
+	struct fs *fs;
+	struct dirnode *dir, *newdir;
+	const char *name, *newname;
+	unsigned flags;
+	struct link *link;    /* what moves */
+	struct link *newlink; /* what is there, a whiteout, or NULL */
+	struct link *fresh;   /* owned: the new name's link if there was none */
+};
+
+static struct link *find(struct dirnode *dir, const char *name)
+{
+	size_t len = strlen(name);
+
+	return table_find(&dir->table, name, len, name_hash(name, len));
+}
+
+/* --- marks on directories that move --- */
+
+/* Where the lowers have the directory, as overlayfs writes it. names_lock is held. */
+static int lower_path(struct fs *fs, struct dirnode *dir, struct buf *path)
+{
+	AUTO(freep) char *redirect = NULL;
+	struct fd_ref ref;
+	int r = 0;
+
+	if (dir == fs->root)
+		return 0;
+	if (node_is(&dir->node, NODE_UPPER)) {
+		r = upper_dir(fs, dir, &ref);
+		if (r < 0)
+			return r;
+		r = ovl_redirect(ref.fd, &redirect);
+		fd_put(fs->fds, &ref);
+	}
+	if (r < 0)
+		return r;
+	if (redirect && redirect[0] == '/') {
+		buf_adds(path, redirect);
+		return buf_error(path);
+	}
+	if (!dir->node.links)
+		return -ENOENT;
+	r = lower_path(fs, dir->node.links->dir, path);
+	buf_addf(path, "/%s", redirect ? redirect : dir->node.links->name);
+	return r < 0 ? r : buf_error(path);
+}
+
+static int mark_directory(struct fs *fs, struct dirnode *dir, bool lower_at_new_name)
+{
+	struct buf path = { 0 };
+	struct fd_ref ref;
+	int r;
+	SHARED(&fs->names_lock);
+
+	r = upper_dir(fs, dir, &ref);
+	if (r < 0)
+		return r;
+	if (dir->part_count > 0) {
+		r = lower_path(fs, dir, &path);
+		if (r == 0)
+			r = ovl_set_redirect(ref.fd, fs->xattr_ns, buf_str(&path));
+	} else if (lower_at_new_name) {
+		r = ovl_set_opaque(ref.fd, fs->xattr_ns);
+	}
+	fd_put(fs->fds, &ref);
+	buf_release(&path);
+	return r;
+}
+
+/* @link is about to stand where @other stands (NULL: nothing does). */
+static int mark_mover(struct fs *fs, struct link *link, const struct link *other)
+{
+	struct dirnode *dir = node_dir(link->node);
+	int r;
+
+	if (!node_is_dir(link->node))
+		return 0;
+	LOCKED(&dir->lock);
+	r = dir_parts_locked(fs, dir);
+	return r < 0 ? r : mark_directory(fs, dir, other && other->flags & LINK_LOWER);
+}
+
+/* --- on disk; names_lock is held exclusively --- */
+
+static bool on_disk(const struct link *link)
+{
+	return link && link->flags & (LINK_UPPER | LINK_WHITEOUT);
+}
+
+/* The directory takes the new name, what was there comes to the old one and has to go. */
+static int move_by_exchange(struct renaming *m, int fd, int newfd)
+{
+	struct fs *fs = m->fs;
+	char work[WORK_NAME_BYTES];
+
+	if (renameat2(fd, m->name, newfd, m->newname, RENAME_EXCHANGE) < 0)
+		return -errno;
+	if (m->link->flags & LINK_LOWER) {
+		if (m->newlink->flags & LINK_WHITEOUT)
+			return 0; /* a whiteout is what has to be there */
+		return upper_cover(fs, fd, m->name);
+	}
+	work_name(fs, work);
+	if (renameat(fd, m->name, fs->work_fd, work) < 0)
+		return -errno;
+	(void)io_remove_tree(fs->work_fd, work);
+	return 0;
+}
+
+static int move_leaving_whiteout(struct renaming *m, int fd, int newfd)
+{
+	if (renameat2(fd, m->name, newfd, m->newname, RENAME_WHITEOUT) == 0)
+		return 0;
+	if (errno != EINVAL && errno != EPERM)
+		return -errno;
+	if (renameat(fd, m->name, newfd, m->newname) < 0) /* a file system without it */
+		return -errno;
+	return upper_whiteout(m->fs, fd, m->name);
+}
+
+static int move_on_disk(struct renaming *m, int fd, int newfd)
+{
+	char wh[NAME_MAX + sizeof(OVL_WH_PREFIX)];
+	int r;
+
+	if (m->flags & RENAME_EXCHANGE)
+		return renameat2(fd, m->name, newfd, m->newname, RENAME_EXCHANGE) < 0 ? -errno : 0;
+	if (node_is_dir(m->link->node) && on_disk(m->newlink)) {
+		r = move_by_exchange(m, fd, newfd);
+		if (r != -ENOENT)
+			return r;
+		/* The whiteout is a ".wh.NAME" file: nothing stands in the way. */
+	}
+	if (m->link->flags & LINK_LOWER)
+		r = move_leaving_whiteout(m, fd, newfd);
+	else
+		r = renameat(fd, m->name, newfd, m->newname) < 0 ? -errno : 0;
+	if (r == 0 && m->newlink && m->newlink->flags & LINK_WHITEOUT) {
+		snprintf(wh, sizeof(wh), "%s%s", OVL_WH_PREFIX, m->newname);
+		unlinkat(newfd, wh, 0);
+	}
+	return r;
+}
+
+static int rename_on_disk(struct renaming *m)
+{
+	struct fs *fs = m->fs;
+	struct fd_ref ref, newref;
+	int r = upper_dir(fs, m->dir, &ref);
+
+	if (r < 0)
+		return r;
+	r = upper_dir(fs, m->newdir, &newref);
+	if (r == 0) {
+		r = move_on_disk(m, ref.fd, newref.fd);
+		if (r == 0 && node_is(m->link->node, NODE_COPIED))
+			upper_mark_impure(fs, m->newdir, newref.fd);
+		if (r == 0 && m->flags & RENAME_EXCHANGE && node_is(m->newlink->node, NODE_COPIED))
+			upper_mark_impure(fs, m->dir, ref.fd);
+		fd_put(fs->fds, &newref);
+	}
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+/* --- in memory --- */
+
+static void exchange_in_memory(struct renaming *m)
+{
+	struct node *node = m->link->node, *other = m->newlink->node;
+
+	link_set_node(m->link, NULL);
+	link_set_node(m->newlink, node);
+	link_set_node(m->link, other);
+	m->link->flags |= LINK_UPPER;
+	m->newlink->flags |= LINK_UPPER;
+}
+
+/* Return: the node that lost the new name, or NULL. */
+static struct node *move_in_memory(struct renaming *m)
+{
+	struct node *node = m->link->node;
+	struct node *replaced = m->newlink ? m->newlink->node : NULL;
+
+	if (m->link->flags & LINK_LOWER) {
+		link_set_node(m->link, NULL);
+		m->link->flags = LINK_LOWER | LINK_WHITEOUT;
+	} else {
+		link_remove(m->fs, m->link);
+		free(m->link);
+	}
+	if (m->newlink) {
+		link_set_node(m->newlink, node);
+		m->newlink->flags = (uint8_t)((m->newlink->flags & LINK_LOWER) | LINK_UPPER);
+	} else {
+		m->fresh->flags = LINK_UPPER;
+		link_add(m->fs, m->newdir, m->fresh, node);
+		m->fresh = NULL;
+	}
+	if (replaced)
+		name_lost(m->fs, replaced);
+	return replaced;
+}
+
+/* --- checks --- */
+
+/* What the new name shows must be one that may be replaced. */
+static int check_target(struct renaming *m)
+{
+	struct node *node = m->link->node, *target = m->newlink ? m->newlink->node : NULL;
+
+	if (m->flags & RENAME_EXCHANGE)
+		return target ? 0 : -ENOENT;
+	if (!target)
+		return 0;
+	if (m->flags & RENAME_NOREPLACE)
+		return -EEXIST;
+	if (node_is_dir(node) != node_is_dir(target))
+		return node_is_dir(target) ? -EISDIR : -ENOTDIR;
+	if (!node_is_dir(target))
+		return 0;
+	LOCKED(&node_dir(target)->lock);
+	return dir_is_empty_locked(m->fs, node_dir(target));
+}
+
+static int prepare(struct renaming *m)
+{
+	struct fs *fs = m->fs;
+	int r = check_target(m);
+
+	if (r == 0)
+		r = link_into_upper(fs, m->link);
+	if (r == 0 && m->flags & RENAME_EXCHANGE)
+		r = link_into_upper(fs, m->newlink);
+	if (r == 0)
+		r = mark_mover(fs, m->link, m->newlink);
+	if (r == 0 && m->flags & RENAME_EXCHANGE)
+		r = mark_mover(fs, m->newlink, m->link);
+	if (r == 0 && !m->newlink) {
+		r = table_reserve(&m->newdir->table, 1);
+		m->fresh = r == 0 ? link_new(m->newname, strlen(m->newname)) : NULL;
+		if (r == 0 && !m->fresh)
+			r = -ENOMEM;
+	}
+	if (r == 0 && m->newlink && m->newlink->node && !(m->flags & RENAME_EXCHANGE)) {
+		SHARED(&fs->names_lock);
+
+		if (!m->newlink->node->links->next)
+			r = node_pin(fs, m->newlink->node);
+	}
+	return r;
+}
+
+/* Both directories are locked. */
+static int rename_locked(struct renaming *m, struct node **replaced)
+{
+	struct fs *fs = m->fs;
+	int r = dir_load_locked(fs, m->dir);
+
+	if (r == 0)
+		r = dir_load_locked(fs, m->newdir);
+	if (r < 0)
+		return r;
+	m->link = find(m->dir, m->name);
+	m->newlink = find(m->newdir, m->newname);
+	if (!m->link || !m->link->node || node_is(&m->newdir->node, NODE_UNLINKED))
+		return -ENOENT;
+	if (m->newlink && m->newlink->node == m->link->node)
+		return 0; /* two names of one file: rename(2) does nothing */
+	r = prepare(m);
+	if (r == 0) {
+		EXCLUSIVE(&fs->names_lock);
+
+		r = rename_on_disk(m);
+		if (r == 0 && m->flags & RENAME_EXCHANGE)
+			exchange_in_memory(m);
+		else if (r == 0)
+			*replaced = move_in_memory(m);
+	}
+	free(m->fresh);
+	return r;
+}
+
+/* --- the two directories --- */
+
+static bool is_ancestor(const struct dirnode *dir, const struct dirnode *of)
+{
+	for (const struct link *link = of->node.links; link; link = link->dir->node.links) {
+		if (link->dir == dir)
+			return true;
+	}
+	return false;
+}
+
+static void lock_both(struct fs *fs, struct dirnode *a, struct dirnode *b)
+{
+	bool b_first;
+
+	pthread_rwlock_rdlock(&fs->names_lock);
+	b_first = is_ancestor(b, a);
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (b_first) {
+		struct dirnode *swap = a;
+
+		a = b;
+		b = swap;
+	}
+	pthread_mutex_lock(&a->lock);
+	if (a != b)
+		pthread_mutex_lock(&b->lock);
+}
+
+static void unlock_both(struct dirnode *a, struct dirnode *b)
+{
+	pthread_mutex_unlock(&a->lock);
+	if (a != b)
+		pthread_mutex_unlock(&b->lock);
+}
+
+/* Copies up what stands at a name, with no lock held: that may take long. */
+static int copyup_name(struct fs *fs, struct dirnode *dir, const char *name)
+{
+	struct link *link;
+	struct node *node = NULL;
+	int r;
+
+	pthread_mutex_lock(&dir->lock);
+	r = dir_load_locked(fs, dir);
+	link = r == 0 ? find(dir, name) : NULL;
+	if (link && link->node)
+		node = link->node; /* the kernel looked it up, and holds it for the length of the request */
+	pthread_mutex_unlock(&dir->lock);
+	if (r < 0)
+		return r;
+	return node ? copyup(fs, node, UINT64_MAX) : -ENOENT;
+}
+
+int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *newdir, const char *newname,
+	      unsigned flags)
+{
+	struct renaming m = {
+		.fs = fs,
+		.dir = node_dir(dir),
+		.newdir = node_dir(newdir),
+		.name = name,
+		.newname = newname,
+		.flags = flags,
+	};
+	struct node *replaced = NULL;
+	int r;
+
+	if (fs->upper_fd < 0)
+		return -EROFS;
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL; /* RENAME_WHITEOUT too, as kernel overlayfs has it */
+	r = name_check(newname);
+	if (r < 0)
+		return r;
+	LOCKED(&fs->rename_lock);
+	r = copyup_dir(fs, m.dir);
+	if (r == 0)
+		r = copyup_dir(fs, m.newdir);
+	if (r == 0)
+		r = copyup_name(fs, m.dir, name);
+	if (r == 0 && flags & RENAME_EXCHANGE)
+		r = copyup_name(fs, m.newdir, newname);
+	if (r < 0)
+		return r;
+	lock_both(fs, m.dir, m.newdir);
+	r = rename_locked(&m, &replaced);
+	unlock_both(m.dir, m.newdir);
+	if (replaced)
+		node_reap(fs, replaced);
+	return r;
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * What is written to the upper, in the form overlayfs gives it (store/ovl.h).
+ *
+ * Whatever takes the place of something is made in work/ first and moved with one
+ * rename, so that a crash leaves the old or the new.  What a crash leaves in work/
+ * is removed by the next mount, the kernel's as well as ours.
+ *
+ * Where owners are recorded (fakeroot, xattr_permissions=2) the files on disk
+ * belong to the mounting user and stay readable and writable to him; owner, mode
+ * and type stand in user.containers.override_stat.  A symlink can have no such
+ * xattr: it is a real one if its owner needs no record, else a file that holds
+ * the target.
+ */
+
+#include "store/base/auto.h"
+#include "store/base/io.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+/* libc has no number for it everywhere. */
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE (1 << 1)
+#endif
+
+const char *proc_path(char *buf, int dirfd, const char *name)
+{
+	if (*name)
+		snprintf(buf, PROC_PATH_BYTES, "/proc/self/fd/%d/%s", dirfd, name);
+	else
+		snprintf(buf, PROC_PATH_BYTES, "/proc/self/fd/%d", dirfd);
+	return buf;
+}
+
+/* With a name the last component is not followed; without, the link of /proc has to be. */
+static ssize_t get_xattr(int dirfd, const char *name, const char *xattr, void *value, size_t bytes)
+{
+	char path[PROC_PATH_BYTES];
+	ssize_t n;
+
+	proc_path(path, dirfd, name);
+	n = *name ? lgetxattr(path, xattr, value, bytes) : getxattr(path, xattr, value, bytes);
+	return n < 0 ? -errno : n;
+}
+
+static int set_xattr(int dirfd, const char *name, const char *xattr, const void *value, size_t bytes)
+{
+	char path[PROC_PATH_BYTES];
+	int r;
+
+	proc_path(path, dirfd, name);
+	r = *name ? lsetxattr(path, xattr, value, bytes, 0) : setxattr(path, xattr, value, bytes, 0);
+	return r < 0 ? -errno : 0;
+}
+
+/* --- recorded owners --- */
+
+static int override_get(int dirfd, const char *name, struct ovl_override *ret)
+{
+	char text[128];
+	ssize_t n = get_xattr(dirfd, name, OVL_OVERRIDE_STAT, text, sizeof(text));
+
+	if (n == -ENODATA || n == -ENOTSUP)
+		return 0;
+	if (n < 0)
+		return (int)n;
+	return ovl_override_parse(text, (size_t)n, ret) < 0 ? 0 : 1;
+}
+
+static int override_put(int dirfd, const char *name, const struct stat *st)
+{
+	struct ovl_override o = {
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.mode = st->st_mode,
+		.has_type = true,
+		.rdev = st->st_rdev,
+	};
+	char text[96];
+	size_t n = ovl_override_format(&o, text);
+
+	return set_xattr(dirfd, name, OVL_OVERRIDE_STAT, text, n);
+}
+
+static void override_apply(const struct fs *fs, const struct ovl_override *o, struct stat *st)
+{
+	st->st_uid = o->uid;
+	st->st_gid = o->gid;
+	st->st_mode = (st->st_mode & S_IFMT) | (o->mode & 07777);
+	if (o->has_type && (o->mode & S_IFMT)) {
+		st->st_mode = o->mode;
+		st->st_rdev = o->rdev;
+	}
+}
+
+int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct stat *st)
+{
+	struct ovl_override o;
+	int r = 0;
+
+	if (fstatat(dirfd, name, st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (override && (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)))
+		r = override_get(dirfd, name, &o);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		override_apply(fs, &o, st);
+		return 0;
+	}
+	if (override && fs->options->fakeroot) { /* not recorded: a symlink, or made behind our back */
+		if (st->st_uid == fs->owner_uid)
+			st->st_uid = 0;
+		if (st->st_gid == fs->owner_gid)
+			st->st_gid = 0;
+		return 0;
+	}
+	st->st_uid = ids_uid_shown(fs, st->st_uid);
+	st->st_gid = ids_gid_shown(fs, st->st_gid);
+	return 0;
+}
+
+/* --- owner, mode, times --- */
+
+static int chown_disk(struct fs *fs, int dirfd, const char *name, uid_t uid, gid_t gid)
+{
+	uid_t disk_uid = (uid_t)-1;
+	gid_t disk_gid = (gid_t)-1;
+	int r = 0;
+
+	if (uid != (uid_t)-1)
+		r = ids_uid_disk(fs, uid, &disk_uid);
+	if (r == 0 && gid != (gid_t)-1)
+		r = ids_gid_disk(fs, gid, &disk_gid);
+	if (r < 0)
+		return r;
+	return fchownat(dirfd, name, disk_uid, disk_gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+static int chmod_disk(int dirfd, const char *name, mode_t mode)
+{
+	char path[PROC_PATH_BYTES];
+
+	if (*name)
+		return fchmodat(dirfd, name, mode & 07777, 0) < 0 ? -errno : 0;
+	return chmod(proc_path(path, dirfd, name), mode & 07777) < 0 ? -errno : 0;
+}
+
+/* The mounting user keeps access to what he recorded another owner for. */
+static mode_t mode_on_disk(const struct fs *fs, mode_t mode)
+{
+	if (!fs->override_upper)
+		return mode & 07777;
+	return (mode & 0777) | (S_ISDIR(mode) ? 0700 : 0600);
+}
+
+static int owner_mode_recorded(struct fs *fs, int dirfd, const char *name, const struct stat *st, unsigned set)
+{
+	struct stat now;
+
+	if (fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (S_ISLNK(now.st_mode)) {
+		if (fs->options->fakeroot && st->st_uid == 0 && st->st_gid == 0)
+			return 0;
+		return set & (FS_SET_UID | FS_SET_GID) ? chown_disk(fs, dirfd, name, st->st_uid, st->st_gid) : 0;
+	}
+	if (set & FS_SET_MODE && (now.st_mode & 07777) != mode_on_disk(fs, st->st_mode)) {
+		int r = chmod_disk(dirfd, name, mode_on_disk(fs, st->st_mode));
+
+		if (r < 0)
+			return r;
+	}
+	return override_put(dirfd, name, st);
+}
+
+int upper_set_owner_mode(struct fs *fs, int dirfd, const char *name, const struct stat *st, unsigned set)
+{
+	int r = 0;
+
+	if (fs->override_upper)
+		return owner_mode_recorded(fs, dirfd, name, st, set);
+	if (set & (FS_SET_UID | FS_SET_GID))
+		r = chown_disk(fs, dirfd, name, set & FS_SET_UID ? st->st_uid : (uid_t)-1,
+			       set & FS_SET_GID ? st->st_gid : (gid_t)-1);
+	if (r == 0 && set & FS_SET_MODE && !S_ISLNK(st->st_mode))
+		r = chmod_disk(dirfd, name, st->st_mode);
+	return r;
+}
+
+int upper_set_times(int dirfd, const char *name, const struct stat *st)
+{
+	struct timespec times[2] = { st->st_atim, st->st_mtim };
+	char path[PROC_PATH_BYTES];
+
+	if (*name)
+		return utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	return utimensat(AT_FDCWD, proc_path(path, dirfd, name), times, 0) < 0 ? -errno : 0;
+}
+
+/* --- making --- */
+
+static int make_regular(int dirfd, const char *name, mode_t mode, int *ret_fd)
+{
+	int fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
+}
+
+/* A symlink whose owner has to be recorded: a file that holds its target. */
+static int make_recorded_symlink(int dirfd, const char *name, const char *target)
+{
+	AUTO(closep) int fd = -1;
+	int r = make_regular(dirfd, name, 0600, &fd);
+
+	return r < 0 ? r : io_write_full(fd, target, strlen(target));
+}
+
+static int make_inode(struct fs *fs, int dirfd, const char *name, const struct stat *st, const char *target, int *fd)
+{
+	mode_t mode = mode_on_disk(fs, st->st_mode);
+
+	switch (st->st_mode & S_IFMT) {
+	case S_IFREG:
+		return make_regular(dirfd, name, mode, fd);
+	case S_IFDIR:
+		return mkdirat(dirfd, name, mode) < 0 ? -errno : 0;
+	case S_IFLNK:
+		if (fs->options->fakeroot && (st->st_uid || st->st_gid))
+			return make_recorded_symlink(dirfd, name, target);
+		return symlinkat(target, dirfd, name) < 0 ? -errno : 0;
+	default:
+		if (fs->override_upper)
+			return make_regular(dirfd, name, mode, fd);
+		return mknodat(dirfd, name, (st->st_mode & S_IFMT) | mode, st->st_rdev) < 0 ? -errno : 0;
+	}
+}
+
+static int make_owner(struct fs *fs, int dirfd, const char *name, const struct stat *st, gid_t born_gid)
+{
+	bool real_symlink = S_ISLNK(st->st_mode) && !(fs->options->fakeroot && (st->st_uid || st->st_gid));
+	uid_t uid;
+	gid_t gid;
+	int r;
+
+	if (fs->override_upper && !real_symlink)
+		return override_put(dirfd, name, st);
+	if (fs->options->fakeroot)
+		return 0;
+	r = ids_uid_disk(fs, st->st_uid, &uid);
+	if (r == 0)
+		r = ids_gid_disk(fs, st->st_gid, &gid);
+	if (r < 0)
+		return r;
+	if (born_gid == (gid_t)-1)
+		born_gid = getegid();
+	if (uid == geteuid() && gid == born_gid)
+		return 0;
+	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (st->st_mode & (S_ISUID | S_ISGID) && !S_ISLNK(st->st_mode)) /* the chown took them */
+		return chmod_disk(dirfd, name, st->st_mode);
+	return 0;
+}
+
+int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st, const char *target, gid_t born_gid,
+	       int *ret_fd)
+{
+	AUTO(closep) int fd = -1;
+	int r = make_inode(fs, dirfd, name, st, target, &fd);
+
+	if (r < 0)
+		return r;
+	r = make_owner(fs, dirfd, name, st, born_gid);
+	if (r < 0) {
+		unlinkat(dirfd, name, S_ISDIR(st->st_mode) ? AT_REMOVEDIR : 0);
+		return r;
+	}
+	if (ret_fd)
+		*ret_fd = S_ISREG(st->st_mode) ? TAKE_FD(fd) : -1;
+	return 0;
+}
+
+ssize_t upper_readlink(struct fs *fs, int dirfd, const char *name, char *buf, size_t bytes)
+{
+	AUTO(closep) int fd = -1;
+	ssize_t n = readlinkat(dirfd, name, buf, bytes);
+
+	if (n >= 0)
+		return n;
+	if (errno != EINVAL)
+		return -errno;
+	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC); /* a recorded one */
+	return fd < 0 ? -errno : io_read_full(fd, buf, bytes);
+}
+
+/* --- whiteouts --- */
+
+void work_name(struct fs *fs, char *name)
+{
+	snprintf(name, WORK_NAME_BYTES, "#%x", atomic_fetch_add(&fs->work_serial, 1));
+}
+
+static int whiteout_file(int dirfd, const char *name)
+{
+	char wh[NAME_MAX + sizeof(OVL_WH_PREFIX)];
+	int fd;
+
+	snprintf(wh, sizeof(wh), "%s%s", OVL_WH_PREFIX, name);
+	fd = openat(dirfd, wh, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+/* One inode serves for all of them, as long as the file system has room for its links. */
+int upper_whiteout(struct fs *fs, int dirfd, const char *name)
+{
+	static const char shared[] = "whiteout";
+
+	if (atomic_load(&fs->have_whiteout) && linkat(fs->work_fd, shared, dirfd, name, 0) == 0)
+		return 0;
+	if (mknodat(dirfd, name, S_IFCHR, 0) < 0) {
+		if (errno != EPERM && errno != ENOTSUP)
+			return -errno;
+		return whiteout_file(dirfd, name);
+	}
+	unlinkat(fs->work_fd, shared, 0);
+	atomic_store(&fs->have_whiteout, linkat(dirfd, name, fs->work_fd, shared, 0) == 0);
+	return 0;
+}
+
+/* Where only ".wh.NAME" files can be made there is no single step. */
+static int cover_by_file(struct fs *fs, int dirfd, const char *name, const char *work)
+{
+	int r = whiteout_file(dirfd, name);
+
+	if (r == 0 && renameat(dirfd, name, fs->work_fd, work) < 0)
+		r = -errno;
+	return r < 0 ? r : io_remove_tree(fs->work_fd, work);
+}
+
+int upper_cover(struct fs *fs, int dirfd, const char *name)
+{
+	char work[WORK_NAME_BYTES];
+	struct stat st;
+	int r;
+
+	work_name(fs, work);
+	r = upper_whiteout(fs, fs->work_fd, work);
+	if (r < 0)
+		return r;
+	if (fstatat(fs->work_fd, work, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return cover_by_file(fs, dirfd, name, work);
+	if (renameat2(fs->work_fd, work, dirfd, name, 0) == 0)
+		return 0;
+	if ((errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST) &&
+	    renameat2(fs->work_fd, work, dirfd, name, RENAME_EXCHANGE) == 0) {
+		(void)io_remove_tree(fs->work_fd, work); /* else the next mount removes it */
+		return 0;
+	}
+	r = -errno;
+	unlinkat(fs->work_fd, work, 0);
+	return r;
+}
+
+int upper_replace_whiteout(struct fs *fs, const char *work, int dirfd, const char *name, bool is_dir)
+{
+	char wh[NAME_MAX + sizeof(OVL_WH_PREFIX)];
+
+	if (!is_dir) {
+		if (renameat(fs->work_fd, work, dirfd, name) < 0)
+			return -errno;
+	} else if (renameat2(fs->work_fd, work, dirfd, name, RENAME_EXCHANGE) == 0) {
+		unlinkat(fs->work_fd, work, 0);
+	} else if (errno != ENOENT || renameat(fs->work_fd, work, dirfd, name) < 0) {
+		return -errno;
+	}
+	snprintf(wh, sizeof(wh), "%s%s", OVL_WH_PREFIX, name);
+	if (strlen(wh) <= NAME_MAX && unlinkat(dirfd, wh, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+/* --- what a copy keeps of its origin --- */
+
+static const char *private_name(const struct fs *fs, const char *what, char *buf, size_t bytes)
+{
+	snprintf(buf, bytes, "%s.overlay.%s", fs->xattr_ns == OVL_TRUSTED ? "trusted" : "user", what);
+	return buf;
+}
+
+ssize_t upper_get_private(struct fs *fs, int dirfd, const char *name, const char *what, void *value, size_t bytes)
+{
+	char xattr[64];
+
+	return get_xattr(dirfd, name, private_name(fs, what, xattr, sizeof(xattr)), value, bytes);
+}
+
+int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *what, const void *value, size_t bytes)
+{
+	char xattr[64];
+
+	return set_xattr(dirfd, name, private_name(fs, what, xattr, sizeof(xattr)), value, bytes);
+}
+
+int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret)
+{
+	char text[32];
+	ssize_t n = upper_get_private(fs, dirfd, name, "nacre.ino", text, sizeof(text) - 1);
+
+	if (n < 0)
+		return (int)n;
+	text[n] = '\0';
+	*ret = strtoull(text, NULL, 16);
+	return 0;
+}
+
+int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%llx", (unsigned long long)ino);
+	int r = upper_set_private(fs, dirfd, name, "nacre.ino", text, (size_t)n);
+
+	/* user.* cannot stand on symlinks and devices, some file systems have none: st_ino then changes
+	 * with a remount, which is all. */
+	return r == -EPERM || r == -ENOTSUP || r == -ENOSPC || r == -EACCES ? 0 : r;
+}
+
+bool upper_is_impure(struct fs *fs, int fd)
+{
+	char value[2];
+
+	return upper_get_private(fs, fd, "", "impure", value, sizeof(value)) > 0;
+}
+
+void upper_mark_impure(struct fs *fs, struct dirnode *dir, int dirfd)
+{
+	if (node_is(&dir->node, NODE_IMPURE))
+		return;
+	(void)upper_set_private(fs, dirfd, "", "impure", "y", 1); /* as upper_write_ino() */
+	node_set(&dir->node, NODE_IMPURE);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Extended attributes.  Overlay's own are neither shown nor taken.  A file
+ * system without them says "no such attribute", never an error that an open or
+ * a copy would stumble over.
+ */
+
+#include <linux/capability.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#define XATTR_CAPS "security.capability"
+
+static bool is_absent(int err)
+{
+	return err == ENODATA || err == ENOTSUP;
+}
+
+static bool on_row(const struct node *node)
+{
+	return !node_is(node, NODE_UPPER) && node_is(node, NODE_ROW);
+}
+
+/* --- of an index row --- */
+
+struct row_get {
+	const char *name;
+	void *value;
+	size_t room;
+	ssize_t ret;
+};
+
+static int row_get_one(const char *name, const void *value, size_t bytes, void *arg)
+{
+	struct row_get *get = arg;
+
+	if (strcmp(name, get->name) != 0)
+		return 0;
+	get->ret = (ssize_t)bytes;
+	if (get->room && bytes > get->room)
+		get->ret = -ERANGE;
+	else if (get->room && bytes)
+		memcpy(get->value, value, bytes);
+	return 1;
+}
+
+static int row_xattrs(struct fs *fs, struct node *node, layer_xattr_fn fn, void *arg)
+{
+	if (!node_is(node, NODE_XATTRS))
+		return 0;
+	return layer_xattrs(fs->store, layer_store_id(fs->layers[node->layer]), node->row.no, fn, arg);
+}
+
+/* --- reading --- */
+
+ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *name, void *value, size_t bytes)
+{
+	struct row_get get = { .name = name, .value = value, .room = bytes, .ret = -ENODATA };
+	char path[PROC_PATH_BYTES];
+	struct node_at at;
+	ssize_t n;
+	int r;
+
+	if (fs->options->noxattrs)
+		return -ENOTSUP;
+	if (ovl_private_xattr(name))
+		return -ENODATA;
+	SHARED(&fs->names_lock);
+	if (on_row(node)) {
+		r = row_xattrs(fs, node, row_get_one, &get);
+		return r < 0 ? r : get.ret;
+	}
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	proc_path(path, at.ref.fd, at.name);
+	n = *at.name ? lgetxattr(path, name, value, bytes) : getxattr(path, name, value, bytes);
+	if (n < 0)
+		n = is_absent(errno) ? -ENODATA : -errno;
+	fd_put(fs->fds, &at.ref);
+	return n;
+}
+
+struct row_list {
+	char *list;
+	size_t room, bytes;
+};
+
+static int row_list_one(const char *name, const void *value, size_t bytes, void *arg)
+{
+	struct row_list *list = arg;
+	size_t len = strlen(name) + 1;
+
+	if (list->room && list->bytes + len > list->room)
+		return -ERANGE;
+	if (list->room)
+		memcpy(list->list + list->bytes, name, len);
+	list->bytes += len;
+	return 0;
+}
+
+/* Names of a file on disk, all of them. *@ret is to be freed. */
+static ssize_t list_all(struct fs *fs, struct node *node, char **ret)
+{
+	char path[PROC_PATH_BYTES];
+	struct node_at at;
+	ssize_t n;
+	int r = node_at(fs, node, &at);
+
+	if (r < 0)
+		return r;
+	*ret = malloc(XATTR_LIST_MAX);
+	if (!*ret) {
+		fd_put(fs->fds, &at.ref);
+		return -ENOMEM;
+	}
+	proc_path(path, at.ref.fd, at.name);
+	n = *at.name ? llistxattr(path, *ret, XATTR_LIST_MAX) : listxattr(path, *ret, XATTR_LIST_MAX);
+	if (n < 0)
+		n = is_absent(errno) ? 0 : -errno;
+	fd_put(fs->fds, &at.ref);
+	return n;
+}
+
+ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
+{
+	struct row_list out = { .list = list, .room = bytes };
+	AUTO(freep) char *all = NULL;
+	ssize_t n;
+	int r = 0;
+
+	if (fs->options->noxattrs)
+		return 0;
+	SHARED(&fs->names_lock);
+	if (on_row(node)) {
+		r = row_xattrs(fs, node, row_list_one, &out);
+		return r < 0 ? r : (ssize_t)out.bytes;
+	}
+	n = list_all(fs, node, &all);
+	if (n < 0)
+		return n;
+	for (const char *name = all; r == 0 && name < all + n; name += strlen(name) + 1) {
+		if (!ovl_private_xattr(name))
+			r = row_list_one(name, NULL, 0, &out);
+	}
+	return r < 0 ? r : (ssize_t)out.bytes;
+}
+
+/* --- changing --- */
+
+static int change(struct fs *fs, struct node *node, const char *name, const void *value, size_t bytes, int flags,
+		  bool remove)
+{
+	char path[PROC_PATH_BYTES];
+	struct node_at at;
+	int r;
+
+	if (fs->options->noxattrs)
+		return -ENOTSUP;
+	if (ovl_private_xattr(name))
+		return -EPERM;
+	r = copyup(fs, node, UINT64_MAX);
+	if (r < 0)
+		return r;
+	SHARED(&fs->names_lock);
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	proc_path(path, at.ref.fd, at.name);
+	if (remove)
+		r = *at.name ? lremovexattr(path, name) : removexattr(path, name);
+	else
+		r = *at.name ? lsetxattr(path, name, value, bytes, flags) : setxattr(path, name, value, bytes, flags);
+	r = r < 0 ? -errno : 0;
+	fd_put(fs->fds, &at.ref);
+	if (r == 0) {
+		node_set(node, NODE_KILLPRIV);
+		node_clear(node, NODE_ACL_KNOWN);
+	}
+	return r;
+}
+
+int fs_setxattr(struct fs *fs, struct node *node, const char *name, const void *value, size_t bytes, int flags)
+{
+	return change(fs, node, name, value, bytes, flags, false);
+}
+
+int fs_removexattr(struct fs *fs, struct node *node, const char *name)
+{
+	return change(fs, node, name, NULL, 0, 0, true);
+}
+
+int xattrs_kill_priv(int fd)
+{
+	char path[PROC_PATH_BYTES];
+
+	/* Through /proc, since the descriptor may be O_PATH. */
+	if (removexattr(proc_path(path, fd, ""), XATTR_CAPS) < 0 && !is_absent(errno))
+		return -errno;
+	return 0;
+}
+
+/* --- copying --- */
+
+struct copy_to {
+	char path[PROC_PATH_BYTES];
+	int r;
+};
+
+/*
+ * What the upper cannot hold is left out where the kernel's overlayfs leaves it
+ * out too: attributes of a namespace the file system or the user has no right to.
+ */
+static int copy_one(const char *name, const void *value, size_t bytes, void *arg)
+{
+	struct copy_to *to = arg;
+
+	if (ovl_private_xattr(name) || lsetxattr(to->path, name, value, bytes, 0) == 0)
+		return 0;
+	return errno == ENOTSUP || errno == EPERM ? 0 : -errno;
+}
+
+static int copy_from_disk(struct fs *fs, struct node *node, struct copy_to *to)
+{
+	AUTO(freep) char *all = NULL;
+	AUTO(freep) char *value = NULL;
+	ssize_t n = list_all(fs, node, &all);
+	int r = 0;
+
+	if (n <= 0)
+		return (int)n;
+	value = malloc(XATTR_SIZE_MAX);
+	if (!value)
+		return -ENOMEM;
+	for (const char *name = all; r == 0 && name < all + n; name += strlen(name) + 1) {
+		char path[PROC_PATH_BYTES];
+		struct node_at at;
+		ssize_t len;
+
+		if (ovl_private_xattr(name))
+			continue;
+		r = node_at(fs, node, &at);
+		if (r < 0)
+			return r;
+		proc_path(path, at.ref.fd, at.name);
+		len = *at.name ? lgetxattr(path, name, value, XATTR_SIZE_MAX)
+			       : getxattr(path, name, value, XATTR_SIZE_MAX);
+		if (len < 0)
+			r = is_absent(errno) ? 0 : -errno;
+		else
+			r = copy_one(name, value, (size_t)len, to);
+		fd_put(fs->fds, &at.ref);
+	}
+	return r;
+}
+
+int xattrs_copy(struct fs *fs, struct node *node, int dirfd, const char *name)
+{
+	struct copy_to to;
+
+	proc_path(to.path, dirfd, name);
+	return on_row(node) ? row_xattrs(fs, node, copy_one, &to) : copy_from_disk(fs, node, &to);
+}
+
+/* --- default ACLs --- */
+
+bool dir_has_default_acl(struct fs *fs, struct node *dir)
+{
+	if (fs->options->noacl || fs->options->fakeroot)
+		return false;
+	if (!node_is(dir, NODE_ACL_KNOWN)) {
+		bool has = fs_getxattr(fs, dir, "system.posix_acl_default", NULL, 0) > 0;
+
+		node_clear(dir, NODE_DEFAULT_ACL);
+		node_set(dir, NODE_ACL_KNOWN | (has ? NODE_DEFAULT_ACL : 0));
+	}
+	return node_is(dir, NODE_DEFAULT_ACL);
+}
