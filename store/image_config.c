@@ -58,6 +58,10 @@ int image_json_parse(const char *text, size_t bytes, const char *what, struct di
 	if (!json)
 		return diag_set(diag, -EBADMSG, "%s: not JSON: line %d, column %d: %s", what, error.line, error.column,
 				error.text);
+	if (!json_is_object(json)) {
+		json_decref(json);
+		return diag_set(diag, -EBADMSG, "%s: not a JSON object", what);
+	}
 	*ret = json;
 	return 0;
 }
