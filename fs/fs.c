@@ -180,10 +180,8 @@ static int root_parts(struct fs *fs, struct dirnode *root)
 
 		if (layer->is_store)
 			r = layer_root(fs->store, layer_store_id(layer), root_row, &flags);
-		else
-			r = layer->ops->enter(layer, layer->root, &(struct found){ .name = "." }, &root->parts[i].at);
-		if (layer->is_store)
-			root->parts[i].at = layer->root;
+		if (r == 0)
+			r = layer->ops->keep(layer, layer->root, &root->parts[i].at);
 		if (r < 0)
 			return r;
 		root->parts[i].layer = (uint16_t)i;

@@ -44,6 +44,8 @@ struct layer_ops {
 	int (*scan)(struct layer *layer, union dref at, found_fn fn, void *arg);
 	/** One entry, through @fn.  Return: what @fn returned, or -ENOENT. */
 	int (*find)(struct layer *layer, union dref at, const char *name, found_fn fn, void *arg);
+	/** One more reference to a directory; drop it with leave(). */
+	int (*keep)(struct layer *layer, union dref at, union dref *ret);
 	/** A reference to subdirectory @name; drop it with leave(). */
 	int (*enter)(struct layer *layer, union dref at, const struct found *dir, union dref *ret);
 	void (*leave)(struct layer *layer, union dref at);

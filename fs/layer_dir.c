@@ -210,6 +210,13 @@ static struct lowdir *lowdir_new(struct lowdir *parent, const char *name)
 	return dir;
 }
 
+static int dir_keep(struct layer *layer, union dref at, union dref *ret)
+{
+	atomic_fetch_add(&at.dir->refs, 1);
+	*ret = at;
+	return 0;
+}
+
 static int dir_enter(struct layer *layer, union dref at, const struct found *found, union dref *ret)
 {
 	ret->dir = lowdir_new(at.dir, found->name);
@@ -263,6 +270,7 @@ static const struct layer_ops dir_ops = {
 	.free = dir_free,
 	.scan = dir_scan,
 	.find = dir_find,
+	.keep = dir_keep,
 	.enter = dir_enter,
 	.leave = dir_leave,
 	.marks = dir_marks,

@@ -51,6 +51,12 @@ static int store_find(struct layer *layer, union dref at, const char *name, foun
 	return layer_lookup(store_layer(layer)->store, store_layer(layer)->id, at.no, name, row_found, &call);
 }
 
+static int store_keep(struct layer *layer, union dref at, union dref *ret)
+{
+	*ret = at;
+	return 0;
+}
+
 static int store_enter(struct layer *layer, union dref at, const struct found *found, union dref *ret)
 {
 	ret->no = found->row->no;
@@ -78,6 +84,7 @@ static const struct layer_ops store_ops = {
 	.free = store_layer_free,
 	.scan = store_scan,
 	.find = store_find,
+	.keep = store_keep,
 	.enter = store_enter,
 	.leave = store_leave,
 	.marks = store_marks,

@@ -74,7 +74,28 @@ const struct part *dir_part(const struct dirnode *dir, uint16_t layer)
 	return NULL;
 }
 
-/* --- following a redirect --- */
+static void part_list_release(struct fs *fs, struct part_list *list)
+{
+	parts_free(fs, list->parts, list->count);
+	*list = (struct part_list){ 0 };
+}
+
+/* --- following names, marks and redirects --- */
+
+/* The parts of a directory from layer @first on; nothing is owned. */
+struct part_span {
+	const struct part *parts;
+	uint32_t count;
+};
+
+static struct part_span span_from(const struct part *parts, uint32_t count, uint16_t first)
+{
+	while (count > 0 && parts->layer < first) {
+		parts++;
+		count--;
+	}
+	return (struct part_span){ parts, count };
+}
 
 struct step {
 	struct fs *fs;
@@ -98,66 +119,43 @@ static int step_found(const struct found *found, void *arg)
 	return r < 0 ? r : part_add(step->fs, step->list, step->layer, at);
 }
 
-static int part_is_opaque(struct fs *fs, const struct part *part, bool *opaque)
-{
-	AUTO(freep) char *redirect = NULL;
-	struct layer *layer = fs->layers[part->layer];
+static int parts_follow(struct fs *fs, struct part_list *list, struct part_span parent);
 
-	return layer->ops->marks(layer, part->at, opaque, &redirect);
-}
-
-/* The folders @name in all of @from, as far down as they show. */
-static int parts_step(struct fs *fs, const struct part *from, uint32_t count, const char *name, struct part_list *ret)
+/* The folders @name in all of @parent, as far down as they show, and their redirects. */
+static int parts_step(struct fs *fs, struct part_span parent, const char *name, struct part_list *ret)
 {
-	for (uint32_t i = 0; i < count; i++) {
-		struct layer *layer = fs->layers[from[i].layer];
-		struct step step = { .fs = fs, .layer = from[i].layer, .at = from[i].at, .list = ret };
-		bool opaque = false;
-		uint32_t had = ret->count;
-		int r = layer->ops->find(layer, from[i].at, name, step_found, &step);
+	for (uint32_t i = 0; i < parent.count; i++) {
+		const struct part *part = &parent.parts[i];
+		struct layer *layer = fs->layers[part->layer];
+		struct step step = { .fs = fs, .layer = part->layer, .at = part->at, .list = ret };
+		int r = layer->ops->find(layer, part->at, name, step_found, &step);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
-		if (ret->count > had)
-			r = part_is_opaque(fs, &ret->parts[ret->count - 1], &opaque);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		if (step.closed || opaque)
-			return 0;
+		if (step.closed)
+			break;
 	}
-	return 0;
-}
-
-static void part_list_release(struct fs *fs, struct part_list *list)
-{
-	parts_free(fs, list->parts, list->count);
-	*list = (struct part_list){ 0 };
+	return parts_follow(fs, ret, parent);
 }
 
 /* "/a/b" in the lowers from @first on. */
 static int redirect_absolute(struct fs *fs, const char *path, uint16_t first, struct part_list *ret)
 {
 	AUTO(freep) char *copy = strdup(path);
-	const struct part *from = fs->root->parts;
-	uint32_t count = fs->root->part_count;
+	struct part_span from = span_from(fs->root->parts, fs->root->part_count, first);
 	struct part_list now = { 0 };
 	char *save = NULL;
 	int r = 0;
 
 	if (!copy)
 		return -ENOMEM;
-	while (count > 0 && from->layer < first) {
-		from++;
-		count--;
-	}
 	for (char *name = strtok_r(copy, "/", &save); name && r == 0; name = strtok_r(NULL, "/", &save)) {
 		struct part_list next = { 0 };
 
-		r = parts_step(fs, from, count, name, &next);
+		r = parts_step(fs, from, name, &next);
 		part_list_release(fs, &now);
 		now = next;
-		from = now.parts;
-		count = now.count;
+		from = (struct part_span){ now.parts, now.count };
 	}
 	if (r < 0) {
 		part_list_release(fs, &now);
@@ -167,30 +165,60 @@ static int redirect_absolute(struct fs *fs, const char *path, uint16_t first, st
 	return 0;
 }
 
-/* A bare name: a sibling, in the lowers of the directory that @dir is in. */
-static int redirect_relative(struct fs *fs, struct dirnode *dir, const char *name, uint16_t first,
-			     struct part_list *ret)
+/*
+ * What is below part @keep - 1 of the list comes from where @redirect says: a path
+ * from the root, or a sibling's name.  It only ever leads to layers further down, so
+ * that no loop of redirects goes on for ever.
+ */
+static int tail_replace(struct fs *fs, struct part_list *list, uint32_t keep, uint16_t first, const char *redirect,
+			struct part_span parent)
 {
-	const struct dirnode *parent = dir->node.links ? dir->node.links->dir : NULL;
-	uint32_t skip = 0;
+	struct part_list tail = { 0 };
+	int r;
 
-	if (!parent)
-		return 0;
-	while (skip < parent->part_count && parent->parts[skip].layer < first)
-		skip++;
-	return parts_step(fs, parent->parts + skip, parent->part_count - skip, name, ret);
+	if (redirect[0] == '/')
+		r = redirect_absolute(fs, redirect, first, &tail);
+	else
+		r = parts_step(fs, span_from(parent.parts, parent.count, first), redirect, &tail);
+	parts_cut(fs, list, keep);
+	while (r == 0 && tail.count > 0 && list->count < keep + tail.count) {
+		struct part *part = &tail.parts[list->count - keep];
+		struct layer *layer = fs->layers[part->layer];
+		union dref at;
+
+		/* A reference of its own, so that both lists can be released whatever happens. */
+		r = layer->ops->keep(layer, part->at, &at);
+		if (r == 0)
+			r = part_add(fs, list, part->layer, at);
+	}
+	part_list_release(fs, &tail);
+	return r;
 }
 
-static int redirect_follow(struct fs *fs, struct dirnode *dir, const char *path, uint16_t first, struct part_list *ret)
+/* Cuts the list at an opaque part, and replaces what is below a redirected one. */
+static int parts_follow(struct fs *fs, struct part_list *list, struct part_span parent)
 {
-	SHARED(&fs->names_lock);
+	for (uint32_t i = 0; i < list->count; i++) {
+		struct part part = list->parts[i];
+		struct layer *layer = fs->layers[part.layer];
+		AUTO(freep) char *redirect = NULL;
+		bool opaque = false;
+		int r;
 
-	if (path[0] == '/')
-		return redirect_absolute(fs, path, first, ret);
-	return redirect_relative(fs, dir, path, first, ret);
+		if (part.layer + 1u == fs->layer_count)
+			break; /* there is nothing below that a mark could hide or name */
+		r = layer->ops->marks(layer, part.at, &opaque, &redirect);
+		if (r < 0)
+			return r;
+		if (opaque) {
+			parts_cut(fs, list, i + 1);
+			return 0;
+		}
+		if (redirect) /* what it leads to has been followed to its end */
+			return tail_replace(fs, list, i + 1, (uint16_t)(part.layer + 1), redirect, parent);
+	}
+	return 0;
 }
-
-/* --- marks --- */
 
 static int upper_marks(struct fs *fs, struct dirnode *dir, bool *opaque, char **redirect)
 {
@@ -210,26 +238,20 @@ static int upper_marks(struct fs *fs, struct dirnode *dir, bool *opaque, char **
 	return r < 0 ? r : 0;
 }
 
-static int tail_replace(struct fs *fs, struct dirnode *dir, struct part_list *list, uint32_t keep, uint16_t first,
-			const char *redirect)
+/* The parts of the directory that @dir is in; they do not change any more. */
+static struct part_span parent_parts(struct fs *fs, const struct dirnode *dir)
 {
-	struct part_list tail = { 0 };
-	int r = redirect_follow(fs, dir, redirect, first, &tail);
+	const struct dirnode *parent;
+	SHARED(&fs->names_lock);
 
-	if (r < 0) {
-		part_list_release(fs, &tail);
-		return r;
-	}
-	parts_cut(fs, list, keep);
-	for (uint32_t i = 0; i < tail.count && r == 0; i++)
-		r = part_add(fs, list, tail.parts[i].layer, tail.parts[i].at); /* takes the reference */
-	free(tail.parts);
-	return r;
+	parent = dir->node.links ? dir->node.links->dir : NULL;
+	return parent ? (struct part_span){ parent->parts, parent->part_count } : (struct part_span){ 0 };
 }
 
 int dir_parts_locked(struct fs *fs, struct dirnode *dir)
 {
 	struct part_list list = { dir->parts, dir->part_count };
+	struct part_span parent = parent_parts(fs, dir);
 	AUTO(freep) char *redirect = NULL;
 	bool opaque = false;
 	int r = 0;
@@ -241,20 +263,9 @@ int dir_parts_locked(struct fs *fs, struct dirnode *dir)
 	if (r == 0 && opaque)
 		parts_cut(fs, &list, 0);
 	else if (r == 0 && redirect)
-		r = tail_replace(fs, dir, &list, 0, 0, redirect);
-	for (uint32_t i = 0; r == 0 && i < list.count; i++) {
-		struct part *part = &list.parts[i];
-		struct layer *layer = fs->layers[part->layer];
-		AUTO(freep) char *elsewhere = NULL;
-
-		if (part->layer + 1u == fs->layer_count)
-			break; /* there is nothing below that a mark could hide or name */
-		r = layer->ops->marks(layer, part->at, &opaque, &elsewhere);
-		if (r == 0 && opaque)
-			parts_cut(fs, &list, i + 1);
-		else if (r == 0 && elsewhere)
-			r = tail_replace(fs, dir, &list, i + 1, (uint16_t)(part->layer + 1), elsewhere);
-	}
+		r = tail_replace(fs, &list, 0, 0, redirect, parent);
+	else if (r == 0)
+		r = parts_follow(fs, &list, parent);
 	dir->parts = list.parts;
 	dir->part_count = list.count;
 	if (r == 0)
