@@ -13,8 +13,10 @@
 
 #include "store/base/auto.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct mount *mount_of(fuse_req_t req)
 {
@@ -157,6 +159,17 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		attr->st_mtim.tv_nsec = UTIME_NOW;
 	r = fs_setattr(fs_of(req), node_of(req, ino), attr, set, &st);
 	reply_attr(req, r, &st);
+}
+
+/* Under fakeroot only, where the kernel checks no permissions: root may do all but execute what nobody may. */
+static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
+{
+	struct stat st;
+	int r = mask & X_OK ? fs_getattr(fs_of(req), node_of(req, ino), &st) : 0;
+
+	if (r == 0 && mask & X_OK && S_ISREG(st.st_mode) && !(st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
+		r = -EACCES;
+	fuse_reply_err(req, -r);
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -424,6 +437,7 @@ const struct fuse_lowlevel_ops nacrefs_ops = {
 	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
 	.setattr = op_setattr,
+	.access = op_access,
 	.readlink = op_readlink,
 	.mknod = op_mknod,
 	.mkdir = op_mkdir,
