@@ -163,11 +163,12 @@ process_state() { sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/nul
 
 # The drivers that have $1 on their command line, as a word or inside one.
 driver_pids() {
-	local process
-	for process in /proc/[0-9]*; do
-		[ "$(readlink "$process/exe" 2>/dev/null)" = "$NACREFS" ] || continue
-		if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qF -- "$1"; then
-			printf '%s\n' "${process#/proc/}"
+	local exe
+	# One find instead of a readlink for each process: this runs at each unmount.
+	find /proc -mindepth 2 -maxdepth 2 -name exe -lname "$NACREFS" 2>/dev/null | while IFS= read -r exe; do
+		if tr '\0' '\n' 2>/dev/null <"${exe%exe}cmdline" | grep -qF -- "$1"; then
+			exe=${exe%/exe}
+			printf '%s\n' "${exe##*/}"
 		fi
 	done
 }
