@@ -11,6 +11,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 /* What one call asks for. */
 struct request {
@@ -110,32 +111,55 @@ static int is_empty_directory(const char *path)
 	return 1;
 }
 
-/* Return: 0, or -errno with the reason and what helps. */
-static int check_mountpoint(struct request *request, struct diag *diag, const char **ret_hint)
+/* statfs(2) is never answered from a cache, so it tells whether the driver is there. */
+static int check_not_mounted(const char *path, struct diag *diag, const char **ret_hint)
+{
+	struct statvfs space;
+	int r = nacre_mounted_at(path);
+
+	if (r < 0)
+		return diag_errno(diag, r, "cannot read what is mounted");
+	if (r == 0)
+		return 0;
+	if (statvfs(path, &space) < 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
+		*ret_hint = "'nacre umount' it first";
+		return diag_set(diag, -EBUSY, "the driver of the mount there is gone");
+	}
+	*ret_hint = "unmount it first, or choose another";
+	return diag_set(diag, -EBUSY, "something of nacre is mounted there already");
+}
+
+static int check_directory(const struct request *request, struct diag *diag, const char **ret_hint)
 {
 	struct stat st;
 
-	request->mountpoint = realpath(request->dir, NULL);
-	int r = request->mountpoint ? 0 : -errno;
-	if (r == 0 && stat(request->mountpoint, &st) < 0)
-		r = -errno;
-	*ret_hint = r == -ENOENT     ? "make the directory first"
-		    : r == -ENOTCONN ? "the driver of an older mount is gone: 'nacre umount' it first"
-				     : NULL;
-	if (r < 0)
-		return diag_set(diag, r, r == -ENOENT ? "there is no such directory" : "%s", strerror(-r));
-	*ret_hint = "a mount point is a directory";
-	if (!S_ISDIR(st.st_mode))
+	if (stat(request->mountpoint, &st) < 0)
+		return diag_set(diag, -errno, "%s", strerror(errno));
+	if (!S_ISDIR(st.st_mode)) {
+		*ret_hint = "a mount point is a directory";
 		return diag_set(diag, -ENOTDIR, "it is not a directory");
-	*ret_hint = "unmount it first, or choose another";
-	if (nacre_mounted_at(request->mountpoint) == 1)
-		return diag_set(diag, -EBUSY, "something of nacre is mounted there already");
-	*ret_hint = "choose another, or hide what is in it with -o nonempty";
-	r = request->nonempty ? 1 : is_empty_directory(request->mountpoint);
-	if (r == 0)
+	}
+	int r = request->nonempty ? 1 : is_empty_directory(request->mountpoint);
+	if (r == 0) {
+		*ret_hint = "choose another, or hide what is in it with -o nonempty";
 		return diag_set(diag, -ENOTEMPTY, "directory is not empty");
-	*ret_hint = NULL;
+	}
 	return r < 0 ? diag_set(diag, r, "%s", strerror(-r)) : 0;
+}
+
+/* Return: 0 with the mount point resolved, or -errno with the reason and what helps. */
+static int check_mountpoint(struct request *request, struct diag *diag, const char **ret_hint)
+{
+	int r = mount_point_path(request->dir, &request->mountpoint);
+
+	if (r == -ENOENT) {
+		*ret_hint = "make the directory first";
+		return diag_set(diag, r, "there is no such directory");
+	}
+	if (r < 0)
+		return diag_set(diag, r, "%s", strerror(-r));
+	r = check_not_mounted(request->mountpoint, diag, ret_hint);
+	return r < 0 ? r : check_directory(request, diag, ret_hint);
 }
 
 /*
@@ -159,25 +183,29 @@ static int start(struct cli *cli, const struct request *request, const struct im
 }
 
 /*
- * Another container may be recorded at this mount point, when its mount was
- * ended by other means than ours.  It is not there any more: nothing of nacre
- * was mounted at the check.
+ * A container may be recorded at this mount point when its mount was ended by
+ * other means than ours.  It is not there any more: nothing of nacre was mounted
+ * at the check.  A store that cannot be written keeps its record; ps and rm ask
+ * the kernel anyway.
  */
 static void forget_stale(struct store *store, const char *mountpoint)
 {
-	struct container_info stale = { 0 };
+	AUTO(container_info_release) struct container_info stale = { 0 };
+	AUTO(store_closep) struct store *writable = NULL;
+	struct diag ignored = { 0 };
 
 	if (container_find_mount(store, mountpoint, &stale) < 0)
 		return;
-	container_set_mountpoint(store, stale.id, NULL);
-	container_info_release(&stale);
+	/* A read-only mount has its store open for reading only. */
+	if (store_open(store_dir(store), STORE_WRITE, &ignored, &writable) == 0)
+		container_set_mountpoint(writable, stale.id, NULL);
 }
 
 static int mount_container(struct cli *cli, const struct request *request, const struct image_info *image,
 			   const struct container_info *container, struct diag *diag)
 {
-	forget_stale(cli->store, request->mountpoint);
 	int r = start(cli, request, image, container, diag);
+
 	if (r < 0)
 		return r;
 	r = container_set_mountpoint(cli->store, container->id, request->mountpoint);
@@ -247,6 +275,7 @@ int cmd_mount(struct cli *cli, const struct args *args)
 		return FAILED;
 	r = check_mountpoint(&request, &diag, &hint);
 	if (r == 0) {
+		forget_stale(cli->store, request.mountpoint);
 		r = request.container ? mount_again(cli, &request, &diag) : mount_image(cli, &request, &diag);
 		if (r == -ENOENT || r == -ENOTUNIQ)
 			hint = request.container ? target_hint(r) : image_hint(r);

@@ -133,6 +133,20 @@ static const char *hint_of(int err)
 	}
 }
 
+/*
+ * The library's texts begin with the object they are about; where the action
+ * named it already it is not said twice.
+ */
+static const char *without_object(const char *reason, const char *what)
+{
+	const char *colon = strstr(reason, ": ");
+	size_t len = colon ? (size_t)(colon - reason) : 0, what_len = strlen(what);
+
+	if (len == 0 || len >= what_len || what[what_len - len - 1] != ' ')
+		return reason;
+	return memcmp(what + what_len - len, reason, len) == 0 ? colon + strlen(": ") : reason;
+}
+
 int ui_fail(int err, const struct diag *diag, const char *hint, const char *fmt, ...)
 {
 	const char *reason = diag && diag->text[0] ? diag->text : strerror(-err);
@@ -143,7 +157,9 @@ int ui_fail(int err, const struct diag *diag, const char *hint, const char *fmt,
 	va_end(ap);
 	if (!hint)
 		hint = hint_of(err);
-	AUTO(freep) char *why = ui_format("%s%s%s%s", reason, hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
+	AUTO(freep)
+	char *why = ui_format("%s%s%s%s", without_object(reason, what), hint ? " (" : "", hint ? hint : "",
+			      hint ? ")" : "");
 	fflush(stdout);
 	fprintf(stderr, "nacre: %s: %s\n", what, why);
 	return FAILED;

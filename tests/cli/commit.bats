@@ -1,0 +1,155 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+
+setup() { setup_base; }
+teardown() { unmount_all; }
+
+# One change of each kind.
+change_all() {
+	echo added >"$MNT/etc/added"
+	echo changed >"$MNT/etc/motd"
+	rm "$MNT/etc/passwd"
+	rm -r "$MNT/etc/conf.d"
+	echo file >"$MNT/etc/conf.d"
+	rm "$MNT/etc/note"
+	mkdir "$MNT/etc/note"
+	echo inside >"$MNT/etc/note/inside"
+	rm -r "$MNT/usr/share/doc"
+	mkdir "$MNT/usr/share/doc"
+	echo replaced >"$MNT/usr/share/doc/x"
+	chmod 700 "$MNT/tmp"
+	chown 7:8 "$MNT/etc/shadow"
+	ln -s motd "$MNT/etc/link"
+	ln "$MNT/etc/added" "$MNT/etc/linked"
+	mkfifo "$MNT/etc/fifo"
+	mv "$MNT/usr/bin/tool" "$MNT/usr/bin/moved"
+	setfattr -n user.mark -v here "$MNT/etc/added"
+	touch -d '2001-02-03 04:05:06.123456789' "$MNT/usr/share/doc/x"
+}
+
+@test "diff: A, C and D, sorted, the same mounted and not" {
+	mount_rw
+	assert_equal "$(nacre diff "$MNT")" ""
+	change_all
+	run --separate-stderr nacre diff "$MNT"
+	assert_status 0
+	[ -z "$stderr" ]
+	for line in "A /etc/added" "C /etc/motd" "D /etc/passwd" "C /etc/conf.d" "C /etc/note" "A /etc/note/inside" \
+		"C /tmp" "C /etc/shadow" "A /etc/link" "A /etc/linked" "A /etc/fifo" "D /usr/bin/tool" "A /usr/bin/moved" \
+		"C /etc" "C /usr" "C /usr/bin" "C /usr/share/doc"; do
+		grep -qxF "$line" <<<"$output" || fail "not in the diff: $line" "$output"
+	done
+	refute_output_has "/usr/share/big"
+	assert_equal "$(cut -c 3- <<<"$output")" "$(cut -c 3- <<<"$output" | LC_ALL=C sort)"
+	mounted=$output
+	assert_equal "$(nacre diff "$CONTAINER")" "$mounted"
+	nacre umount "$MNT"
+	assert_equal "$(nacre diff "$CONTAINER")" "$mounted"
+}
+
+@test "diff --json: keys; a name with a newline; a name that is no UTF-8" {
+	mount_rw
+	touch "$MNT/a"$'\n'"b" "$MNT/c"$'\xff'"d"
+	run nacre diff --json "$MNT"
+	assert_equal "$(json '.[0].Kind')" A
+	assert_equal "$(json '.[0].Path')" $'/a\nb'
+	assert_equal "$(json '.[1].PathHex')" 2f63ff64
+	assert_equal "$(nacre diff "$MNT")" $'A /a\\nb\nA /c\\xffd'
+}
+
+@test "diff and commit see what was written a moment ago and not synced" {
+	mount_rw
+	head -c 3000000 /dev/urandom >"$MNT/fresh"
+	# Held open: close alone might write it back.
+	exec 7>>"$MNT/fresh"
+	printf more >&7
+	nacre commit "$MNT" app:1
+	exec 7>&-
+	nacre cat app:1 fresh | cmp - "$MNT/fresh"
+}
+
+@test "commit prints the ID; history, message, author and base's layers as a prefix" {
+	mount_rw
+	change_all
+	run --separate-stderr nacre commit -m "change it" -a "Ann <ann@example.org>" "$MNT" app:1
+	assert_status 0
+	[ -z "$stderr" ]
+	[[ $output =~ ^sha256:[0-9a-f]{64}$ ]] || fail "$output"
+	id=$output
+	run nacre inspect base:1 app:1
+	assert_equal "$(json '.[1].Id')" "$id"
+	assert_equal "$(json '.[1].Author')" "Ann <ann@example.org>"
+	assert_equal "$(json '.[1].RootFS.Layers | length')" 2
+	assert_equal "$(json '.[1].RootFS.Layers[:-1] == .[0].RootFS.Layers')" true
+	run nacre history --json app:1
+	assert_equal "$(json '.[0].Comment')" "change it"
+	assert_equal "$(json '.[0].Author')" "Ann <ann@example.org>"
+	run nacre history app:1
+	[[ ${lines[0]} == *AUTHOR ]] || fail "${lines[0]}"
+	run nacre layers app:1
+	assert_equal "${#lines[@]}" 3
+}
+
+@test "commit by container, without a name, and of no change at all" {
+	mount_rw
+	nacre umount "$MNT"
+	id=$(nacre commit "$CONTAINER")
+	run nacre inspect "$id"
+	assert_equal "$(json '.[0].RepoTags | length')" 0
+	nacre mount "$id" "$MNT"
+	assert_equal "$(cat "$MNT/etc/motd")" welcome
+}
+
+@test "commit -c changes the config" {
+	mount_rw
+	nacre commit -c 'CMD ["/bin/run", "it"]' --change 'ENV COLOUR=blue' -c 'WORKDIR /srv' -c 'LABEL a=b' "$MNT" app:1
+	run nacre inspect app:1
+	assert_equal "$(json '.[0].Config.Cmd | join(" ")')" "/bin/run it"
+	assert_equal "$(json '.[0].Config.Env | index("COLOUR=blue") != null')" true
+	assert_equal "$(json '.[0].Config.WorkingDir')" /srv
+	assert_equal "$(json '.[0].Config.Labels.a')" b
+	assert_refused_unchanged "cannot commit $CONTAINER: " nacre commit -c 'FROM scratch' "$CONTAINER" x
+	assert_refused_unchanged "cannot commit $CONTAINER: " nacre commit "$CONTAINER" "No Name"
+}
+
+@test "the same changes give the same diff ID, and with SOURCE_DATE_EPOCH the same image" {
+	export SOURCE_DATE_EPOCH=1700000000
+	ids=()
+	for _ in 1 2; do
+		mount_rw
+		echo same >"$MNT/etc/same"
+		touch -d @1600000001 "$MNT/etc/same" "$MNT/etc"
+		ids+=("$(nacre commit -m same "$MNT")")
+		nacre umount --rm "$MNT"
+	done
+	assert_equal "${ids[0]}" "${ids[1]}"
+	assert_equal "$(nacre inspect "${ids[0]}" | jq -r '.[0].Created')" 2023-11-14T22:13:20Z
+}
+
+@test "SOURCE_DATE_EPOCH that is no number" {
+	mount_rw
+	SOURCE_DATE_EPOCH=soon assert_refused_unchanged "SOURCE_DATE_EPOCH is not a number of seconds: soon" \
+		nacre commit "$MNT" x
+}
+
+@test "commit on commit: the layers grow, the earlier ones stay" {
+	mount_rw
+	echo one >"$MNT/one"
+	nacre commit "$MNT" app:1
+	echo two >"$MNT/two"
+	nacre commit "$MNT" app:2
+	nacre umount --rm "$MNT"
+	CONTAINER=$(nacre mount --rw app:1 "$MNT")
+	[ ! -e "$MNT/two" ]
+	echo three >"$MNT/three"
+	rm "$MNT/one"
+	nacre commit "$MNT" app:3
+	assert_equal "$(nacre diff "$MNT" | xargs)" "D /one A /three"
+	run nacre inspect app:1 app:3
+	assert_equal "$(json '.[1].RootFS.Layers[:-1] == .[0].RootFS.Layers')" true
+	assert_equal "$(nacre ls app:3 | xargs)" "bin etc three tmp usr"
+}

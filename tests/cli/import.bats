@@ -1,0 +1,139 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+
+setup() { setup_base; }
+
+@test "import prints the ID, and the image is listed" {
+	[[ $BASE_ID =~ ^sha256:[0-9a-f]{64}$ ]]
+	run nacre images --no-trunc
+	assert_status 0
+	assert_output_has "$BASE_ID"
+}
+
+@test "import keeps the message and has one layer with the archive's diff ID" {
+	run nacre history --json base:1
+	assert_equal "$(json '.[0].Comment')" "the base"
+	run nacre inspect base:1
+	assert_equal "$(json '.[0].RootFS.Layers | join(" ")')" "sha256:$(sha256sum "$BASE_TAR" | cut -d ' ' -f 1)"
+	assert_equal "$(json '.[0].RepoTags | join(" ")')" "base:1"
+}
+
+@test "every compression gives the same layer" {
+	gzip -k "$BASE_TAR"
+	bzip2 -k "$BASE_TAR"
+	xz -k "$BASE_TAR"
+	zstd -q "$BASE_TAR"
+	want=$(nacre layers --json base:1 | jq -r '.[].DiffId')
+	for suffix in gz bz2 xz zst; do
+		nacre import "$BASE_TAR.$suffix" "packed:$suffix"
+		assert_equal "$(nacre layers --json "packed:$suffix" | jq -r '.[].DiffId')" "$want"
+	done
+}
+
+@test "an archive from standard input" {
+	run nacre import - piped <"$BASE_TAR"
+	assert_status 0
+	assert_equal "$(nacre layers --json piped:latest | jq -r '.[].DiffId')" \
+		"$(nacre layers --json base:1 | jq -r '.[].DiffId')"
+}
+
+@test "an image without a name is known by its ID" {
+	id=$(nacre import -m "no name" "$BASE_TAR")
+	run nacre inspect "$id"
+	assert_status 0
+	assert_equal "$(json '.[0].RepoTags | length')" 0
+}
+
+@test "the same content is kept once" {
+	before=$(du -s --apparent-size "$NACRE_STORE/packs" "$NACRE_STORE/objects" | awk '{ n += $1 } END { print n }')
+	nacre import -m "again" "$BASE_TAR" again
+	after=$(du -s --apparent-size "$NACRE_STORE/packs" "$NACRE_STORE/objects" | awk '{ n += $1 } END { print n }')
+	assert_equal "$after" "$before"
+}
+
+@test "no progress is printed where there is no terminal" {
+	run --separate-stderr nacre import "$BASE_TAR" quiet
+	assert_status 0
+	[ -z "$stderr" ]
+}
+
+@test "a file that is not there" {
+	assert_refused_unchanged "cannot import $BATS_TEST_TMPDIR/none.tar: " nacre import "$BATS_TEST_TMPDIR/none.tar"
+	assert_output_has "No such file"
+}
+
+@test "a folder instead of an archive" {
+	assert_refused_unchanged "cannot import $BATS_TEST_TMPDIR: " nacre import "$BATS_TEST_TMPDIR" x
+}
+
+@test "a file that is no archive" {
+	head -c 100000 /dev/urandom >"$BATS_TEST_TMPDIR/noise"
+	assert_refused_unchanged "cannot import $BATS_TEST_TMPDIR/noise: " nacre import "$BATS_TEST_TMPDIR/noise" x
+}
+
+@test "an empty file" {
+	: >"$BATS_TEST_TMPDIR/empty"
+	assert_refused_unchanged "cannot import $BATS_TEST_TMPDIR/empty: " nacre import "$BATS_TEST_TMPDIR/empty" x
+}
+
+@test "a name that is none" {
+	assert_refused_unchanged "cannot import $BASE_TAR: " nacre import "$BASE_TAR" "Not A Name"
+}
+
+@test "a truncated archive, cut at many places, plain and compressed" {
+	gzip -k "$BASE_TAR"
+	zstd -q "$BASE_TAR"
+	for file in "$BASE_TAR" "$BASE_TAR.gz" "$BASE_TAR.zst"; do
+		size=$(stat -c %s "$file")
+		# The middle of a header, of a file's content, and just before the end.
+		for cut in 700 $((size / 3)) $((size / 2)) $((size * 9 / 10)); do
+			head -c "$cut" "$file" >"$BATS_TEST_TMPDIR/cut"
+			assert_refused_unchanged "cannot import $BATS_TEST_TMPDIR/cut: " nacre import "$BATS_TEST_TMPDIR/cut" cut
+		done
+	done
+	run nacre images
+	refute_output_has cut
+}
+
+@test "a damaged compressed archive" {
+	gzip -k "$BASE_TAR"
+	size=$(stat -c %s "$BASE_TAR.gz")
+	printf '\x55\xaa\x55\xaa' | dd of="$BASE_TAR.gz" bs=1 seek=$((size - 8)) conv=notrunc status=none
+	assert_refused_unchanged "cannot import $BASE_TAR.gz: " nacre import "$BASE_TAR.gz" x
+}
+
+@test "an entry with .. in its name" {
+	make_archive bad dotdot "$BATS_TEST_TMPDIR/bad.tar"
+	assert_refused_unchanged "a/../../escaped" nacre import "$BATS_TEST_TMPDIR/bad.tar" bad
+	[ ! -e "$BATS_TEST_TMPDIR/escaped" ]
+}
+
+@test "an entry with an absolute name" {
+	make_archive bad absolute "$BATS_TEST_TMPDIR/bad.tar"
+	assert_refused_unchanged "/etc/escaped" nacre import "$BATS_TEST_TMPDIR/bad.tar" bad
+	[ ! -e /etc/escaped ]
+}
+
+@test "hard links out of the layer, and to what is not there" {
+	for kind in hardlink hardlink-absolute hardlink-missing; do
+		make_archive bad "$kind" "$BATS_TEST_TMPDIR/$kind.tar"
+		assert_refused_unchanged "link" nacre import "$BATS_TEST_TMPDIR/$kind.tar" bad
+	done
+}
+
+@test "a name over 255 bytes" {
+	make_archive bad long-name "$BATS_TEST_TMPDIR/bad.tar"
+	assert_refused_unchanged "nnnn" nacre import "$BATS_TEST_TMPDIR/bad.tar" bad
+}
+
+@test "an error shows no control characters" {
+	printf 'x' >"$BATS_TEST_TMPDIR/a"$'\e'"[31mb"
+	run nacre import "$BATS_TEST_TMPDIR/a"$'\e'"[31mb"
+	assert_status 1
+	refute_output_has $'\e'
+	assert_output_has 'a\x1b[31mb'
+}

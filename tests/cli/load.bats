@@ -1,0 +1,139 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+
+setup() {
+	setup_store
+	cd "$BATS_TEST_TMPDIR" || return
+	make_archive base base.tar
+	make_archive second second.tar
+	make_archive layout oci shop:1 base.tar second.tar
+}
+
+layer_line() { sha256sum "$1" | cut -c 1-12; }
+
+@test "load of a layout: layers in their order, config and history" {
+	run nacre load oci
+	assert_status 0
+	assert_output_has "Loaded image: shop:1"
+	run nacre inspect shop:1
+	assert_equal "$(json '.[0].RootFS.Layers | join(" ")')" \
+		"sha256:$(sha256sum base.tar | cut -d ' ' -f 1) sha256:$(sha256sum second.tar | cut -d ' ' -f 1)"
+	assert_equal "$(json '.[0].Config.Cmd | join(" ")')" /bin/sh
+	assert_equal "$(json '.[0].Author')" "Ann <ann@example.org>"
+	assert_equal "$(json '.[0].Created')" 2020-09-13T12:26:40Z
+	run nacre history --json shop:1
+	assert_equal "$(json '[.[].CreatedBy] | join("|")')" 'CMD ["/bin/sh"]|step 1|step 0'
+	assert_equal "$(json '[.[].EmptyLayer] | join("|")')" 'true|false|false'
+}
+
+@test "the image ID is the digest of the config" {
+	nacre load oci
+	config=$(jq -r .config.digest "oci/blobs/sha256/$(jq -r '.manifests[0].digest | ltrimstr("sha256:")' oci/index.json)")
+	assert_equal "$(nacre inspect shop:1 | jq -r '.[0].Id')" "$config"
+}
+
+@test "a tar of a layout, compressed, from a file, with -i and from standard input" {
+	tar -C oci -czf oci.tgz .
+	for call in "load oci.tgz" "load -i oci.tgz" "load -" "load"; do
+		# shellcheck disable=SC2086
+		run nacre --store "${call// /-}" $call <oci.tgz
+		assert_status 0
+		assert_output_has "Loaded image: shop:1"
+		assert_equal "$(nacre --store "${call// /-}" images --json | jq 'length')" 1
+	done
+}
+
+@test "a docker archive" {
+	make_archive docker docker.tar shop:docker base.tar second.tar
+	run nacre load docker.tar
+	assert_status 0
+	assert_output_has "Loaded image: shop:docker"
+	assert_equal "$(nacre layers --json shop:docker | jq length)" 2
+}
+
+@test "a layer that is there is said to exist already" {
+	run nacre load oci
+	refute_output_has "already exists"
+	[ "$(grep -c ': loaded$' <<<"$output")" = 2 ] || fail "$output"
+	run nacre load oci
+	assert_status 0
+	[ "$(grep -c ': already exists$' <<<"$output")" = 2 ] || fail "$output"
+	[[ $output =~ ^[0-9a-f]{12}:\ already\ exists ]] || fail "$output"
+}
+
+@test "load -q says only the images" {
+	run --separate-stderr nacre load -q oci
+	assert_equal "$output" "Loaded image: shop:1"
+	[ -z "$stderr" ]
+}
+
+@test "a source that is not there" {
+	nacre load -q oci
+	assert_refused_unchanged "cannot load none: " nacre load none
+}
+
+@test "a folder that is no layout" {
+	nacre load -q oci
+	mkdir empty
+	assert_refused_unchanged "cannot load empty: " nacre load empty
+}
+
+@test "a flipped byte in each blob of a layout" {
+	make_archive base other.tar
+	printf 'more' >>other.tar
+	nacre load -q oci
+	for blob in oci/blobs/sha256/*; do
+		rm -rf bad
+		cp -r oci bad
+		size=$(stat -c %s "$blob")
+		byte=$(od -An -tu1 -j $((size / 2)) -N 1 "$blob")
+		# shellcheck disable=SC2059
+		printf "\\x$(printf %x $((byte ^ 1)))" |
+			dd of="bad/${blob#oci/}" bs=1 seek=$((size / 2)) conv=notrunc status=none
+		# A store that has the layers may not look at their blobs again: a new one must.
+		run nacre --store "fresh-${blob##*/}" load bad
+		assert_status 1
+		assert_output_has "nacre: cannot load bad: "
+		assert_equal "$(nacre --store "fresh-${blob##*/}" images --json | jq length)" 0
+	done
+	run nacre images
+	assert_output_has shop
+}
+
+@test "a layer whose diff ID is another than the config says" {
+	make_archive layout lie lie:1 base.tar
+	manifest=lie/blobs/sha256/$(jq -r '.manifests[0].digest | ltrimstr("sha256:")' lie/index.json)
+	config=lie/blobs/sha256/$(jq -r '.config.digest | ltrimstr("sha256:")' "$manifest")
+	jq -c '.rootfs.diff_ids[0] = "sha256:" + ("0" * 64)' "$config" >config.new
+	new=$(sha256sum config.new | cut -d ' ' -f 1)
+	mv config.new "lie/blobs/sha256/$new"
+	jq -c --arg d "sha256:$new" --argjson s "$(stat -c %s "lie/blobs/sha256/$new")" \
+		'.config.digest = $d | .config.size = $s' "$manifest" >manifest.new
+	new=$(sha256sum manifest.new | cut -d ' ' -f 1)
+	size=$(stat -c %s manifest.new)
+	mv manifest.new "lie/blobs/sha256/$new"
+	jq -c --arg d "sha256:$new" --argjson s "$size" \
+		'.manifests[0].digest = $d | .manifests[0].size = $s' lie/index.json >index.new
+	mv index.new lie/index.json
+	nacre load -q oci
+	assert_refused_unchanged "cannot load lie: " nacre load lie
+}
+
+@test "a blob that is missing" {
+	nacre load -q oci
+	make_archive layout gone gone:1 second.tar
+	manifest=gone/blobs/sha256/$(jq -r '.manifests[0].digest | ltrimstr("sha256:")' gone/index.json)
+	rm "gone/blobs/sha256/$(jq -r '.config.digest | ltrimstr("sha256:")' "$manifest")"
+	assert_refused_unchanged "cannot load gone: " nacre load gone
+}
+
+@test "a truncated archive of a layout" {
+	nacre load -q oci
+	tar -C oci -cf oci.tar .
+	head -c $(($(stat -c %s oci.tar) / 2)) oci.tar >cut.tar
+	assert_refused_unchanged "cannot load cut.tar: " nacre --store "$NACRE_STORE" load cut.tar
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+
+setup() {
+	setup_base
+	make_archive second "$BATS_TEST_TMPDIR/second.tar"
+	make_archive layout "$BATS_TEST_TMPDIR/oci" two:1 "$BASE_TAR" "$BATS_TEST_TMPDIR/second.tar"
+	nacre load -q "$BATS_TEST_TMPDIR/oci" >/dev/null
+}
+
+@test "ls shows the merged tree: whiteouts and opaque directories count" {
+	assert_equal "$(nacre ls two:1 | xargs)" "bin etc opt tmp usr"
+	assert_equal "$(nacre ls two:1 /etc | xargs)" "conf.d empty motd note shadow"
+	assert_equal "$(nacre ls two:1 etc/conf.d/ | xargs)" "d"
+	assert_equal "$(nacre ls base:1 etc/conf.d | xargs)" "a b c"
+}
+
+@test "ls -l: modes, owners, sizes, times, layers, links" {
+	run nacre ls -l two:1 /
+	assert_output_has "bin -> usr/bin"
+	[[ $output =~ drwxrwxrwt\ .*tmp ]] || fail "$output"
+	run nacre ls -l two:1 etc/shadow
+	[[ $output =~ ^-rw-r-----\ 0\ 42\ 8\ 2020-09-13\ 12:26\ 1\ etc/shadow$ ]] || fail "$output"
+	run nacre ls -l two:1 /etc/motd
+	[[ $output =~ \ 2\ /etc/motd$ ]] || fail "$output"
+}
+
+@test "ls -R shows every folder under its path" {
+	run nacre ls -R two:1 /etc
+	assert_equal "${lines[0]}" "/etc:"
+	assert_output_has $'\n/etc/conf.d:\nd'
+}
+
+@test "ls --json: keys, nanoseconds, names with a newline" {
+	run nacre ls --json base:1 etc/motd
+	assert_equal "$(json '.[0] | keys | join(" ")')" "Gid Layer Mode Modified Path Size Type Uid"
+	assert_equal "$(json '.[0].Modified')" 2020-09-13T12:26:40.123456789Z
+	assert_equal "$(json '.[0].Path')" /etc/motd
+	run nacre ls --json -R base:1 /
+	assert_equal "$(json '[.[] | select(.Path | endswith("line\nbreak"))] | length')" 1
+	assert_equal "$(json '.[] | select(.Path == "/bin").Target')" usr/bin
+	assert_equal "$(json length)" 24
+}
+
+@test "ls shows a name with a newline on one line" {
+	run nacre ls base:1 usr/share/doc/x
+	assert_equal "$output" $'copyright\nline\\nbreak'
+}
+
+@test "links are followed within the image" {
+	assert_equal "$(nacre ls base:1 /bin | xargs)" "absolute again loop tool"
+	assert_equal "$(nacre cat base:1 /bin/absolute)" "$(nacre cat base:1 usr/bin/tool)"
+	assert_equal "$(nacre cat base:1 /../bin/../../etc/./motd)" welcome
+}
+
+@test "cat prints whole files, of packs and objects, several in a row" {
+	nacre cat base:1 usr/share/big | cmp - <(tar -xOf "$BASE_TAR" usr/share/big)
+	assert_equal "$(nacre cat two:1 etc/motd etc/empty etc/note | xargs)" "second noted"
+}
+
+@test "cat of what cannot be printed" {
+	assert_refused "cannot print /none of base:1: No such file" nacre cat base:1 /none
+	assert_refused "it is a directory" nacre cat base:1 /etc
+	assert_refused "Not a directory" nacre cat base:1 /etc/motd/x
+	assert_refused "Not a directory" nacre cat base:1 /etc/motd/
+	assert_refused "Too many levels of symbolic links" nacre cat base:1 /bin/loop
+	assert_refused "No such file" nacre cat two:1 /etc/passwd
+	assert_refused "cannot read none:1: " nacre cat none:1 /etc/motd
+	assert_refused "cannot list /none of base:1: " nacre ls base:1 /none
+}
+
+@test "cat goes on after a file that is not there, and fails" {
+	run --separate-stderr nacre cat base:1 /none /etc/motd
+	assert_status 1
+	assert_equal "$output" welcome
+}
+
+@test "what cannot be written is an error" {
+	run bash -c '"$NACRE" cat base:1 usr/share/big >/dev/full'
+	assert_status 1
+	run bash -c '"$NACRE" images >/dev/full'
+	assert_status 1
+	assert_output_has "No space left"
+}
+
+@test "layers: lowest first, with their columns and JSON" {
+	run nacre layers two:1
+	[[ ${lines[0]} =~ ^LAYER\ +DIFF\ ID\ +SIZE\ +ENTRIES\ +CREATED\ BY$ ]] || fail "${lines[0]}"
+	[[ ${lines[1]} =~ ^1\ .*step\ 0$ ]] || fail "${lines[1]}"
+	[[ ${lines[2]} =~ ^2\ .*step\ 1$ ]] || fail "${lines[2]}"
+	run nacre layers --json two:1
+	assert_equal "$(json '.[0] | keys | join(" ")')" "Comment CreatedBy DiffId Entries Layer Size TarSize"
+	assert_equal "$(json '[.[].Layer] | join(" ")')" "1 2"
+	assert_refused "cannot list the layers of none: " nacre layers none
+}

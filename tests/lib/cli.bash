@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2154
+#
+# What the tests of the nacre command share, on top of common.bash.
+
+make_archive() { python3 "$NACRE_TOP/tests/lib/make_archive.py" "$@"; }
+
+# A store with base:1 in it; $BASE_TAR is its archive and $BASE_ID its image ID.
+setup_base() {
+	setup_store
+	BASE_TAR=$BATS_TEST_TMPDIR/base.tar
+	make_archive base "$BASE_TAR"
+	BASE_ID=$(nacre import -m "the base" "$BASE_TAR" base:1)
+}
+
+# What a user and the file system can see of the store: for "the store is as it was".  The index's own files change with
+# its readers, so it is asked for its rows instead.
+store_state() {
+	[ -e "$NACRE_STORE/index.db" ] || { find "$NACRE_STORE" 2>/dev/null | sort; return; }
+	nacre images -a --no-trunc --json
+	nacre ps -a --json
+	(cd "$NACRE_STORE" && find . -type f ! -name 'index.db*' ! -name lock ! -path './leases/*' -printf '%p %s\n' | sort)
+	sqlite3 -readonly "$NACRE_STORE/index.db" \
+		'SELECT count(*) FROM layer; SELECT count(*) FROM entry; SELECT count(*) FROM content;'
+}
+
+# assert_refused_unchanged MESSAGE COMMAND...: exit 1, the message, and the store as it was.
+assert_refused_unchanged() {
+	local before
+	before=$(store_state)
+	assert_refused "$@"
+	[[ $output == "nacre: "* ]] || fail "the error does not begin with the program's name: $output"
+	diff <(printf '%s\n' "$before") <(store_state) || fail "the store has changed"
+}
+
+# assert_misused COMMAND...: exit 2, nothing on stdout, help on how it is called on stderr.
+assert_misused() {
+	run --separate-stderr "$@"
+	assert_status 2
+	[ -z "$output" ] || fail "a usage error printed on stdout: $output"
+	[[ $stderr == *"Try 'nacre "* ]] || fail "no usage on stderr: $stderr"
+}
+
+# json FILTER: what jq selects in $output, without quotes.
+json() { jq -r "$1" <<<"$output"; }
+
+# The names in the table, one a line.
+command_names() { nacre help --json | jq -r '.Commands[].Name'; }
+
+# mount_rw [MORE...]: base:1 writable at $MNT; its container in $CONTAINER.
+mount_rw() {
+	CONTAINER=$(nacre mount --rw "$@" base:1 "$MNT")
+}
