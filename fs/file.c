@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* --- opening --- */
 
@@ -202,15 +203,36 @@ static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struc
 	return r < 0 ? r : upper_open(fs, node, ret);
 }
 
-int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, bool kill)
+/*
+ * With the write-back cache the kernel knows the time of a write, and sends it only
+ * where it differs from what it was told before.  The later time at which the data
+ * arrives here must not take its place, or stat says another time after a remount.
+ */
+static int write_keeping_mtime(int fd, const void *buf, size_t bytes, off_t offset)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = io_pwrite_full(fd, buf, bytes, offset);
+	st.st_atim.tv_nsec = UTIME_OMIT;
+	if (r == 0 && futimens(fd, (struct timespec[]){ st.st_atim, st.st_mtim }) < 0)
+		r = -errno;
+	return r;
+}
+
+int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, unsigned flags)
 {
 	struct fd_ref ref;
 	int r = writable(fs, node, UINT64_MAX, &ref);
 
 	if (r < 0)
 		return r;
-	r = kill_priv(fs, node, ref.fd, kill);
-	if (r == 0)
+	r = kill_priv(fs, node, ref.fd, flags & FS_WRITE_KILL_PRIV);
+	if (r == 0 && flags & FS_WRITE_KEEP_MTIME)
+		r = write_keeping_mtime(ref.fd, buf, bytes, offset);
+	else if (r == 0)
 		r = io_pwrite_full(ref.fd, buf, bytes, offset);
 	fd_put(fs->fds, &ref);
 	return r;

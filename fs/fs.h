@@ -116,8 +116,12 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 
 /** fs_read() - Return: bytes read, or -errno. */
 ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t offset);
-/** fs_write() - all of it. @kill_priv: clear setuid and setgid as for a writer without CAP_FSETID. */
-int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, bool kill_priv);
+enum fs_write_flags {
+	FS_WRITE_KILL_PRIV = 1 << 0,  /* clear setuid and setgid, as for a writer without CAP_FSETID */
+	FS_WRITE_KEEP_MTIME = 1 << 1, /* the kernel's write-back: it has set the time of the write, or will */
+};
+/** fs_write() - all of it. */
+int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, unsigned flags);
 int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes);
 off_t fs_lseek(struct fs *fs, struct node *node, off_t offset, int whence);
 ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset,

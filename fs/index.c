@@ -91,7 +91,7 @@ static void become_copy(struct fs *fs, struct link *link, const struct index_ori
 
 static int join_upper(struct fs *fs, struct link *link)
 {
-	struct index_origin origin;
+	struct index_origin origin = { 0 };
 	uint32_t nlink = 0;
 	struct fd_ref ref;
 	int r;
@@ -110,7 +110,7 @@ static int join_upper(struct fs *fs, struct link *link)
 
 int index_join(struct fs *fs, struct link *link, struct stat *st)
 {
-	struct index_origin origin;
+	struct index_origin origin = { 0 };
 	char name[INDEX_NAME_BYTES];
 	uint32_t nlink = 0;
 	struct stat copy;

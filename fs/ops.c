@@ -277,7 +277,8 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
-	int r = fs_write(fs_of(req), node_of(req, ino), buf, size, offset, fi->kill_suidgid);
+	unsigned flags = (fi->kill_suidgid ? FS_WRITE_KILL_PRIV : 0) | (fi->writepage ? FS_WRITE_KEEP_MTIME : 0);
+	int r = fs_write(fs_of(req), node_of(req, ino), buf, size, offset, flags);
 
 	if (r < 0)
 		fuse_reply_err(req, -r);

@@ -22,6 +22,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -161,6 +162,34 @@ static mode_t mode_on_disk(const struct fs *fs, mode_t mode)
 	return (mode & 0777) | (S_ISDIR(mode) ? 0700 : 0600);
 }
 
+/* A real symlink gets an owner that has to be recorded: a file that holds its target takes its place. */
+static int symlink_record(struct fs *fs, int dirfd, const char *name, const struct stat *st, const struct stat *now)
+{
+	AUTO(freep) char *target = malloc(PATH_MAX);
+	char work[WORK_NAME_BYTES];
+	ssize_t n;
+	int r;
+
+	if (!*name)
+		return -EPERM; /* it has no name any more under which it could be replaced */
+	if (!target)
+		return -ENOMEM;
+	n = readlinkat(dirfd, name, target, PATH_MAX - 1);
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	work_name(fs, work);
+	r = upper_make(fs, fs->work_fd, work, st, target, (gid_t)-1, NULL);
+	if (r < 0)
+		return r;
+	r = upper_set_times(fs->work_fd, work, now);
+	if (r == 0 && renameat(fs->work_fd, work, dirfd, name) < 0)
+		r = -errno;
+	if (r < 0)
+		unlinkat(fs->work_fd, work, 0);
+	return r;
+}
+
 static int owner_mode_recorded(struct fs *fs, int dirfd, const char *name, const struct stat *st, unsigned set)
 {
 	struct stat now;
@@ -168,9 +197,11 @@ static int owner_mode_recorded(struct fs *fs, int dirfd, const char *name, const
 	if (fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (S_ISLNK(now.st_mode)) {
-		if (fs->options->fakeroot && st->st_uid == 0 && st->st_gid == 0)
+		if (!(set & (FS_SET_UID | FS_SET_GID)) || (fs->options->fakeroot && st->st_uid == 0 && st->st_gid == 0))
 			return 0;
-		return set & (FS_SET_UID | FS_SET_GID) ? chown_disk(fs, dirfd, name, st->st_uid, st->st_gid) : 0;
+		if (!fs->options->fakeroot)
+			return chown_disk(fs, dirfd, name, st->st_uid, st->st_gid);
+		return symlink_record(fs, dirfd, name, st, &now);
 	}
 	if (set & FS_SET_MODE && (now.st_mode & 07777) != mode_on_disk(fs, st->st_mode)) {
 		int r = chmod_disk(dirfd, name, mode_on_disk(fs, st->st_mode));
