@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store/image_config.h"
+#include "store/config_change.h"
 
 #include "store/base/auto.h"
 #include "store/dockerfile.h"
@@ -9,27 +9,20 @@
 #include <string.h>
 #include <strings.h>
 
-/* One instruction under way. */
-struct change {
-	json_t *run;   /* borrowed: the object "config" of the image's config */
-	bool *cmd_set; /* borrowed */
-	struct diag *diag;
-};
-
-static const char *skip_blanks(const char *p)
+const char *change_skip_blanks(const char *p)
 {
 	while (isspace((unsigned char)*p))
 		p++;
 	return p;
 }
 
-static int set_new(json_t *object, const char *key, json_t *value)
+int change_set(json_t *object, const char *key, json_t *value)
 {
 	return json_object_set_new(object, key, value) < 0 ? -ENOMEM : 0;
 }
 
 /* A string of the instruction, which need not be UTF-8 as JSON wants it. */
-static int new_string(struct change *c, const char *text, json_t **ret)
+int change_string(struct change *c, const char *text, json_t **ret)
 {
 	*ret = json_string(text);
 	return *ret ? 0 : diag_set(c->diag, -EINVAL, "it is not UTF-8");
@@ -41,7 +34,7 @@ static int container_of_key(struct change *c, const char *key, json_type type, j
 	json_t *value = json_object_get(c->run, key);
 
 	if (!value || json_is_null(value)) {
-		int r = set_new(c->run, key, type == JSON_ARRAY ? json_array() : json_object());
+		int r = change_set(c->run, key, type == JSON_ARRAY ? json_array() : json_object());
 
 		if (r < 0)
 			return r;
@@ -91,7 +84,7 @@ static int split(struct change *c, const char *text, struct dockerfile_words *re
 }
 
 /* ["a", "b"], all strings; NULL: it is not that, so it is a command for the shell, as docker has it. */
-static json_t *parse_exec_form(const char *args)
+json_t *change_exec_form(const char *args)
 {
 	json_t *list = *args == '[' ? json_loads(args, 0, NULL) : NULL;
 
@@ -109,7 +102,7 @@ static int shell_form(struct change *c, const char *args, json_t **ret)
 	const json_t *shell = json_object_get(c->run, "Shell");
 	AUTO(json_decrefp) json_t *list = NULL;
 	json_t *command;
-	int r = new_string(c, args, &command);
+	int r = change_string(c, args, &command);
 
 	if (r < 0)
 		return r;
@@ -122,7 +115,7 @@ static int shell_form(struct change *c, const char *args, json_t **ret)
 
 static int command_form(struct change *c, const char *args, json_t **ret)
 {
-	*ret = parse_exec_form(args);
+	*ret = change_exec_form(args);
 	return *ret ? 0 : shell_form(c, args, ret);
 }
 
@@ -134,7 +127,7 @@ static int change_cmd(struct change *c, const char *args)
 	if (r < 0)
 		return r;
 	*c->cmd_set = true;
-	return set_new(c->run, "Cmd", list);
+	return change_set(c->run, "Cmd", list);
 }
 
 static int change_entrypoint(struct change *c, const char *args)
@@ -147,7 +140,7 @@ static int change_entrypoint(struct change *c, const char *args)
 	/* The base's Cmd was made for the base's entry point. */
 	if (!*c->cmd_set)
 		json_object_del(c->run, "Cmd");
-	return set_new(c->run, "Entrypoint", list);
+	return change_set(c->run, "Entrypoint", list);
 }
 
 /* KEY and VALUE by turns, expanded; quotes are gone. */
@@ -196,7 +189,7 @@ static int parse_pairs(struct change *c, const char *args, struct pairs *ret)
 	int r = 0;
 
 	if (!memchr(args, '=', first)) {
-		const char *rest = skip_blanks(args + first);
+		const char *rest = change_skip_blanks(args + first);
 
 		if (!*rest)
 			return diag_set(c->diag, -EINVAL, "it needs NAME=VALUE");
@@ -221,7 +214,7 @@ static int set_env(struct change *c, json_t *env, const char *name, const char *
 	int r;
 
 	buf_addf(&text, "%s=%s", name, value);
-	r = buf_error(&text) < 0 ? -ENOMEM : new_string(c, buf_str(&text), &string);
+	r = buf_error(&text) < 0 ? -ENOMEM : change_string(c, buf_str(&text), &string);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < json_array_size(env); i++) {
@@ -256,7 +249,7 @@ static int change_label(struct change *c, const char *args)
 	if (r == 0)
 		r = parse_pairs(c, args, &pairs);
 	for (size_t i = 0; r == 0 && i < pairs.count; i += 2) {
-		r = new_string(c, pairs.items[i + 1], &value);
+		r = change_string(c, pairs.items[i + 1], &value);
 		if (r == 0 && json_object_set_new(labels, pairs.items[i], value) < 0)
 			r = diag_set(c->diag, -EINVAL, "it is not UTF-8");
 	}
@@ -300,7 +293,7 @@ static int expose_word(struct change *c, json_t *ports, const char *word)
 		snprintf(key, sizeof(key), "%u/%s", port, protocol);
 		for (char *lower = key; *lower; lower++)
 			*lower = (char)tolower((unsigned char)*lower);
-		if (set_new(ports, key, json_object()) < 0)
+		if (change_set(ports, key, json_object()) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -331,7 +324,7 @@ static int add_volume(struct change *c, json_t *volumes, const char *text)
 
 	if (r < 0)
 		return r;
-	if (!*skip_blanks(path))
+	if (!*change_skip_blanks(path))
 		return diag_set(c->diag, -EINVAL, "a volume's path is empty");
 	return json_object_set_new(volumes, path, json_object()) < 0 ? diag_set(c->diag, -EINVAL, "it is not UTF-8")
 								     : 0;
@@ -340,7 +333,7 @@ static int add_volume(struct change *c, json_t *volumes, const char *text)
 static int change_volume(struct change *c, const char *args)
 {
 	AUTO(dockerfile_words_release) struct dockerfile_words words = { 0 };
-	AUTO(json_decrefp) json_t *list = parse_exec_form(args);
+	AUTO(json_decrefp) json_t *list = change_exec_form(args);
 	json_t *volumes;
 	int r = container_of_key(c, "Volumes", JSON_OBJECT, &volumes);
 
@@ -362,8 +355,8 @@ static int set_expanded(struct change *c, const char *key, const char *args)
 	if (r == 0 && !*text)
 		r = diag_set(c->diag, -EINVAL, "its value is empty");
 	if (r == 0)
-		r = new_string(c, text, &string);
-	return r < 0 ? r : set_new(c->run, key, string);
+		r = change_string(c, text, &string);
+	return r < 0 ? r : change_set(c->run, key, string);
 }
 
 static int change_user(struct change *c, const char *args)
@@ -413,8 +406,8 @@ static int change_workdir(struct change *c, const char *args)
 	if (path[0] != '/')
 		r = join_path(old ? old : "", path, &joined);
 	if (r == 0)
-		r = new_string(c, joined ? joined : path, &string);
-	return r < 0 ? r : set_new(c->run, "WorkingDir", string);
+		r = change_string(c, joined ? joined : path, &string);
+	return r < 0 ? r : change_set(c->run, "WorkingDir", string);
 }
 
 static int change_onbuild(struct change *c, const char *args)
@@ -429,7 +422,7 @@ static int change_onbuild(struct change *c, const char *args)
 			return diag_set(c->diag, -EINVAL, "%s is not allowed as a trigger", forbidden[i]);
 	r = container_of_key(c, "OnBuild", JSON_ARRAY, &list);
 	if (r == 0)
-		r = new_string(c, args, &string);
+		r = change_string(c, args, &string);
 	if (r < 0)
 		return r;
 	return json_array_append_new(list, string) < 0 ? -ENOMEM : 0;
@@ -462,95 +455,6 @@ static int change_stopsignal(struct change *c, const char *args)
 	return r < 0 ? r : set_expanded(c, "StopSignal", args);
 }
 
-static const struct health_option {
-	const char *name;
-	const char *key;
-	bool duration; /* else a count */
-} health_options[] = {
-	{ "--interval=", "Interval", true },	    { "--timeout=", "Timeout", true },
-	{ "--start-period=", "StartPeriod", true }, { "--start-interval=", "StartInterval", true },
-	{ "--retries=", "Retries", false },
-};
-
-static int parse_count(const char *text, int64_t *ret)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)*text))
-		return -EINVAL;
-	errno = 0;
-	*ret = strtol(text, &end, 10);
-	return errno || *end || *ret > INT32_MAX ? -EINVAL : 0;
-}
-
-static int health_option(struct change *c, json_t *check, const char *word)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(health_options); i++) {
-		const struct health_option *o = &health_options[i];
-		const char *value = word + strlen(o->name);
-		int64_t number;
-		int r;
-
-		if (strncmp(word, o->name, strlen(o->name)) != 0)
-			continue;
-		r = o->duration ? dockerfile_duration(value, &number) : parse_count(value, &number);
-		/* docker refuses what its health monitor could not keep up with */
-		if (r < 0 || (o->duration && number != 0 && number < 1000000))
-			return diag_set(c->diag, -EINVAL, "%s: not a %s", word,
-					o->duration ? "duration of 1ms or more" : "count");
-		return set_new(check, o->key, json_integer(number));
-	}
-	return diag_set(c->diag, -EINVAL, "unknown option %s", word);
-}
-
-static int health_command(struct change *c, const char *args, json_t **ret)
-{
-	AUTO(json_decrefp) json_t *list = parse_exec_form(args);
-	json_t *string;
-	int r;
-
-	if (!*args || (list && json_array_size(list) == 0))
-		return diag_set(c->diag, -EINVAL, "CMD needs a command");
-	if (list) {
-		if (json_array_insert_new(list, 0, json_string("CMD")) < 0)
-			return -ENOMEM;
-		*ret = TAKE(list);
-		return 0;
-	}
-	r = new_string(c, args, &string);
-	if (r < 0)
-		return r;
-	*ret = json_pack("[s,o]", "CMD-SHELL", string);
-	return *ret ? 0 : -ENOMEM;
-}
-
-static int change_healthcheck(struct change *c, const char *args)
-{
-	AUTO(json_decrefp) json_t *check = json_object();
-	json_t *test = NULL;
-	size_t len;
-	int r = 0;
-
-	while (r == 0 && strncmp(args, "--", 2) == 0) {
-		AUTO(freep) char *word = strndup(args, len = strcspn(args, " \t"));
-
-		r = word ? health_option(c, check, word) : -ENOMEM;
-		args = skip_blanks(args + len);
-	}
-	len = strcspn(args, " \t");
-	if (r < 0)
-		return r;
-	if (len == 4 && strncasecmp(args, "NONE", 4) == 0 && !*skip_blanks(args + len))
-		test = json_pack("[s]", "NONE");
-	else if (len == 3 && strncasecmp(args, "CMD", 3) == 0)
-		r = health_command(c, skip_blanks(args + len), &test);
-	else
-		r = diag_set(c->diag, -EINVAL, "it needs NONE, or CMD and a command");
-	if (r == 0)
-		r = set_new(check, "Test", test);
-	return r < 0 ? r : set_new(c->run, "Healthcheck", TAKE(check));
-}
-
 static const struct instruction {
 	const char *name;
 	int (*change)(struct change *c, const char *args);
@@ -579,10 +483,10 @@ static int run_config(json_t *config, struct change *c)
 
 static int change_text(json_t *config, const char *text, struct change *c)
 {
-	const char *begin = skip_blanks(text);
+	const char *begin = change_skip_blanks(text);
 	size_t len = strcspn(begin, " \t\n");
 	const struct instruction *instruction = find_instruction(begin, len);
-	AUTO(freep) char *args = strdup(skip_blanks(begin + len));
+	AUTO(freep) char *args = strdup(change_skip_blanks(begin + len));
 	size_t args_len;
 	int r;
 
