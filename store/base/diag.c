@@ -21,7 +21,8 @@ static void escape_into(char *dst, size_t dst_bytes, const char *src)
 	dst[n] = '\0';
 }
 
-static void diag_vset(struct diag *diag, const char *suffix, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void diag_vset(struct diag *diag, const char *suffix, const char *fmt,
+							      va_list ap)
 {
 	char raw[sizeof(diag->text)];
 	int n;
