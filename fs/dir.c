@@ -210,7 +210,6 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 		.st = { .st_mode = S_IFREG | (mode & 07777) },
 		.fd = -1,
 	};
-	char work[WORK_NAME_BYTES];
 	struct fd_ref ref;
 	struct node *node;
 	int r;
@@ -224,12 +223,9 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 	node = node_new(m.st.st_mode, NO_LAYER);
 	if (!node)
 		return -ENOMEM;
-	work_name(fs, work);
-	r = upper_make(fs, fs->work_fd, work, &m.st, NULL, (gid_t)-1, &m.fd);
-	if (r == 0) {
-		unlinkat(fs->work_fd, work, 0);
+	r = upper_make_nameless(fs, &m.st, &m.fd);
+	if (r == 0)
 		r = upper_stat(fs, m.fd, "", fs->override_upper, &ret->st);
-	}
 	if (r == 0)
 		r = fd_insert(fs->fds, &node->slot, TAKE_FD(m.fd), &ref);
 	closep(&m.fd);

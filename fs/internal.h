@@ -330,6 +330,8 @@ int upper_set_owner_mode(struct fs *fs, int dirfd, const char *name, const struc
  */
 int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st, const char *target, gid_t born_gid,
 	       int *ret_fd);
+/** upper_make_nameless() - a regular file as @st says, O_RDWR, that a link may give a name. */
+int upper_make_nameless(struct fs *fs, const struct stat *st, int *ret_fd);
 enum { WORK_NAME_BYTES = 24 };
 /** work_name() - a name that is not used in work/. */
 void work_name(struct fs *fs, char *name);

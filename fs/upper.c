@@ -297,7 +297,7 @@ static int make_owner(struct fs *fs, int dirfd, const char *name, const struct s
 		born_gid = getegid();
 	if (uid == geteuid() && gid == born_gid)
 		return 0;
-	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (st->st_mode & (S_ISUID | S_ISGID) && !S_ISLNK(st->st_mode)) /* the chown took them */
 		return chmod_disk(dirfd, name, st->st_mode);
@@ -320,6 +320,27 @@ int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st
 	if (ret_fd)
 		*ret_fd = S_ISREG(st->st_mode) ? TAKE_FD(fd) : -1;
 	return 0;
+}
+
+int upper_make_nameless(struct fs *fs, const struct stat *st, int *ret_fd)
+{
+	AUTO(closep) int fd = openat(fs->work_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode_on_disk(fs, st->st_mode));
+	char work[WORK_NAME_BYTES];
+	int r;
+
+	if (fd < 0 && errno != EOPNOTSUPP)
+		return -errno;
+	if (fd < 0) { /* a file system without it: linkat(2) will not give this one a name again */
+		work_name(fs, work);
+		r = upper_make(fs, fs->work_fd, work, st, NULL, (gid_t)-1, ret_fd);
+		if (r == 0)
+			unlinkat(fs->work_fd, work, 0);
+		return r;
+	}
+	r = make_owner(fs, fd, "", st, (gid_t)-1);
+	if (r == 0)
+		*ret_fd = TAKE_FD(fd);
+	return r;
 }
 
 ssize_t upper_readlink(struct fs *fs, int dirfd, const char *name, char *buf, size_t bytes)
