@@ -14,6 +14,7 @@ struct walk {
 	upper_fn fn;
 	void *arg;
 	struct diag *diag;
+	struct upper_writer writer;
 	struct buf path; /* of the item at hand; owned */
 };
 
@@ -218,7 +219,7 @@ static void upper_inode_releasep(struct upper_inode *inode)
 static int walk_upper_child(struct walk *walk, const struct place *parent, const struct child *child)
 {
 	AUTO(upper_inode_releasep) struct upper_inode inode = { .fd = -1 };
-	int r = upper_inode_read(parent->fd, child->name, &inode);
+	int r = upper_inode_read(parent->fd, child->name, &walk->writer, &inode);
 
 	if (r < 0)
 		return fail(walk, r, "cannot read it");
@@ -361,7 +362,9 @@ int upper_walk(struct store *store, struct view *view, const char *upper, upper_
 
 	if (fd < 0)
 		return diag_errno(diag, -errno, "cannot open the upper directory %s", upper);
-	r = upper_inode_read(fd, ".", &inode);
+	r = upper_writer_read(fd, &walk.writer);
+	if (r == 0)
+		r = upper_inode_read(fd, ".", &walk.writer, &inode);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot read the upper directory %s", upper);
 	return walk_upper_dir(&walk, &above, &child, &inode);

@@ -90,8 +90,23 @@ void upper_dir_release(struct upper_dir *dir);
 
 /* upperinode.c */
 
-/** upper_inode_read() - @name in @dirfd ("." for the directory itself), with its recorded owner and type */
-int upper_inode_read(int dirfd, const char *name, struct upper_inode *ret);
+/*
+ * Who wrote an upper whose root has a recorded owner.  An inode there that has
+ * none (a symlink can have no xattr) and belongs to him stands for one of root's,
+ * as the driver shows it.
+ */
+struct upper_writer {
+	bool recorded; /* false: owners are what they are */
+	uid_t uid;
+	gid_t gid;
+};
+
+/** upper_writer_read() - of the upper directory @fd */
+int upper_writer_read(int fd, struct upper_writer *ret);
+
+/** upper_inode_read() - @name in @dirfd ("." for the directory itself), with its recorded owner and type. A record
+ * that is malformed is none. */
+int upper_inode_read(int dirfd, const char *name, const struct upper_writer *writer, struct upper_inode *ret);
 /** upper_inode_of_view() - an inode of the image */
 int upper_inode_of_view(struct store *store, struct view *view, const struct view_node *node, struct upper_inode *ret);
 /** upper_inode_same_attributes() - mode, owner, mtime, device and xattrs are equal (data is not looked at) */

@@ -74,7 +74,32 @@ static int64_t mtime_of(const struct stat *st)
 	return ns;
 }
 
-static int read_attributes(int path_fd, struct upper_inode *inode)
+/* An inode without a record, in an upper that has them. */
+static void apply_writer(const struct upper_writer *writer, struct upper_inode *inode)
+{
+	if (!writer->recorded)
+		return;
+	if (inode->uid == writer->uid)
+		inode->uid = 0;
+	if (inode->gid == writer->gid)
+		inode->gid = 0;
+}
+
+int upper_writer_read(int fd, struct upper_writer *ret)
+{
+	struct ovl_override override;
+	struct stat st;
+	int r = ovl_override_read(fd, &override);
+
+	if (r < 0 && r != -EINVAL)
+		return r;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret = (struct upper_writer){ .recorded = r > 0, .uid = st.st_uid, .gid = st.st_gid };
+	return 0;
+}
+
+static int read_attributes(int path_fd, const struct upper_writer *writer, struct upper_inode *inode)
 {
 	struct ovl_override override;
 	struct stat *st = &inode->st;
@@ -92,7 +117,9 @@ static int read_attributes(int path_fd, struct upper_inode *inode)
 	r = ovl_override_read(path_fd, &override);
 	if (r > 0)
 		apply_override(&override, inode);
-	return r < 0 ? r : xattr_list_read(path_fd, &inode->xattrs);
+	else if (r == 0 || r == -EINVAL)
+		apply_writer(writer, inode);
+	return r < 0 && r != -EINVAL ? r : xattr_list_read(path_fd, &inode->xattrs);
 }
 
 static int read_data(int path_fd, struct upper_inode *inode)
@@ -118,7 +145,7 @@ static int read_data(int path_fd, struct upper_inode *inode)
 	return r < 0 ? r : 0;
 }
 
-int upper_inode_read(int dirfd, const char *name, struct upper_inode *ret)
+int upper_inode_read(int dirfd, const char *name, const struct upper_writer *writer, struct upper_inode *ret)
 {
 	AUTO(closep) int path_fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	int r;
@@ -126,7 +153,7 @@ int upper_inode_read(int dirfd, const char *name, struct upper_inode *ret)
 	*ret = (struct upper_inode){ .fd = -1 };
 	if (path_fd < 0)
 		return -errno;
-	r = read_attributes(path_fd, ret);
+	r = read_attributes(path_fd, writer, ret);
 	if (r == 0)
 		r = read_data(path_fd, ret);
 	if (r < 0)

@@ -175,6 +175,24 @@ static void recorded_owners_and_types_are_honoured(void **state)
 		      NULL);
 }
 
+/* A symlink can have no record: in an upper that has them, the writer's own stands for root's. */
+static void what_the_writer_could_not_record_is_roots(void **state)
+{
+	start_upper("u26");
+	assert_int_equal(symlink("target", "u26/link"), 0);
+	upper_file("u26/odd", "x");
+	record("u26/odd", "nonsense");
+	assert_int_equal(chmod("u26/odd", 0640), 0);
+	if (geteuid() == 0) { /* as if 1234 had written it */
+		assert_int_equal(lchown("u26", 1234, 1234), 0);
+		assert_int_equal(lchown("u26/link", 1234, 1234), 0);
+		assert_int_equal(lchown("u26/odd", 1234, 77), 0);
+		expect_commit("s26", "u26", BASE_D "/f 100644 4\n/link 120777 -> target\n/odd 100640 0:77 x\n", NULL);
+	} else {
+		expect_commit("s26", "u26", BASE_D "/f 100644 4\n/link 120777 -> target\n/odd 100640 x\n", NULL);
+	}
+}
+
 static void xattrs_come_along_but_for_the_overlays_own(void **state)
 {
 	start_upper("u11");
@@ -447,6 +465,7 @@ int main(void)
 		cmocka_unit_test(a_new_directory_needs_no_mark),
 		cmocka_unit_test(files_and_directories_take_each_others_place),
 		cmocka_unit_test(recorded_owners_and_types_are_honoured),
+		cmocka_unit_test(what_the_writer_could_not_record_is_roots),
 		cmocka_unit_test(xattrs_come_along_but_for_the_overlays_own),
 		cmocka_unit_test(hard_links_stay_one_inode),
 		cmocka_unit_test(redirected_directories_are_whole),
