@@ -3,7 +3,9 @@
 
 #include "store/ovl.h"
 
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -114,9 +116,24 @@ static int encode_acl(struct acl_entry *acl, size_t count, struct buf *buf)
 }
 
 /*
- * One ACL of the entry. A name without a number cannot be told to the kernel;
- * as the ACL without it would grant something else, it is refused.
+ * GNU tar writes names only (bsdtar adds numbers, and those count): they mean this machine's users, as
+ * for tar -x.  An ACL without the ones that are not known here would grant something else: it is refused.
  */
+static int acl_name_to_id(int tag, const char *name, uint32_t *ret)
+{
+	char buf[4096];
+	struct passwd pw, *user = NULL;
+	struct group gr, *group = NULL;
+
+	if (tag == ARCHIVE_ENTRY_ACL_USER && getpwnam_r(name, &pw, buf, sizeof(buf), &user) == 0 && user)
+		*ret = user->pw_uid;
+	else if (tag == ARCHIVE_ENTRY_ACL_GROUP && getgrnam_r(name, &gr, buf, sizeof(buf), &group) == 0 && group)
+		*ret = group->gr_gid;
+	else
+		return -ENOENT;
+	return 0;
+}
+
 static int read_acl(struct archive_entry *entry, int type, struct diag *diag, struct buf *buf)
 {
 	int count = archive_entry_acl_reset(entry, type), kind, perm, tag, id;
@@ -132,11 +149,12 @@ static int read_acl(struct archive_entry *entry, int type, struct diag *diag, st
 	while (n < (size_t)count && archive_entry_acl_next(entry, type, &kind, &perm, &tag, &id, &name) == ARCHIVE_OK) {
 		bool named = tag == ARCHIVE_ENTRY_ACL_USER || tag == ARCHIVE_ENTRY_ACL_GROUP;
 
-		if (named && id < 0)
-			return diag_set(diag, -EBADMSG, "its ACL names \"%s\" without a number", name ? name : "");
 		acl[n].tag = acl_tag(tag);
 		acl[n].perm = (uint16_t)(perm & 7);
 		acl[n].id = named ? (uint32_t)id : ACL_NO_ID;
+		if (named && id < 0 && acl_name_to_id(tag, name ? name : "", &acl[n].id) < 0)
+			return diag_set(diag, -EBADMSG, "its ACL names \"%s\", whose number is not known here",
+					name ? name : "");
 		n += acl[n].tag != 0;
 	}
 	return encode_acl(acl, n, buf);

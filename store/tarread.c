@@ -13,7 +13,7 @@
 enum {
 	/* Files up to this size are hashed and compared in memory: one that the store has is never written. */
 	FILE_MEMORY_BYTES = 8 * 1024 * 1024,
-	TAR_RECORD_BYTES = 512,
+	NAME_SHOWN_BYTES = 300,	/* of an entry's name in messages: the reason must stay in sight */
 };
 
 struct reader {
@@ -74,10 +74,12 @@ static int archive_error(struct reader *rd, struct archive_entry *entry)
 		return source_error(rd);
 	if (archive_errno(rd->archive) == ENOMEM)
 		return -ENOMEM;
+	if (rd->fed == 0)
+		return diag_set(rd->diag, -EBADMSG, "%s: it is empty", rd->name);
 	if (archive_format(rd->archive) == 0)
 		return diag_set(rd->diag, -EBADMSG, "%s: it is not a tar archive", rd->name);
-	return diag_set(rd->diag, -EBADMSG, "%s: %s%s%sdamaged or truncated at byte %" PRId64 ": %s", rd->name,
-			path ? "entry \"" : "", path ? path : "", path ? "\" is " : "", pos,
+	return diag_set(rd->diag, -EBADMSG, "%s: %s%.*s%sdamaged or truncated at byte %" PRId64 ": %s", rd->name,
+			path ? "entry \"" : "", NAME_SHOWN_BYTES, path ? path : "", path ? "\" is " : "", pos,
 			text ? text : "unknown error");
 }
 
@@ -87,8 +89,8 @@ static int refuse(struct reader *rd, struct archive_entry *entry, int err, const
 
 	if (err == 0)
 		return 0;
-	return diag_set(rd->diag, err, "%s: entry \"%s\" at byte %" PRId64 ": %s", rd->name, path ? path : "",
-			(int64_t)archive_read_header_position(rd->archive), diag_text(why, err));
+	return diag_set(rd->diag, err, "%s: entry \"%.*s\" at byte %" PRId64 ": %s", rd->name, NAME_SHOWN_BYTES,
+			path ? path : "", (int64_t)archive_read_header_position(rd->archive), diag_text(why, err));
 }
 
 /* ---- content ---- */
@@ -223,8 +225,7 @@ static int read_entries(struct reader *rd)
 
 /*
  * What follows the end of the archive belongs to the stream and so to the diff
- * ID.  Two blocks of zeros end an archive; after a single one there may be
- * nothing, or it would be a hole torn into the archive's middle.
+ * ID.  Usually it is zeros, up to a record of 10 KiB; docker takes anything.
  */
 static int read_tail(struct reader *rd)
 {
@@ -241,8 +242,6 @@ static int read_tail(struct reader *rd)
 		rd->stream_error = r;
 		return source_error(rd);
 	}
-	if (rd->fed == 0)
-		return diag_set(rd->diag, -EBADMSG, "%s: it is empty", rd->name);
 	return 0;
 }
 

@@ -528,7 +528,7 @@ static int find_target(struct tree *t, const char *target, struct diag *diag, in
 	if (r == 0)
 		r = walk_parent(t, target, false, diag, &dir, ret_name, ret_len);
 	if (r < 0)
-		return diag_context(diag, r, "hard link to \"%s\"", target);
+		return diag_context(diag, r, "hard link to \"%.300s\"", target);
 	r = 0;
 	if (dir != DIRMAP_NONE && *ret_len > 0) {
 		*ret_dir = dir_no(t, dir);
@@ -537,9 +537,10 @@ static int find_target(struct tree *t, const char *target, struct diag *diag, in
 	if (r < 0)
 		return r;
 	if (r == 0 || ret->flags & LAYER_WHITEOUT)
-		return diag_set(diag, -EBADMSG, "hard link to \"%s\", which is not in the archive before it", target);
+		return diag_set(diag, -EBADMSG, "hard link to \"%.300s\", which is not in the archive before it",
+				target);
 	if (S_ISDIR(ret->mode))
-		return diag_set(diag, -EBADMSG, "hard link to \"%s\", which is a directory", target);
+		return diag_set(diag, -EBADMSG, "hard link to \"%.300s\", which is a directory", target);
 	return 0;
 }
 
