@@ -204,36 +204,55 @@ static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struc
 }
 
 /*
- * With the write-back cache the kernel knows the time of a write, and sends it only
- * where it differs from what it was told before.  The later time at which the data
+ * With the write-back cache the kernel knows the time of a change, and sends it only
+ * where it differs from what it was told before.  The later time at which the change
  * arrives here must not take its place, or stat says another time after a remount.
  */
-static int write_keeping_mtime(int fd, const void *buf, size_t bytes, off_t offset)
+struct mtime {
+	bool keep;
+	struct timespec times[2];
+};
+
+static int mtime_save(int fd, unsigned flags, struct mtime *ret)
 {
 	struct stat st;
-	int r;
 
+	ret->keep = flags & FS_WRITE_KEEP_MTIME;
+	if (!ret->keep)
+		return 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	r = io_pwrite_full(fd, buf, bytes, offset);
-	st.st_atim.tv_nsec = UTIME_OMIT;
-	if (r == 0 && futimens(fd, (struct timespec[]){ st.st_atim, st.st_mtim }) < 0)
-		r = -errno;
-	return r;
+	ret->times[0].tv_nsec = UTIME_OMIT;
+	ret->times[1] = st.st_mtim;
+	return 0;
+}
+
+static int mtime_restore(int fd, const struct mtime *mtime)
+{
+	return mtime->keep && futimens(fd, mtime->times) < 0 ? -errno : 0;
+}
+
+/* Before @fd, the node's, is changed. */
+static int change_begin(struct fs *fs, struct node *node, int fd, unsigned flags, struct mtime *mtime)
+{
+	int r = kill_priv(fs, node, fd, flags & FS_WRITE_KILL_PRIV);
+
+	return r < 0 ? r : mtime_save(fd, flags, mtime);
 }
 
 int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, unsigned flags)
 {
+	struct mtime mtime;
 	struct fd_ref ref;
 	int r = writable(fs, node, UINT64_MAX, &ref);
 
 	if (r < 0)
 		return r;
-	r = kill_priv(fs, node, ref.fd, flags & FS_WRITE_KILL_PRIV);
-	if (r == 0 && flags & FS_WRITE_KEEP_MTIME)
-		r = write_keeping_mtime(ref.fd, buf, bytes, offset);
-	else if (r == 0)
+	r = change_begin(fs, node, ref.fd, flags, &mtime);
+	if (r == 0)
 		r = io_pwrite_full(ref.fd, buf, bytes, offset);
+	if (r == 0)
+		r = mtime_restore(ref.fd, &mtime);
 	fd_put(fs->fds, &ref);
 	return r;
 }
@@ -252,16 +271,19 @@ int file_truncate(struct fs *fs, struct node *node, off_t size, bool kill)
 	return r;
 }
 
-int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes)
+int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes, unsigned flags)
 {
+	struct mtime mtime;
 	struct fd_ref ref;
 	int r = writable(fs, node, UINT64_MAX, &ref);
 
 	if (r < 0)
 		return r;
-	r = kill_priv(fs, node, ref.fd, true);
+	r = change_begin(fs, node, ref.fd, flags | FS_WRITE_KILL_PRIV, &mtime);
 	if (r == 0 && fallocate(ref.fd, mode, offset, bytes) < 0)
 		r = -errno;
+	if (r == 0)
+		r = mtime_restore(ref.fd, &mtime);
 	fd_put(fs->fds, &ref);
 	return r;
 }
@@ -292,8 +314,10 @@ off_t fs_lseek(struct fs *fs, struct node *node, off_t offset, int whence)
 	return r;
 }
 
-ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset, size_t bytes)
+ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset, size_t bytes,
+		      unsigned flags)
 {
+	struct mtime mtime;
 	struct content_ref from;
 	struct fd_ref to;
 	ssize_t n = writable(fs, out, UINT64_MAX, &to);
@@ -310,11 +334,13 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 	else if (bytes > from.bytes - (uint64_t)in_offset)
 		bytes = (size_t)(from.bytes - (uint64_t)in_offset);
 	in_offset += (off_t)from.offset;
-	n = kill_priv(fs, out, to.fd, true);
+	n = change_begin(fs, out, to.fd, flags | FS_WRITE_KILL_PRIV, &mtime);
 	if (n == 0 && bytes > 0) {
 		n = copy_file_range(from.fd, &in_offset, to.fd, &out_offset, bytes, 0);
 		if (n < 0)
 			n = -errno;
+		else if (mtime_restore(to.fd, &mtime) < 0)
+			n = -EIO;
 	}
 	fd_put(fs->fds, &from.ref);
 	fd_put(fs->fds, &to);

@@ -122,10 +122,10 @@ enum fs_write_flags {
 };
 /** fs_write() - all of it. */
 int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, unsigned flags);
-int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes);
+int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes, unsigned flags);
 off_t fs_lseek(struct fs *fs, struct node *node, off_t offset, int whence);
-ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset,
-		      size_t bytes);
+ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset, size_t bytes,
+		      unsigned flags);
 int fs_fsync(struct fs *fs, struct node *node, bool datasync);
 
 /** fs_getxattr() - @bytes 0 asks for the size. Return: bytes, or -errno. */

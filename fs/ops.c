@@ -294,7 +294,9 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 			 struct fuse_file_info *fi)
 {
-	fuse_reply_err(req, -fs_fallocate(fs_of(req), node_of(req, ino), mode, offset, length));
+	unsigned flags = mount_of(req)->writeback ? FS_WRITE_KEEP_MTIME : 0;
+
+	fuse_reply_err(req, -fs_fallocate(fs_of(req), node_of(req, ino), mode, offset, length, flags));
 }
 
 static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
@@ -310,7 +312,8 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, s
 static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
 			       fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t len, int flags)
 {
-	ssize_t n = fs_copy_range(fs_of(req), node_of(req, in), in_offset, node_of(req, out), out_offset, len);
+	unsigned keep = mount_of(req)->writeback ? FS_WRITE_KEEP_MTIME : 0;
+	ssize_t n = fs_copy_range(fs_of(req), node_of(req, in), in_offset, node_of(req, out), out_offset, len, keep);
 
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);
