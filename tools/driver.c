@@ -34,10 +34,10 @@ static char *beside_us(const char *name)
 	*strrchr(self, '/') = '\0';
 	if (asprintf(&path, "%s/%s", self, name) < 0)
 		ui_out_of_memory();
-	if (access(path, X_OK) == 0)
-		return path;
+	/* Resolved, since it is shown to people: not tools/../fs/nacrefs. */
+	char *resolved = access(path, X_OK) == 0 ? realpath(path, NULL) : NULL;
 	free(path);
-	return NULL;
+	return resolved;
 }
 
 char *driver_path(void)

@@ -35,7 +35,6 @@ static char *utf8_of(const char *text, bool *ret_whole)
 	uint32_t code;
 
 	*ret_whole = true;
-	buf_adds(&buf, "");
 	for (size_t len = strlen(text), n; len > 0; text += n, len -= n) {
 		n = ui_utf8_next(text, len, &code);
 		if (n > 0) {
@@ -46,7 +45,7 @@ static char *utf8_of(const char *text, bool *ret_whole)
 		*ret_whole = false;
 		buf_adds(&buf, "\xef\xbf\xbd");
 	}
-	return buf.len ? ui_need(buf_take(&buf)) : ui_need(strdup(""));
+	return buf.data ? ui_need(buf_take(&buf)) : ui_need(strdup(""));
 }
 
 json_t *json_text(const char *text)

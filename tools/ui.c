@@ -27,7 +27,6 @@ static char *escaped_take(struct buf *raw)
 	ui_need(raw->failed ? NULL : raw);
 	ui_escape(&safe, buf_str(raw), raw->len);
 	buf_release(raw);
-	buf_adds(&safe, ""); /* an empty text is a string too */
 	return safe.data ? ui_need(buf_take(&safe)) : ui_need(strdup(""));
 }
 
