@@ -32,6 +32,15 @@ mount_kinds() {
 	fi
 }
 
+# For what takes long and does not depend on the kind.
+one_kind() {
+	if is_root; then
+		echo dirs
+	else
+		echo fakestore
+	fi
+}
+
 # make_lowers FUNCTION...: each makes one layer in the folder that it is given, the lowest first.  They become directory
 # lowers ($LOWERS, topmost first) and an image (lowers:1 in $LOWERS_STORE).
 make_lowers() {
