@@ -58,6 +58,7 @@ static int set_times(struct fs *fs, struct node *node, const struct stat *want, 
 	r = node_at(fs, node, &at);
 	if (r < 0)
 		return r;
+	LOCKED(time_lock(fs, node));
 	r = upper_set_times(at.ref.fd, at.name, &times);
 	fd_put(fs->fds, &at.ref);
 	return r;

@@ -207,52 +207,58 @@ static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struc
  * With the write-back cache the kernel knows the time of a change, and sends it only
  * where it differs from what it was told before.  The later time at which the change
  * arrives here must not take its place, or stat says another time after a remount.
+ *
+ * The kernel sends the time without waiting for the data it sent before: saving,
+ * changing and setting back is one step under the file's time lock.
  */
-struct mtime {
-	bool keep;
+struct change {
+	pthread_mutex_t *lock; /* held; NULL: the time changes as it does */
 	struct timespec times[2];
 };
 
-static int mtime_save(int fd, unsigned flags, struct mtime *ret)
+/* Before @fd, the node's, is changed. change_end() has to follow if it succeeds. */
+static int change_begin(struct fs *fs, struct node *node, int fd, unsigned flags, struct change *change)
 {
+	int r = kill_priv(fs, node, fd, flags & FS_WRITE_KILL_PRIV);
 	struct stat st;
 
-	ret->keep = flags & FS_WRITE_KEEP_MTIME;
-	if (!ret->keep)
-		return 0;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	ret->times[0].tv_nsec = UTIME_OMIT;
-	ret->times[1] = st.st_mtim;
+	change->lock = NULL;
+	if (r < 0 || !(flags & FS_WRITE_KEEP_MTIME))
+		return r;
+	pthread_mutex_lock(time_lock(fs, node));
+	if (fstat(fd, &st) < 0) {
+		r = -errno;
+		pthread_mutex_unlock(time_lock(fs, node));
+		return r;
+	}
+	change->lock = time_lock(fs, node);
+	change->times[0].tv_nsec = UTIME_OMIT;
+	change->times[1] = st.st_mtim;
 	return 0;
 }
 
-static int mtime_restore(int fd, const struct mtime *mtime)
+/* @r: what came of the change. Return: that, or the error of setting the time back. */
+static ssize_t change_end(int fd, struct change *change, ssize_t r)
 {
-	return mtime->keep && futimens(fd, mtime->times) < 0 ? -errno : 0;
-}
-
-/* Before @fd, the node's, is changed. */
-static int change_begin(struct fs *fs, struct node *node, int fd, unsigned flags, struct mtime *mtime)
-{
-	int r = kill_priv(fs, node, fd, flags & FS_WRITE_KILL_PRIV);
-
-	return r < 0 ? r : mtime_save(fd, flags, mtime);
+	if (!change->lock)
+		return r;
+	if (r >= 0 && futimens(fd, change->times) < 0)
+		r = -errno;
+	pthread_mutex_unlock(change->lock);
+	return r;
 }
 
 int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, unsigned flags)
 {
-	struct mtime mtime;
+	struct change change;
 	struct fd_ref ref;
 	int r = writable(fs, node, UINT64_MAX, &ref);
 
 	if (r < 0)
 		return r;
-	r = change_begin(fs, node, ref.fd, flags, &mtime);
+	r = change_begin(fs, node, ref.fd, flags, &change);
 	if (r == 0)
-		r = io_pwrite_full(ref.fd, buf, bytes, offset);
-	if (r == 0)
-		r = mtime_restore(ref.fd, &mtime);
+		r = (int)change_end(ref.fd, &change, io_pwrite_full(ref.fd, buf, bytes, offset));
 	fd_put(fs->fds, &ref);
 	return r;
 }
@@ -273,17 +279,15 @@ int file_truncate(struct fs *fs, struct node *node, off_t size, bool kill)
 
 int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes, unsigned flags)
 {
-	struct mtime mtime;
+	struct change change;
 	struct fd_ref ref;
 	int r = writable(fs, node, UINT64_MAX, &ref);
 
 	if (r < 0)
 		return r;
-	r = change_begin(fs, node, ref.fd, flags | FS_WRITE_KILL_PRIV, &mtime);
-	if (r == 0 && fallocate(ref.fd, mode, offset, bytes) < 0)
-		r = -errno;
+	r = change_begin(fs, node, ref.fd, flags | FS_WRITE_KILL_PRIV, &change);
 	if (r == 0)
-		r = mtime_restore(ref.fd, &mtime);
+		r = (int)change_end(ref.fd, &change, fallocate(ref.fd, mode, offset, bytes) < 0 ? -errno : 0);
 	fd_put(fs->fds, &ref);
 	return r;
 }
@@ -317,7 +321,7 @@ off_t fs_lseek(struct fs *fs, struct node *node, off_t offset, int whence)
 ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset, size_t bytes,
 		      unsigned flags)
 {
-	struct mtime mtime;
+	struct change change;
 	struct content_ref from;
 	struct fd_ref to;
 	ssize_t n = writable(fs, out, UINT64_MAX, &to);
@@ -334,13 +338,10 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 	else if (bytes > from.bytes - (uint64_t)in_offset)
 		bytes = (size_t)(from.bytes - (uint64_t)in_offset);
 	in_offset += (off_t)from.offset;
-	n = change_begin(fs, out, to.fd, flags | FS_WRITE_KILL_PRIV, &mtime);
+	n = bytes ? change_begin(fs, out, to.fd, flags | FS_WRITE_KILL_PRIV, &change) : 0;
 	if (n == 0 && bytes > 0) {
 		n = copy_file_range(from.fd, &in_offset, to.fd, &out_offset, bytes, 0);
-		if (n < 0)
-			n = -errno;
-		else if (mtime_restore(to.fd, &mtime) < 0)
-			n = -EIO;
+		n = change_end(to.fd, &change, n < 0 ? -errno : n);
 	}
 	fd_put(fs->fds, &from.ref);
 	fd_put(fs->fds, &to);

@@ -343,6 +343,8 @@ int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret)
 	pthread_mutex_init(&fs->copy_lock, NULL);
 	pthread_cond_init(&fs->copy_cond, NULL);
 	pthread_mutex_init(&fs->inodes.lock, NULL);
+	for (size_t i = 0; i < TIME_LOCKS; i++)
+		pthread_mutex_init(&fs->time_locks[i], NULL);
 	r = fs_init(fs, diag);
 	if (r < 0) {
 		fs_free(fs);
@@ -377,6 +379,8 @@ void fs_free(struct fs *fs)
 	pthread_mutex_destroy(&fs->copy_lock);
 	pthread_cond_destroy(&fs->copy_cond);
 	pthread_mutex_destroy(&fs->inodes.lock);
+	for (size_t i = 0; i < TIME_LOCKS; i++)
+		pthread_mutex_destroy(&fs->time_locks[i]);
 	free(fs);
 }
 

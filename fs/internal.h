@@ -20,8 +20,9 @@
  *   5. fs->names_lock: where things are: node->links, and a link's directory and name.
  *      Shared by whoever follows them, over the system call that uses the path;
  *      exclusive to change those of a node that others can know
- *   6. fs->inodes.lock: the table of inodes that have several names
- *   7. the lock of the descriptor cache
+ *   6. a file's time lock (file.c)
+ *   7. fs->inodes.lock: the table of inodes that have several names
+ *   8. the lock of the descriptor cache
  */
 
 #include "fs/fdcache.h"
@@ -52,6 +53,8 @@ enum {
 	NODE_COPIED = 1 << 16,	/* its st_ino is that of its origin, kept in an xattr */
 	NODE_INDEXED = 1 << 12, /* the copy of a lower file of several names: found through fs->index_fd */
 };
+
+enum { TIME_LOCKS = 64 };
 
 enum { NO_LAYER = 0xffff }; /* node->layer of what only the upper has */
 
@@ -151,6 +154,7 @@ struct fs {
 	pthread_rwlock_t names_lock;
 	pthread_mutex_t copy_lock; /* with copy_cond: NODE_COPYING */
 	pthread_cond_t copy_cond;
+	pthread_mutex_t time_locks[TIME_LOCKS]; /* see time_lock() */
 	struct inodes inodes;
 	struct fdcache *fds;	      /* owned */
 	_Atomic uint32_t work_serial; /* names in work/ */
@@ -402,6 +406,11 @@ struct content_ref {
 int node_open(struct fs *fs, struct node *node, struct content_ref *ret);
 /** upper_open() - a file of the upper for reading and writing. No lock is held. */
 int upper_open(struct fs *fs, struct node *node, struct fd_ref *ret);
+/** time_lock() - held while a file's mtime is set, or set back after a change; one for several files. */
+static inline pthread_mutex_t *time_lock(struct fs *fs, const struct node *node)
+{
+	return &fs->time_locks[((uintptr_t)node >> 6) % TIME_LOCKS];
+}
 /** file_truncate() - copied up as far as needed, then cut or grown to @size. */
 int file_truncate(struct fs *fs, struct node *node, off_t size, bool kill_priv);
 /** node_pin() - open what is about to lose its last name, and keep it open. names_lock is held. */

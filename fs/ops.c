@@ -274,10 +274,16 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 		fuse_reply_buf(req, buf, (size_t)n);
 }
 
+/* With the write-back cache the kernel keeps the times, of O_DIRECT writes too. */
+static unsigned keep_mtime(fuse_req_t req)
+{
+	return mount_of(req)->writeback ? FS_WRITE_KEEP_MTIME : 0;
+}
+
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
-	unsigned flags = (fi->kill_suidgid ? FS_WRITE_KILL_PRIV : 0) | (fi->writepage ? FS_WRITE_KEEP_MTIME : 0);
+	unsigned flags = (fi->kill_suidgid ? FS_WRITE_KILL_PRIV : 0) | keep_mtime(req);
 	int r = fs_write(fs_of(req), node_of(req, ino), buf, size, offset, flags);
 
 	if (r < 0)
@@ -294,7 +300,7 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 			 struct fuse_file_info *fi)
 {
-	unsigned flags = mount_of(req)->writeback ? FS_WRITE_KEEP_MTIME : 0;
+	unsigned flags = keep_mtime(req);
 
 	fuse_reply_err(req, -fs_fallocate(fs_of(req), node_of(req, ino), mode, offset, length, flags));
 }
@@ -312,7 +318,7 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, s
 static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
 			       fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t len, int flags)
 {
-	unsigned keep = mount_of(req)->writeback ? FS_WRITE_KEEP_MTIME : 0;
+	unsigned keep = keep_mtime(req);
 	ssize_t n = fs_copy_range(fs_of(req), node_of(req, in), in_offset, node_of(req, out), out_offset, len, keep);
 
 	if (n < 0)
