@@ -46,8 +46,10 @@ on_terminal() {
 }
 
 @test "no bar for work that is done at once, nor with -q" {
+	SECONDS=0
 	on_terminal "$NACRE import $BASE_TAR quick"
-	refute_output_has $'\e'
+	# On a busy machine it may take its second after all.
+	[ "$SECONDS" -ge 1 ] || refute_output_has $'\e'
 	on_terminal "{ head -c 20000 $BASE_TAR; sleep 1.5; tail -c +20001 $BASE_TAR; } | $NACRE import -q - slow"
 	refute_output_has $'\e'
 }
