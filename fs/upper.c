@@ -280,6 +280,7 @@ static int make_inode(struct fs *fs, int dirfd, const char *name, const struct s
 static int make_owner(struct fs *fs, int dirfd, const char *name, const struct stat *st, gid_t born_gid)
 {
 	bool real_symlink = S_ISLNK(st->st_mode) && !(fs->options->fakeroot && (st->st_uid || st->st_gid));
+	bool other;
 	uid_t uid;
 	gid_t gid;
 	int r;
@@ -295,11 +296,11 @@ static int make_owner(struct fs *fs, int dirfd, const char *name, const struct s
 		return r;
 	if (born_gid == (gid_t)-1)
 		born_gid = getegid();
-	if (uid == geteuid() && gid == born_gid)
-		return 0;
-	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+	other = uid != geteuid() || gid != born_gid;
+	if (other && fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return -errno;
-	if (st->st_mode & (S_ISUID | S_ISGID) && !S_ISLNK(st->st_mode)) /* the chown took them */
+	/* The chown took them, and mkdir(2) gives a folder none. */
+	if ((other || S_ISDIR(st->st_mode)) && st->st_mode & (S_ISUID | S_ISGID) && !S_ISLNK(st->st_mode))
 		return chmod_disk(dirfd, name, st->st_mode);
 	return 0;
 }
