@@ -155,6 +155,13 @@ int index_add(struct fs *fs, struct node *node, const struct stat *lower, const 
 	int r;
 
 	*ret = origin_of(fs, node, lower);
+	if (!node_is(node, NODE_ROW)) { /* @lower has the number that the mount shows */
+		SHARED(&fs->names_lock);
+
+		r = backing_identity(fs, node, &ret->dev, &ret->ino);
+		if (r < 0)
+			return r;
+	}
 	index_name(ret, name);
 	r = record_write(fs, fs->work_fd, work, ret, (uint32_t)lower->st_nlink);
 	if (r < 0)

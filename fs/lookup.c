@@ -274,15 +274,15 @@ static uint64_t ino_of_row(struct fs *fs, const struct node *node)
 static uint64_t ino_of_upper(struct fs *fs, struct link *link, const struct stat *st)
 {
 	uint64_t ino = 0;
-	struct fd_ref ref;
+	struct node_at at;
 
 	if (link->flags & LINK_LOWER || node_is(&link->dir->node, NODE_IMPURE)) {
 		SHARED(&fs->names_lock);
 
-		if (upper_dir(fs, link->dir, &ref) == 0) {
-			if (upper_read_ino(fs, ref.fd, link->name, &ino) == 0)
+		if (node_at(fs, link->node, &at) == 0) {
+			if (upper_read_ino(fs, at.ref.fd, at.name, &ino) == 0)
 				node_set(link->node, NODE_COPIED);
-			fd_put(fs->fds, &ref);
+			fd_put(fs->fds, &at.ref);
 		}
 	}
 	return ino ? ino : ino_of_backing(fs, st);
