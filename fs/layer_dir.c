@@ -245,12 +245,9 @@ static int dir_marks(struct layer *layer, union dref at, bool *opaque, char **re
 	*redirect = NULL;
 	if (r < 0)
 		return r;
-	r = ovl_is_opaque(ref.fd);
-	*opaque = r > 0;
-	if (r == 0)
-		r = ovl_redirect(ref.fd, redirect);
+	r = ovl_marks(ref.fd, opaque, redirect);
 	fd_put(dir_layer(layer)->fds, &ref);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 static int dir_fd(struct layer *layer, union dref at, struct fd_ref *ret)

@@ -230,12 +230,9 @@ static int upper_marks(struct fs *fs, struct dirnode *dir, bool *opaque, char **
 	pthread_rwlock_unlock(&fs->names_lock);
 	if (r < 0)
 		return r;
-	r = ovl_is_opaque(ref.fd);
-	*opaque = r > 0;
-	if (r == 0)
-		r = ovl_redirect(ref.fd, redirect);
+	r = ovl_marks(ref.fd, opaque, redirect);
 	fd_put(fs->fds, &ref);
-	return r < 0 ? r : 0;
+	return r;
 }
 
 /* The parts of the directory that @dir is in; they do not change any more. */

@@ -485,6 +485,9 @@ static int check(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "upperdir and workdir go together");
 	if (fs->fakeroot && fs->uid_map_count + fs->gid_map_count > 0)
 		return diag_set(diag, -EINVAL, "fakeroot and ID mappings cannot be combined");
+	if (fs->fakeroot && o->allow_other)
+		return diag_set(diag, -EINVAL,
+				"fakeroot checks no permissions: it cannot be combined with allow_other");
 	if (!fs->upper)
 		o->read_only = true;
 	return buf_error(&o->kernel);

@@ -116,7 +116,7 @@ int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct
 		override_apply(fs, &o, st);
 		return 0;
 	}
-	if (override && fs->options->fakeroot) { /* not recorded: a symlink, or made behind our back */
+	if (fs->options->fakeroot) { /* not recorded: of a lower, a symlink, or made behind our back */
 		if (st->st_uid == fs->owner_uid)
 			st->st_uid = 0;
 		if (st->st_gid == fs->owner_gid)

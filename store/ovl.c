@@ -96,6 +96,39 @@ static int has_any_mark(int fd, const char *const *names, size_t count, char let
 	return 0;
 }
 
+/*
+ * Nearly every folder has no xattr at all, and one call says so: it saves asking
+ * for each mark by name.  Where that cannot be told, ask.
+ */
+static bool may_have_marks(int fd)
+{
+	ssize_t n = flistxattr(fd, NULL, 0);
+
+	return n > 0 || (n < 0 && errno != ENOTSUP);
+}
+
+static int has_opaque_file(int fd)
+{
+	struct stat st;
+
+	if (fstatat(fd, OVL_WH_OPAQUE, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
+}
+
+int ovl_marks(int fd, bool *opaque, char **redirect)
+{
+	bool ask = may_have_marks(fd);
+	int r;
+
+	*redirect = NULL;
+	r = ask ? ovl_is_opaque(fd) : has_opaque_file(fd);
+	*opaque = r > 0;
+	if (r == 0 && ask)
+		r = ovl_redirect(fd, redirect);
+	return r < 0 ? r : 0;
+}
+
 int ovl_is_opaque(int fd)
 {
 	static const char *const names[] = {
@@ -103,14 +136,9 @@ int ovl_is_opaque(int fd)
 		"user.overlay.opaque",
 		"user.fuseoverlayfs.opaque",
 	};
-	struct stat st;
 	int r = has_any_mark(fd, names, ARRAY_SIZE(names), 'y');
 
-	if (r != 0)
-		return r;
-	if (fstatat(fd, OVL_WH_OPAQUE, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return 1;
-	return errno == ENOENT ? 0 : -errno;
+	return r != 0 ? r : has_opaque_file(fd);
 }
 
 int ovl_has_xattr_whiteouts(int fd)
@@ -120,7 +148,7 @@ int ovl_has_xattr_whiteouts(int fd)
 		"user.overlay.opaque",
 	};
 
-	return has_any_mark(fd, names, ARRAY_SIZE(names), 'x');
+	return may_have_marks(fd) ? has_any_mark(fd, names, ARRAY_SIZE(names), 'x') : 0;
 }
 
 int ovl_is_xattr_whiteout(int fd)

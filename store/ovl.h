@@ -53,6 +53,10 @@ bool ovl_reserved_name(const char *name);
  */
 int ovl_is_opaque(int fd);
 
+/** ovl_marks() - both of a directory's marks at once, with fewer calls: ovl_is_opaque() and, if it is not,
+ * ovl_redirect(). Return: 0 or -errno. */
+int ovl_marks(int fd, bool *opaque, char **redirect);
+
 /** ovl_is_xattr_whiteout() - the kernel 6.7 form, on an empty regular file @fd, in a directory marked
  * overlay.opaque "x". Return: 1, 0, or -errno. */
 int ovl_is_xattr_whiteout(int fd);

@@ -166,6 +166,15 @@ static int check_mountpoint(struct request *request, struct diag *diag, const ch
  * Mounting.
  */
 
+/*
+ * A user may read all that is in his own store, so he is root in his mounts, also
+ * to look.  Not where he lets others in: then the kernel checks permissions.
+ */
+static bool private_view(const struct request *request)
+{
+	return geteuid() != 0 && !(request->options && strstr(request->options, "allow_other"));
+}
+
 static int start(struct cli *cli, const struct request *request, const struct image_info *image,
 		 const struct container_info *container, struct diag *diag)
 {
@@ -174,7 +183,7 @@ static int start(struct cli *cli, const struct request *request, const struct im
 		.image = &image->digest,
 		.upper = container ? container->upper : NULL,
 		.work = container ? container->work : NULL,
-		.fakeroot = container && container->fakeroot,
+		.fakeroot = container ? container->fakeroot : private_view(request),
 		.user_options = request->options,
 		.mountpoint = request->mountpoint,
 	};
