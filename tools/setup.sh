@@ -30,7 +30,7 @@ tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo python3 fak
 	sqlite3 bzip2 xz-utils zstd uidmap libcap2-bin mandoc|groff clang?
 	libclang-rt-dev|libclang-rt-14-dev?'
 # shellcheck disable=SC2034 # likewise
-bench_packages='fuse-overlayfs umoci podman? fio'
+bench_packages='libcmocka-dev python3 fuse-overlayfs umoci podman?'
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }

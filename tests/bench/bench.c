@@ -3,19 +3,18 @@
 /*
  * nacre-bench: the timed loops of tests/bench/run.sh.
  *
- *	nacre-bench [-n COUNT] [-s BYTES] [-p PASSES] DIR ROW... [-- COMMAND...]
+ *	nacre-bench [-n COUNT] [-s BYTES] [-p PASSES] DIR OPERATION... [-- COMMAND...]
  *
- * works inside DIR and prints, for each ROW, its name and the nanoseconds of one
- * operation: the least of PASSES passes over COUNT files, or over COUNT calls.
+ * works inside DIR and prints lines of a row's name and the nanoseconds of one
+ * call: the least of PASSES passes over COUNT files, or over a file of BYTES.
  * The loops run in one process, without a fork and without a path from the root
- * in what is timed.  A pass that needs a state (files to unlink) makes it
- * beforehand, untimed, and leaves DIR as it found it.
+ * in what is timed.  A pass makes what it needs beforehand, untimed, and leaves
+ * DIR as it found it.
  *
- * Rows on files that are there:  stat, open, read of names made by the row `make`.
- * Rows that write:               create, unlink, mkdir, rename, symlink, pwrite,
- *                                append, write.
- * Rows on one large file:        seqread (made by `makebig`).
- * `run` times a program, for all that is a program's work: find, tar, rm.
+ * `make` and `makebig` lay the files that `stat`, `open`, `read` and `seqread`
+ * use, and they stay.  `files` is the three rows create, rename and unlink over the
+ * same files, `dirs` is mkdir and rmdir.  `run` times a program, for all that is a
+ * program's work: find, tar, rm.
  */
 
 #include "store/base/auto.h"
@@ -36,6 +35,7 @@ enum {
 	LARGE_CALL_BYTES = 1024 * 1024,
 	SMALL_CALL_BYTES = 4096,
 	READ_BUFFER_BYTES = 64 * 1024,
+	RESULT_ROWS = 3,
 };
 
 struct bench {
@@ -46,8 +46,17 @@ struct bench {
 	char **command;	 /* borrowed from argv */
 };
 
-/* One pass of a row: *@ret_ns is the time of all its operations, *@ret_ops their number. Return: 0 or -errno. */
-typedef int (*pass_fn)(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops);
+/* What one pass found, for each of its rows. */
+struct result {
+	size_t count;
+	struct {
+		const char *row; /* borrowed, static */
+		double ns;	 /* of one operation */
+	} rows[RESULT_ROWS];
+};
+
+/* One pass of an operation over all its files or calls. Return: 0 or -errno. */
+typedef int (*pass_fn)(struct bench *b, struct result *ret);
 
 static uint64_t now_ns(void)
 {
@@ -55,6 +64,13 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void result_add(struct result *result, const char *row, uint64_t ns, uint64_t ops)
+{
+	result->rows[result->count].row = row;
+	result->rows[result->count].ns = (double)ns / (double)(ops ? ops : 1);
+	result->count++;
 }
 
 static int check(int r)
@@ -74,20 +90,23 @@ static void new_name(char name[NAME_BYTES], const char *prefix, uint64_t i)
 	snprintf(name, NAME_BYTES, "%s%06" PRIu64, prefix, i);
 }
 
-static int write_file(struct bench *b, const char *name, uint64_t bytes)
+/* With one call, so of no more than the buffer holds. */
+static int write_file(struct bench *b, const char *name)
 {
-	int fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-	int r;
+	int fd, r;
 
+	if (b->bytes > LARGE_CALL_BYTES)
+		return -EFBIG;
+	fd = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
-	r = io_write_full(fd, b->buffer, bytes);
+	r = io_write_full(fd, b->buffer, b->bytes);
 	return close(fd) < 0 && r == 0 ? -errno : r;
 }
 
 /* --- files that are there --- */
 
-static int pass_make(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_make(struct bench *b, struct result *ret)
 {
 	uint64_t start = now_ns();
 	char name[NAME_BYTES];
@@ -100,10 +119,9 @@ static int pass_make(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
 		}
 		small_name(name, i);
 		if (r == 0)
-			r = write_file(b, name, b->bytes);
+			r = write_file(b, name);
 	}
-	*ret_ns = now_ns() - start;
-	*ret_ops = b->count;
+	result_add(ret, "make", now_ns() - start, b->count);
 	return r;
 }
 
@@ -133,8 +151,8 @@ static int read_one(struct bench *b, const char *name)
 	return n > 0 ? 0 : -EIO;
 }
 
-static int each_small(struct bench *b, int (*one)(struct bench *b, const char *name), uint64_t *ret_ns,
-		      uint64_t *ret_ops)
+static int each_small(struct bench *b, const char *row, int (*one)(struct bench *b, const char *name),
+		      struct result *ret)
 {
 	uint64_t start = now_ns();
 	char name[NAME_BYTES];
@@ -144,24 +162,23 @@ static int each_small(struct bench *b, int (*one)(struct bench *b, const char *n
 		small_name(name, i);
 		r = one(b, name);
 	}
-	*ret_ns = now_ns() - start;
-	*ret_ops = b->count;
+	result_add(ret, row, now_ns() - start, b->count);
 	return r;
 }
 
-static int pass_stat(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_stat(struct bench *b, struct result *ret)
 {
-	return each_small(b, stat_one, ret_ns, ret_ops);
+	return each_small(b, "stat", stat_one, ret);
 }
 
-static int pass_open(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_open(struct bench *b, struct result *ret)
 {
-	return each_small(b, open_one, ret_ns, ret_ops);
+	return each_small(b, "open", open_one, ret);
 }
 
-static int pass_read(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_read(struct bench *b, struct result *ret)
 {
-	return each_small(b, read_one, ret_ns, ret_ops);
+	return each_small(b, "read", read_one, ret);
 }
 
 /* --- names that come and go, all in one directory --- */
@@ -171,14 +188,23 @@ static int create_one(struct bench *b, uint64_t i)
 	char name[NAME_BYTES];
 
 	new_name(name, "new", i);
-	return write_file(b, name, b->bytes);
+	return write_file(b, name);
 }
 
-static int unlink_one(struct bench *b, uint64_t i)
+static int rename_one(struct bench *b, uint64_t i)
+{
+	char from[NAME_BYTES], to[NAME_BYTES];
+
+	new_name(from, "new", i);
+	new_name(to, "renamed", i);
+	return check(rename(from, to));
+}
+
+static int unlink_renamed(struct bench *b, uint64_t i)
 {
 	char name[NAME_BYTES];
 
-	new_name(name, "new", i);
+	new_name(name, "renamed", i);
 	return check(unlink(name));
 }
 
@@ -206,89 +232,47 @@ static int symlink_one(struct bench *b, uint64_t i)
 	return check(symlink("target", name));
 }
 
-static int rename_one(struct bench *b, uint64_t i)
+static int unlink_one(struct bench *b, uint64_t i)
 {
-	char from[NAME_BYTES], to[NAME_BYTES];
+	char name[NAME_BYTES];
 
-	new_name(from, "new", i);
-	new_name(to, "renamed", i);
-	return check(rename(from, to));
+	new_name(name, "new", i);
+	return check(unlink(name));
 }
 
-static int rename_back(struct bench *b, uint64_t i)
-{
-	char from[NAME_BYTES], to[NAME_BYTES];
-
-	new_name(from, "renamed", i);
-	new_name(to, "new", i);
-	return check(rename(from, to));
-}
-
-static int each_new(struct bench *b, int (*one)(struct bench *b, uint64_t i), uint64_t *ret_ns)
+static int each_new(struct bench *b, const char *row, int (*one)(struct bench *b, uint64_t i), struct result *ret)
 {
 	uint64_t start = now_ns();
 	int r = 0;
 
 	for (uint64_t i = 0; i < b->count && r == 0; i++)
 		r = one(b, i);
-	*ret_ns = now_ns() - start;
+	result_add(ret, row, now_ns() - start, b->count);
 	return r;
 }
 
-/* Both halves, of which the caller times one. */
-static int make_and_undo(struct bench *b, int (*make)(struct bench *b, uint64_t i),
-			 int (*undo)(struct bench *b, uint64_t i), uint64_t *ret_make_ns, uint64_t *ret_undo_ns)
+static int pass_files(struct bench *b, struct result *ret)
 {
-	int r = each_new(b, make, ret_make_ns);
-
-	return r < 0 ? r : each_new(b, undo, ret_undo_ns);
-}
-
-static int pass_create(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
-{
-	uint64_t undo;
-
-	*ret_ops = b->count;
-	return make_and_undo(b, create_one, unlink_one, ret_ns, &undo);
-}
-
-static int pass_unlink(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
-{
-	uint64_t make;
-
-	*ret_ops = b->count;
-	return make_and_undo(b, create_one, unlink_one, &make, ret_ns);
-}
-
-static int pass_mkdir(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
-{
-	uint64_t undo;
-
-	*ret_ops = b->count;
-	return make_and_undo(b, mkdir_one, rmdir_one, ret_ns, &undo);
-}
-
-static int pass_symlink(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
-{
-	uint64_t undo;
-
-	*ret_ops = b->count;
-	return make_and_undo(b, symlink_one, unlink_one, ret_ns, &undo);
-}
-
-static int pass_rename(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
-{
-	uint64_t untimed;
-	int r = each_new(b, create_one, &untimed);
+	int r = each_new(b, "create", create_one, ret);
 
 	if (r == 0)
-		r = each_new(b, rename_one, ret_ns);
-	if (r == 0)
-		r = each_new(b, rename_back, &untimed);
-	if (r == 0)
-		r = each_new(b, unlink_one, &untimed);
-	*ret_ops = b->count;
-	return r;
+		r = each_new(b, "rename", rename_one, ret);
+	return r < 0 ? r : each_new(b, "unlink", unlink_renamed, ret);
+}
+
+static int pass_dirs(struct bench *b, struct result *ret)
+{
+	int r = each_new(b, "mkdir", mkdir_one, ret);
+
+	return r < 0 ? r : each_new(b, "rmdir", rmdir_one, ret);
+}
+
+static int pass_symlinks(struct bench *b, struct result *ret)
+{
+	struct result undo = { 0 };
+	int r = each_new(b, "symlink", symlink_one, ret);
+
+	return r < 0 ? r : each_new(b, "unlink", unlink_one, &undo);
 }
 
 /* --- one file --- */
@@ -304,7 +288,7 @@ static int write_through(struct bench *b, int fd, size_t call)
 }
 
 /* Over blocks that are there: what a program that keeps a file up to date does. */
-static int pass_pwrite(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_pwrite(struct bench *b, struct result *ret)
 {
 	AUTO(closep) int fd = open("one", O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
 	uint64_t start;
@@ -318,12 +302,11 @@ static int pass_pwrite(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
 		r = write_through(b, fd, SMALL_CALL_BYTES);
 	if (close(TAKE_FD(fd)) < 0 && r == 0)
 		r = -errno;
-	*ret_ns = now_ns() - start;
-	*ret_ops = b->bytes / SMALL_CALL_BYTES;
+	result_add(ret, "pwrite", now_ns() - start, b->bytes / SMALL_CALL_BYTES);
 	return unlink("one") < 0 && r == 0 ? -errno : r;
 }
 
-static int write_new(struct bench *b, size_t call, bool sync, uint64_t *ret_ns, uint64_t *ret_ops)
+static int write_new(struct bench *b, const char *row, size_t call, bool sync, struct result *ret)
 {
 	AUTO(closep) int fd = open("one", O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
 	uint64_t start = now_ns();
@@ -336,23 +319,22 @@ static int write_new(struct bench *b, size_t call, bool sync, uint64_t *ret_ns, 
 		r = check(fdatasync(fd));
 	if (close(TAKE_FD(fd)) < 0 && r == 0)
 		r = -errno;
-	*ret_ns = now_ns() - start;
-	*ret_ops = b->bytes / call;
+	result_add(ret, row, now_ns() - start, b->bytes / call);
 	return unlink("one") < 0 && r == 0 ? -errno : r;
 }
 
 /* To a new file, with all of it on disk at the end: nothing is put off. */
-static int pass_append(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_append(struct bench *b, struct result *ret)
 {
-	return write_new(b, SMALL_CALL_BYTES, true, ret_ns, ret_ops);
+	return write_new(b, "append", SMALL_CALL_BYTES, true, ret);
 }
 
-static int pass_write(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_write(struct bench *b, struct result *ret)
 {
-	return write_new(b, LARGE_CALL_BYTES, false, ret_ns, ret_ops);
+	return write_new(b, "write", LARGE_CALL_BYTES, false, ret);
 }
 
-static int pass_makebig(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_makebig(struct bench *b, struct result *ret)
 {
 	AUTO(closep) int fd = open("big", O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
 	uint64_t start = now_ns();
@@ -361,30 +343,29 @@ static int pass_makebig(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
 	if (fd < 0)
 		return -errno;
 	r = write_through(b, fd, LARGE_CALL_BYTES);
-	*ret_ns = now_ns() - start;
-	*ret_ops = b->bytes / LARGE_CALL_BYTES;
+	result_add(ret, "makebig", now_ns() - start, b->bytes / LARGE_CALL_BYTES);
 	return r;
 }
 
-static int pass_seqread(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_seqread(struct bench *b, struct result *ret)
 {
 	AUTO(closep) int fd = open("big", O_RDONLY | O_CLOEXEC);
-	uint64_t start = now_ns();
+	uint64_t start = now_ns(), calls = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
-	for (*ret_ops = 0; (n = io_read_full(fd, b->buffer, LARGE_CALL_BYTES)) > 0; ++*ret_ops)
-		;
-	*ret_ns = now_ns() - start;
-	if (n == 0 && *ret_ops == 0)
+	while ((n = io_read_full(fd, b->buffer, LARGE_CALL_BYTES)) > 0)
+		calls++;
+	result_add(ret, "seqread", now_ns() - start, calls);
+	if (n == 0 && calls == 0)
 		return -ENODATA;
 	return (int)n;
 }
 
 /* --- a program --- */
 
-static int pass_run(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
+static int pass_run(struct bench *b, struct result *ret)
 {
 	uint64_t start = now_ns();
 	int status = 0;
@@ -405,64 +386,66 @@ static int pass_run(struct bench *b, uint64_t *ret_ns, uint64_t *ret_ops)
 	}
 	if (waitpid(pid, &status, 0) < 0)
 		return -errno;
-	*ret_ns = now_ns() - start;
-	*ret_ops = b->count;
+	result_add(ret, "run", now_ns() - start, b->count);
 	if (status != 0)
 		fprintf(stderr, "nacre-bench: %s: wait status %#x\n", b->command[0], (unsigned)status);
 	return status == 0 ? 0 : -ECHILD;
 }
 
-/* --- the rows --- */
+/* --- the operations --- */
 
-static const struct row {
+static const struct operation {
 	const char *name;
 	pass_fn pass;
 	bool warm; /* an untimed pass first */
-	bool once; /* makes something that stays, or a state that only the first pass finds */
-} rows[] = {
-	{ "make", pass_make, false, true },	   { "makebig", pass_makebig, false, true },
-	{ "stat", pass_stat, true, false },	   { "open", pass_open, true, false },
-	{ "read", pass_read, true, false },	   { "create", pass_create, false, false },
-	{ "unlink", pass_unlink, false, false },   { "mkdir", pass_mkdir, false, false },
-	{ "symlink", pass_symlink, false, false }, { "rename", pass_rename, false, false },
-	{ "pwrite", pass_pwrite, false, false },   { "append", pass_append, false, false },
-	{ "write", pass_write, false, false },	   { "seqread", pass_seqread, false, true },
+	bool once; /* makes something that stays, or needs a state that only the first pass finds */
+} operations[] = {
+	{ "make", pass_make, false, true },	 { "makebig", pass_makebig, false, true },
+	{ "stat", pass_stat, true, false },	 { "open", pass_open, true, false },
+	{ "read", pass_read, true, false },	 { "files", pass_files, false, false },
+	{ "dirs", pass_dirs, false, false },	 { "symlinks", pass_symlinks, false, false },
+	{ "pwrite", pass_pwrite, false, false }, { "append", pass_append, false, false },
+	{ "write", pass_write, false, false },	 { "seqread", pass_seqread, false, true },
 	{ "run", pass_run, false, true },
 };
 
-static int run_row(struct bench *b, const struct row *row)
+static int run_operation(struct bench *b, const struct operation *operation)
 {
-	uint64_t passes = row->once ? 1 : b->passes + row->warm;
-	double least = -1;
+	uint64_t passes = operation->once ? 1 : b->passes + operation->warm;
+	struct result least = { 0 };
 
 	for (uint64_t i = 0; i < passes; i++) {
-		uint64_t ns = 0, ops = 1;
-		int r = row->pass(b, &ns, &ops);
+		struct result result = { 0 };
+		int r = operation->pass(b, &result);
 
 		if (r < 0)
 			return r;
-		if (i == 0 && row->warm)
+		if (i == 0 && operation->warm)
 			continue;
-		if (least < 0 || (double)ns / (double)ops < least)
-			least = (double)ns / (double)ops;
+		for (size_t k = 0; k < result.count; k++)
+			if (k >= least.count || result.rows[k].ns < least.rows[k].ns)
+				least.rows[k] = result.rows[k];
+		least.count = result.count;
 	}
-	printf("%s\t%.1f\n", row->name, least);
+	for (size_t k = 0; k < least.count; k++)
+		printf("%s\t%.1f\n", least.rows[k].row, least.rows[k].ns);
 	return 0;
 }
 
-static const struct row *find_row(const char *name)
+static const struct operation *find_operation(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (strcmp(rows[i].name, name) == 0)
-			return &rows[i];
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+		if (strcmp(operations[i].name, name) == 0)
+			return &operations[i];
 	return NULL;
 }
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: nacre-bench [-n COUNT] [-s BYTES] [-p PASSES] DIR ROW... [-- COMMAND...]\nrows:");
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		fprintf(stderr, " %s", rows[i].name);
+	fprintf(stderr,
+		"usage: nacre-bench [-n COUNT] [-s BYTES] [-p PASSES] DIR OPERATION... [-- COMMAND...]\noperations:");
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
+		fprintf(stderr, " %s", operations[i].name);
 	fprintf(stderr, "\n");
 	return 2;
 }
@@ -512,12 +495,12 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	for (char **name = rest + 1; *name; name++) {
-		const struct row *row = find_row(*name);
+		const struct operation *operation = find_operation(*name);
 		int r;
 
-		if (!row)
+		if (!operation)
 			return usage();
-		r = run_row(&b, row);
+		r = run_operation(&b, operation);
 		if (r < 0) {
 			fprintf(stderr, "nacre-bench: %s in %s: %s\n", *name, rest[0], strerror(-r));
 			return 1;
