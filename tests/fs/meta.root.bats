@@ -1,0 +1,189 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What needs root to be seen: a kernel that forgets, other users, odd file systems below.
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/fs
+
+setup_file() { make_lowers base_tree; }
+setup() { setup_store; }
+teardown() { unmount_all; }
+teardown_file() { lowers_unchanged; }
+
+@test "st_ino, nlink and content are the same after the kernel has forgotten them" {
+	KINDS="dirs store"
+	while fresh_mount; do
+		in_python <<-'END'
+			def drop():
+			    with open("/proc/sys/vm/drop_caches", "w") as f:
+			        f.write("2")
+			append("hl1", b"!")
+			os.rename("tree", "moved")
+			os.rename("d/a", "a")
+			os.unlink("d/b")
+			os.chmod("moved/x", 0o700)
+			held = os.open("exec", os.O_RDWR)
+			os.unlink("exec")
+			def look():
+			    return {p: (os.lstat(p).st_ino, os.lstat(p).st_nlink, os.lstat(p).st_mode, os.lstat(p).st_mtime_ns)
+			            for p in walk()}
+			before = look()
+			for i in range(5):
+			    drop()
+			    eq(look(), before)
+			    same_listing("moved")
+			    eq(read("d/hl3"), b"linked!")
+			    eq(os.pread(held, 10, 0), b"run\n")
+			os.write(held, b"RUN")
+			drop()
+			eq(os.pread(held, 10, 0), b"RUN\n")
+			eq(os.fstat(held).st_nlink, 0)
+		END
+	done
+}
+
+@test "a write-back of a file whose path the kernel has forgotten finds it" {
+	KINDS="dirs store"
+	while fresh_mount; do
+		in_python <<-'END'
+			fd = os.open("d/sub/deep/f", os.O_RDWR)
+			os.write(fd, b"written")
+			os.rename("d", "moved")
+			for i in range(3):
+			    with open("/proc/sys/vm/drop_caches", "w") as f:
+			        f.write("2")
+			os.write(fd, b" twice")
+			os.close(fd)
+			eq(read("moved/sub/deep/f"), b"written twice")
+		END
+		remount
+		assert_equal "$(cat "$MNT/moved/sub/deep/f")" "written twice"
+	done
+}
+
+@test "times are not changed by a copy-up on a file system with coarse times" {
+	mkdir "$BATS_TEST_TMPDIR/tmpfs"
+	mount -t tmpfs tmpfs "$BATS_TEST_TMPDIR/tmpfs"
+	UPPER=$BATS_TEST_TMPDIR/tmpfs/upper WORK=$BATS_TEST_TMPDIR/tmpfs/work
+	KINDS=dirs
+	while fresh_mount; do
+		in_python <<-'END'
+			os.chmod("d/sub/deep/f", 0o600)
+			append("hl1", b"!")
+			os.rename("tree", "d/tree")
+			eq(os.lstat("d/sub/deep/f").st_mtime_ns, OLD)
+			eq(read("hl2"), b"linked!")
+			eq(read("d/tree/x/2"), b"2")
+		END
+		remount
+		in_python <<-'END'
+			eq(read("hl2"), b"linked!")
+			eq(read("d/tree/x/2"), b"2")
+			eq(names("d/tree"), ["1", "x"])
+			fails(errno.ENOENT, os.lstat, "tree")
+		END
+	done
+}
+
+@test "ENOSPC of the upper comes back at the write, fsync or close, and a failed copy-up leaves no trace" {
+	mkdir "$BATS_TEST_TMPDIR/small"
+	mount -t tmpfs -o size=256k tmpfs "$BATS_TEST_TMPDIR/small"
+	UPPER=$BATS_TEST_TMPDIR/small/upper WORK=$BATS_TEST_TMPDIR/small/work
+	KINDS="dirs"
+	while fresh_mount; do
+		in_python <<-'END'
+			fails(errno.ENOSPC, append, "big", b"x")    # 300,000 bytes do not fit
+			eq(read("big")[:300000], b"x" * 300000)
+			def fill():
+			    fd = os.open("new", os.O_CREAT | os.O_WRONLY)
+			    try:
+			        for i in range(100):
+			            os.write(fd, b"x" * 10000)
+			        os.fsync(fd)
+			    finally:
+			        os.close(fd)
+			fails(errno.ENOSPC, fill)
+			os.unlink("new")
+			write("small", b"fits again")
+			eq(read("small"), b"fits again")
+		END
+		[ -z "$(find "$WORK" -type f -size +0)" ] || fail "left in the workdir: $(find "$WORK" -type f)"
+		assert_equal "$(find "$UPPER" -name big)" ""
+		remount
+		assert_equal "$(stat -c %s "$MNT/big")" 300000
+	done
+}
+
+@test "a lower without xattrs: no such attribute, and opens work" {
+	truncate -s 8M "$BATS_TEST_TMPDIR/image"
+	mkfs.ext4 -q -O ^ext_attr "$BATS_TEST_TMPDIR/image"
+	mkdir "$BATS_TEST_TMPDIR/plain"
+	skip_without_kernel "loop devices" mount -o loop,nouser_xattr,noacl "$BATS_TEST_TMPDIR/image" "$BATS_TEST_TMPDIR/plain"
+	echo content >"$BATS_TEST_TMPDIR/plain/file"
+	mkdir "$BATS_TEST_TMPDIR/plain/d"
+	mount_dirs "$BATS_TEST_TMPDIR/plain"
+	in_python <<-'END'
+		eq(read("file"), b"content\n")
+		fails(errno.ENODATA, os.getxattr, "file", "user.x")
+		eq(os.listxattr("file"), [])
+		append("file", b"more\n")
+		eq(read("file"), b"content\nmore\n")
+		write("d/new", b"")
+	END
+	unmount
+	umount "$BATS_TEST_TMPDIR/plain"
+}
+
+@test "two lowers on different devices whose files share a number are different files" {
+	mkdir "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
+	mount -t tmpfs tmpfs "$BATS_TEST_TMPDIR/one"
+	mount -t tmpfs tmpfs "$BATS_TEST_TMPDIR/two"
+	for d in one two; do
+		for i in 1 2 3; do
+			echo "$d$i" >"$BATS_TEST_TMPDIR/$d/$d$i"
+			ln "$BATS_TEST_TMPDIR/$d/$d$i" "$BATS_TEST_TMPDIR/$d/$d$i-linked"
+		done
+	done
+	assert_equal "$(stat -c %i "$BATS_TEST_TMPDIR/one/one1")" "$(stat -c %i "$BATS_TEST_TMPDIR/two/two1")"
+	mount_dirs "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
+	in_python <<-'END'
+		eq(len({os.lstat(p).st_ino for p in names()}), 6)
+		eq(len({os.lstat(p).st_dev for p in names()}), 1)
+		for p in names():
+		    eq(read(p), p.replace("-linked", "").encode() + b"\n")
+		append("one1", b"!")
+		eq(read("two1"), b"two1\n")
+		eq(read("one1-linked"), b"one1\n!")
+	END
+	unmount
+	umount "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
+}
+
+@test "the mount point over one of its own lowers, and over its upper's parent" {
+	mkdir -p "$BATS_TEST_TMPDIR/lower/d" "$BATS_TEST_TMPDIR/below"
+	echo one >"$BATS_TEST_TMPDIR/lower/f"
+	MNT=$BATS_TEST_TMPDIR/lower
+	mount_dirs "$BATS_TEST_TMPDIR/lower" "$BATS_TEST_TMPDIR/below"
+	timeout 20 bash -c 'cd "$1" && echo two >>f && cat f && mkdir d/new && rm -r d' - "$MNT"
+	assert_equal "$(timeout 10 cat "$MNT/f" | xargs)" "one two"
+	unmount
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/lower/f")" one
+	[ -d "$BATS_TEST_TMPDIR/lower/d" ]
+}
+
+@test "500 lowers" {
+	local i
+	local -a lowers=()
+	for ((i = 0; i < 500; i++)); do
+		mkdir "$BATS_TEST_TMPDIR/L$i" "$BATS_TEST_TMPDIR/L$i/common"
+		echo "$i" >"$BATS_TEST_TMPDIR/L$i/common/f$i"
+		echo "$i" >"$BATS_TEST_TMPDIR/L$i/top"
+		lowers+=("$BATS_TEST_TMPDIR/L$i")
+	done
+	mount_dirs "${lowers[@]}"
+	assert_equal "$(cat "$MNT/top")" 0
+	assert_equal "$(find "$MNT/common" -type f | wc -l)" 500
+	assert_equal "$(cat "$MNT/common/f499")" 499
+	mv "$MNT/common" "$MNT/moved"
+	assert_equal "$(find "$MNT/moved" -type f | wc -l)" 500
+}
