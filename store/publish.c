@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/publish.h"
 
+#include "store/late.h"
 #include "store/store_priv.h"
 
 #include <fcntl.h>
@@ -59,7 +60,7 @@ static int take_ids(struct publish *p)
 	p->base = next - 1;
 	if (r == 0)
 		r = BOUND_RUN(p, "UPDATE counter SET next = next + ? WHERE name = 'content'", p->stage->next_local - 1);
-	if (p->stage->packfd < 0)
+	if (p->stage->packfd < 0 || p->stage->pack_bytes == 0)
 		p->pack = 0;
 	else if (r == 0)
 		r = db_exec(p->db, "UPDATE counter SET next = next + 1 WHERE name = 'pack'");
@@ -250,7 +251,7 @@ static int layer_exists(struct db *db, const struct digest *diff_id, struct laye
 	return r;
 }
 
-static int publish_locked(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar,
+static int publish_locked(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar,
 			  struct ingest_result *ret)
 {
 	int r = layer_exists(p->db, &stream->diff_id, &ret->layer);
@@ -260,7 +261,9 @@ static int publish_locked(struct publish *p, const struct unpack_totals *stream,
 		ret->new_bytes = 0;
 		return r < 0 ? r : 0;
 	}
-	r = take_ids(p);
+	r = late_share(p->stage, p->db, &tar->framing);
+	if (r == 0)
+		r = take_ids(p);
 	if (r == 0)
 		r = move_files(p);
 	if (r == 0)
@@ -271,7 +274,7 @@ static int publish_locked(struct publish *p, const struct unpack_totals *stream,
 }
 
 /* In one connection: attach the stage, one transaction, detach. */
-static int publish_attached(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar,
+static int publish_attached(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar,
 			    struct diag *diag, struct ingest_result *ret)
 {
 	int r = db_exec(p->db, "BEGIN IMMEDIATE");
@@ -296,10 +299,14 @@ static int attach(struct publish *p)
 	int r = quoted ? db_exec(p->db, quoted) : -ENOMEM;
 
 	sqlite3_free(quoted);
+	/* late_share() writes to it; it needs no more of a journal than it had while it was filled. */
+	sqlite3_db_config(db_handle(p->db), SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	if (r == 0)
+		r = db_exec(p->db, "PRAGMA stage.journal_mode=OFF; PRAGMA stage.synchronous=OFF");
 	return r;
 }
 
-int publish(struct stage *stage, const struct unpack_totals *stream, const struct tar_result *tar, struct diag *diag,
+int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
 	    struct ingest_result *ret)
 {
 	struct publish p = { .stage = stage, .store = stage->store };
@@ -313,6 +320,9 @@ int publish(struct stage *stage, const struct unpack_totals *stream, const struc
 	/* A connection of its own: statements that name the attached stage must not stay in the pool. */
 	r = db_open_index(stage->store, &db);
 	p.db = db;
+	/* Not mapped: the rows are copied once, and the pages would all count as this process's memory. */
+	if (r == 0)
+		r = db_exec(db, "PRAGMA mmap_size=0");
 	if (r == 0)
 		r = attach(&p);
 	if (r < 0)

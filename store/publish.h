@@ -10,8 +10,9 @@
 /**
  * publish() - what is staged becomes a layer, all of it or nothing
  * @stage: sealed here
+ * @tar: its framing may become a shared content
  */
-int publish(struct stage *stage, const struct unpack_totals *stream, const struct tar_result *tar,
+int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar,
 	    struct diag *diag, struct ingest_result *ret);
 
 #endif

@@ -87,6 +87,8 @@ int stage_new(struct store *store, struct diag *diag, struct stage **ret)
 		r = stage_make_db(s);
 	if (r == 0)
 		r = db_loan_begin(&s->index);
+	if (r == 0)
+		r = db_int(s->index.db, "SELECT next FROM counter WHERE name = 'content'", &s->first_unseen);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot stage a layer in %s/ingest", store->dir);
 	*ret = TAKE(s);

@@ -39,6 +39,7 @@ struct stage {
 	int64_t pack_synced;	/* up to here writing to disk was begun */
 
 	int64_t next_local;
+	int64_t first_unseen;	/* contents of the index from this id on came after stage_new() */
 	uint64_t objects;	/* how many files */
 	uint64_t new_bytes;	/* of new contents */
 };

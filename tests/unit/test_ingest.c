@@ -596,6 +596,72 @@ static void a_dead_writers_staging_is_swept(void **state)
 	assert_int_equal(access("store/ingest/stray", F_OK), -1);
 }
 
+/* ---- several at once ---- */
+
+enum { THREADS = 4, SHARED_FILES = 300 };
+
+struct worker {
+	pthread_t thread;
+	struct store *store;
+	int which;
+	struct ingest_result result, common;
+};
+
+static void common_files(struct buf *tar)
+{
+	static const char large[200000] = "large";
+	char name[32], text[64];
+
+	for (int i = 0; i < SHARED_FILES; i++) {
+		snprintf(name, sizeof(name), "d%d/f%d", i % 7, i);
+		snprintf(text, sizeof(text), "the same in every archive %d", i);
+		tar_file(tar, name, text);
+	}
+	tar_add(tar, (struct tar_head){ .name = "large" }, large, sizeof(large));
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	WITH_TAR(tar);
+	WITH_TAR(common);
+	char text[32];
+
+	snprintf(text, sizeof(text), "own %d", w->which);
+	common_files(&common);
+	tar_file(&tar, "own", text);
+	common_files(&tar);
+	tar_end(&tar);
+	tar_end(&common);
+	w->result = ingest(w->store, tar.data, tar.len);
+	w->common = ingest(w->store, common.data, common.len);
+	return NULL;
+}
+
+static void threads_that_write_at_once_share_what_is_equal(void **state)
+{
+	WITH_STORE(store);
+	struct worker workers[THREADS];
+	int existed = 0;
+
+	for (int i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){ .store = store, .which = i };
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+	for (int i = 0; i < THREADS; i++) {
+		assert_comes_back(store, &workers[i].result);
+		assert_int_equal(workers[i].common.layer.value, workers[0].common.layer.value);
+		existed += workers[i].common.existed;
+	}
+	assert_int_equal(existed, THREADS - 1);
+	assert_int_equal(query(store, "SELECT count(*) FROM layer"), THREADS + 1);
+	/* Besides the shared files and each own one: two framings, as those of the own archives are equal too. */
+	assert_int_equal(query(store, "SELECT count(*) FROM content"), SHARED_FILES + 1 + THREADS + 2);
+	assert_consistent(store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -619,6 +685,7 @@ int main(void)
 		cmocka_unit_test(digests_are_checked),
 		cmocka_unit_test(a_failing_source_is_reported),
 		cmocka_unit_test(a_dead_writers_staging_is_swept),
+		cmocka_unit_test(threads_that_write_at_once_share_what_is_equal),
 	};
 
 	return cmocka_run_group_tests_name("ingest", tests, scratch_setup, scratch_teardown);
