@@ -186,8 +186,9 @@ static int make_folders(struct store *store, const struct container_info *info)
 static int insert_row(struct db *db, const struct container_info *info)
 {
 	sqlite3_stmt *stmt;
-	int r = db_stmt(db, "INSERT INTO container(" CONTAINER_COLUMNS ") SELECT ?, id, ?, NULL, ?, ? FROM image"
-			    " WHERE id = ?",
+	int r = db_stmt(db,
+			"INSERT INTO container(" CONTAINER_COLUMNS ") SELECT ?, id, ?, NULL, ?, ? FROM image"
+			" WHERE id = ?",
 			&stmt);
 
 	if (r < 0)
@@ -233,9 +234,8 @@ static void container_info_releasep(struct container_info *info)
 int container_new(struct store *store, struct image_id image, const char *name, bool fakeroot, struct diag *diag,
 		  struct container_info *ret)
 {
-	AUTO(container_info_releasep) struct container_info info = {
-		.image = image, .fakeroot = fakeroot, .created = time(NULL)
-	};
+	AUTO(container_info_releasep)
+	struct container_info info = { .image = image, .fakeroot = fakeroot, .created = time(NULL) };
 	AUTO(closep) int lock = -1;
 	int r = make_id(info.id);
 

@@ -17,7 +17,7 @@ enum { PACK_BUCKETS = 64, COMPARE_BYTES = 64 * 1024 };
  */
 struct pack_fd {
 	int64_t id;
-	int fd;			/* owned */
+	int fd; /* owned */
 	struct pack_fd *next;
 };
 

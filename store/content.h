@@ -17,7 +17,7 @@
 
 enum {
 	CONTENT_HASH_BYTES = 16,
-	CONTENT_NAME_BYTES = 40,	/* of the names below, with their NUL */
+	CONTENT_NAME_BYTES = 40, /* of the names below, with their NUL */
 	/*
 	 * Contents up to this size go into packs.  A file of its own costs about 30 us to make, close, rename
 	 * and find again; appending 128 KiB to a pack costs about that.  Beyond it a file of its own pays off, as

@@ -4,16 +4,16 @@
 #include "store/store_priv.h"
 
 enum {
-	STMT_CACHE = 64,	/* more than any connection uses; a program error beyond */
+	STMT_CACHE = 64, /* more than any connection uses; a program error beyond */
 	BUSY_TIMEOUT_MS = 60 * 1000,
 };
 
 struct db {
-	sqlite3 *handle;	/* owned */
-	struct db *next;	/* in the pool */
+	sqlite3 *handle; /* owned */
+	struct db *next; /* in the pool */
 	struct {
-		const char *sql;	/* borrowed: a literal */
-		sqlite3_stmt *stmt;	/* owned */
+		const char *sql;    /* borrowed: a literal */
+		sqlite3_stmt *stmt; /* owned */
 	} stmts[STMT_CACHE];
 	size_t stmt_count;
 };

@@ -17,7 +17,7 @@
 #include <sqlite3.h>
 #include <stddef.h>
 
-struct db;	/* one connection with its prepared statements */
+struct db; /* one connection with its prepared statements */
 
 /** db_errno() - what an SQLite result code means, as -errno; 0 for OK, ROW and DONE. */
 int db_errno(int code);
@@ -42,8 +42,8 @@ void db_pool_release(struct store *store);
  *	int r = db_loan_begin(&loan);	... loan.db ...
  */
 struct db_loan {
-	struct store *store;	/* borrowed */
-	struct db *db;		/* NULL before db_loan_begin() */
+	struct store *store; /* borrowed */
+	struct db *db;	     /* NULL before db_loan_begin() */
 };
 int db_loan_begin(struct db_loan *loan);
 void db_loan_end(struct db_loan *loan);

@@ -101,8 +101,7 @@ uint32_t dirmap_find(const struct dirmap *map, uint32_t parent, const char *name
 	for (; i != DIRMAP_NONE; i = map->dirs[i].next) {
 		const struct dirmap_dir *d = &map->dirs[i];
 
-		if (d->parent == parent && d->name_len == name_len &&
-		    memcmp(map->names + d->name, name, name_len) == 0)
+		if (d->parent == parent && d->name_len == name_len && memcmp(map->names + d->name, name, name_len) == 0)
 			break;
 	}
 	return i;

@@ -16,21 +16,21 @@
 enum { DIRMAP_NONE = UINT32_MAX };
 
 struct dirmap_dir {
-	uint32_t parent;	/* index */
-	uint32_t no;		/* inode number in the layer */
+	uint32_t parent; /* index */
+	uint32_t no;	 /* inode number in the layer */
 	uint32_t subdirs;
-	uint32_t next;		/* in its bucket; index */
-	size_t name;		/* offset in names */
+	uint32_t next; /* in its bucket; index */
+	size_t name;   /* offset in names */
 	uint16_t name_len;
 	bool removed;
 };
 
 struct dirmap {
-	struct dirmap_dir *dirs;	/* owned */
+	struct dirmap_dir *dirs; /* owned */
 	size_t count, room;
-	uint32_t *buckets;		/* owned; power of two */
+	uint32_t *buckets; /* owned; power of two */
 	size_t bucket_count;
-	char *names;			/* owned */
+	char *names; /* owned */
 	size_t names_len, names_room;
 };
 
@@ -39,8 +39,7 @@ void dirmap_release(struct dirmap *map);
 /** dirmap_find() - Return: an index, or DIRMAP_NONE. */
 uint32_t dirmap_find(const struct dirmap *map, uint32_t parent, const char *name, size_t name_len);
 /** dirmap_add() - it must not be there. */
-int dirmap_add(struct dirmap *map, uint32_t parent, const char *name, size_t name_len, uint32_t no,
-	       uint32_t *ret);
+int dirmap_add(struct dirmap *map, uint32_t parent, const char *name, size_t name_len, uint32_t no, uint32_t *ret);
 /** dirmap_remove() - one directory, out of its parent; those in it are the caller's to remove first. */
 void dirmap_remove(struct dirmap *map, uint32_t dir);
 

@@ -20,22 +20,22 @@
 enum {
 	SINK_LIMIT_BYTES = 1024 * 1024,
 	PENDING_FLUSH_BYTES = 256 * 1024,
-	ZSTD_LEVEL = 3,	/* headers shrink to a twentieth at any level */
+	ZSTD_LEVEL = 3, /* headers shrink to a twentieth at any level */
 };
 
 struct framing {
-	struct unpack *unpack;		/* borrowed */
+	struct unpack *unpack;		       /* borrowed */
 	struct block *blocks[UNPACK_KEEP_MAX]; /* owned: oldest first */
 	size_t block_count;
-	uint64_t pos;			/* the stream is recorded up to here */
-	struct buf raw;			/* raw bytes that are not yet a record */
+	uint64_t pos;	/* the stream is recorded up to here */
+	struct buf raw; /* raw bytes that are not yet a record */
 	struct {
 		uint32_t no;
-		uint64_t offset, len;	/* 0: none */
-	} file;				/* a file record that may still grow */
-	struct buf pending;		/* records to be compressed */
-	ZSTD_CCtx *zstd;		/* owned */
-	uint8_t *out;			/* owned, of ZSTD_CStreamOutSize() */
+		uint64_t offset, len; /* 0: none */
+	} file;			      /* a file record that may still grow */
+	struct buf pending;	      /* records to be compressed */
+	ZSTD_CCtx *zstd;	      /* owned */
+	uint8_t *out;		      /* owned, of ZSTD_CStreamOutSize() */
 	struct sink sink;
 };
 

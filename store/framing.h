@@ -23,10 +23,10 @@
 
 enum { FRAMING_VERSION = 1 };
 
-struct framing;	/* being written */
+struct framing; /* being written */
 
 int framing_new(struct stage *stage, struct unpack *unpack, struct framing **ret);
-void framing_free(struct framing *framing);	/* gives its blocks back */
+void framing_free(struct framing *framing); /* gives its blocks back */
 void framing_freep(struct framing **framing);
 
 /**
@@ -42,8 +42,7 @@ int framing_feed(struct framing *framing, struct block *block);
  *
  * Believed only if the stream really has them there; else they stay raw.
  */
-int framing_file(struct framing *framing, uint64_t pos, const void *bytes, size_t len, uint32_t no,
-		 uint64_t offset);
+int framing_file(struct framing *framing, uint64_t pos, const void *bytes, size_t len, uint32_t no, uint64_t offset);
 
 /** framing_finish() - all of the stream was fed. @ret: the content, as in stage.h. */
 int framing_finish(struct framing *framing, int64_t *ret);

@@ -217,8 +217,8 @@ static int check_layers(struct db *db, const struct digest *diff_ids, const stru
 		if (r < 0)
 			return r;
 		if (r == 0 || !sqlite3_column_int(stmt, 0))
-			return diag_set(diag, -EBADMSG, "layer %zu of the image's config is not the layer that is there",
-					i + 1);
+			return diag_set(diag, -EBADMSG,
+					"layer %zu of the image's config is not the layer that is there", i + 1);
 	}
 	return 0;
 }
@@ -289,10 +289,10 @@ struct new_image {
 	size_t config_bytes;
 	struct digest digest;
 	int64_t created;
-	struct digest *diff_ids;	/* owned */
+	struct digest *diff_ids; /* owned */
 	size_t layer_count;
 	const struct layer_id *layers;
-	char *tag;			/* owned; normalised, or NULL */
+	char *tag; /* owned; normalised, or NULL */
 };
 
 static void new_image_release(struct new_image *n)
@@ -341,7 +341,8 @@ static int image_add_locked(struct db *db, const struct new_image *n, struct dia
 int image_add(struct writer *writer, const char *config, size_t config_bytes, const struct layer_id *layers,
 	      size_t layer_count, const char *tag, struct diag *diag, struct image_id *ret)
 {
-	AUTO(new_image_release) struct new_image n = {
+	AUTO(new_image_release)
+	struct new_image n = {
 		.config = config, .config_bytes = config_bytes, .layers = layers, .layer_count = layer_count
 	};
 	AUTO(txn_abortp) struct txn *txn = NULL;

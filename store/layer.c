@@ -112,8 +112,8 @@ int layer_scan(struct store *store, struct layer_id id, uint32_t dir, layer_entr
 	int r = db_loan_begin(&loan);
 
 	if (r == 0)
-		r = db_stmt(loan.db,
-			    "SELECT " ENTRY_COLUMNS " FROM entry WHERE layer = ? AND dir = ? ORDER BY name", &stmt);
+		r = db_stmt(loan.db, "SELECT " ENTRY_COLUMNS " FROM entry WHERE layer = ? AND dir = ? ORDER BY name",
+			    &stmt);
 	if (r < 0)
 		return r;
 	db_bind_int(stmt, 1, id.value);
@@ -121,8 +121,7 @@ int layer_scan(struct store *store, struct layer_id id, uint32_t dir, layer_entr
 	return each_entry(stmt, 0, fn, arg);
 }
 
-int layer_lookup(struct store *store, struct layer_id id, uint32_t dir, const char *name, layer_entry_fn fn,
-		 void *arg)
+int layer_lookup(struct store *store, struct layer_id id, uint32_t dir, const char *name, layer_entry_fn fn, void *arg)
 {
 	AUTO(db_loan_end) struct db_loan loan = { .store = store };
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;

@@ -23,8 +23,8 @@
 enum { LEASE_MAX_BYTES = 1024 * 1024 };
 
 struct lease {
-	char *path;	/* owned; NULL: a lease without a trace */
-	int fd;		/* owned */
+	char *path; /* owned; NULL: a lease without a trace */
+	int fd;	    /* owned */
 };
 
 static int lease_text(struct store *store, struct image_id image, const char *what, struct diag *diag, struct buf *text)
@@ -108,7 +108,7 @@ void lease_drop(struct lease *lease)
 
 static int parse_layers(char *text, struct layer_id **ret, size_t *ret_count)
 {
-	size_t room = strlen(text) / 2 + 1;	/* a digit and a space each, at least */
+	size_t room = strlen(text) / 2 + 1; /* a digit and a space each, at least */
 	char *save = NULL;
 
 	*ret_count = 0;

@@ -15,7 +15,7 @@ struct lease_view {
 	struct image_id image;
 	const struct layer_id *layers;
 	size_t layer_count;
-	const char *what;	/* as given to lease_take() */
+	const char *what; /* as given to lease_take() */
 };
 typedef int (*lease_fn)(const struct lease_view *lease, void *arg);
 

@@ -24,12 +24,12 @@
  * away by the writer's shared lock.  Step 4 counts them all the same.
  */
 struct publish {
-	struct stage *stage;	/* borrowed */
-	struct store *store;	/* borrowed */
-	struct db *db;		/* borrowed from the transaction; stage.db is attached to it as "stage" */
-	int64_t base;		/* local content n becomes id base + n */
-	int64_t pack;		/* id of the new pack; 0: there is none */
-	uint64_t moved;		/* objects that are in place */
+	struct stage *stage; /* borrowed */
+	struct store *store; /* borrowed */
+	struct db *db;	     /* borrowed from the transaction; stage.db is attached to it as "stage" */
+	int64_t base;	     /* local content n becomes id base + n */
+	int64_t pack;	     /* id of the new pack; 0: there is none */
+	uint64_t moved;	     /* objects that are in place */
 	bool pack_moved;
 };
 
@@ -45,7 +45,7 @@ static int bound_run(struct publish *p, const char *sql, const int64_t *values, 
 	return db_run(stmt);
 }
 
-#define BOUND_RUN(p, sql, ...)                                                                                         \
+#define BOUND_RUN(p, sql, ...) \
 	bound_run(p, sql, (const int64_t[]){ __VA_ARGS__ }, sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
 
 /* ---- ids and files ---- */

@@ -12,7 +12,7 @@
  * @stage: sealed here
  * @tar: its framing may become a shared content
  */
-int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar,
-	    struct diag *diag, struct ingest_result *ret);
+int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
+	    struct ingest_result *ret);
 
 #endif

@@ -10,7 +10,7 @@
 #include "store/db.h"
 
 enum reference_kind {
-	REFERENCE_NAME,	/* "name:tag" */
+	REFERENCE_NAME, /* "name:tag" */
 	REFERENCE_ID,	/* an image ID or a prefix of one */
 };
 

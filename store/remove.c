@@ -82,7 +82,7 @@ static int delete_image(struct db *db, struct image_id image)
 struct removal {
 	enum reference_kind kind;
 	char *tag;		/* owned: the tag that was named; NULL: by ID */
-	struct image_info info;	/* as it was before */
+	struct image_info info; /* as it was before */
 	bool tags, image;	/* all its tags go, the image itself goes */
 };
 

@@ -11,8 +11,8 @@
 
 enum {
 	PACK_BUF_BYTES = 1024 * 1024,
-	PACK_WRITEBACK_BYTES = 8 * 1024 * 1024,	/* the disk is kept busy in steps of this */
-	LOOKUPS_PER_READ = 4096,	/* so long the index may not be checkpointed */
+	PACK_WRITEBACK_BYTES = 8 * 1024 * 1024, /* the disk is kept busy in steps of this */
+	LOOKUPS_PER_READ = 4096,		/* so long the index may not be checkpointed */
 };
 
 static const char stage_schema[] =
@@ -28,7 +28,7 @@ static const char stage_schema[] =
 	"  PRIMARY KEY(no, name)) WITHOUT ROWID;"
 	"CREATE TABLE links(no INTEGER PRIMARY KEY, n INTEGER NOT NULL);"
 	"CREATE TABLE content(id INTEGER PRIMARY KEY, hash BLOB NOT NULL, size INTEGER NOT NULL,"
-	"  offset INTEGER, refs INTEGER NOT NULL DEFAULT 0);"	/* offset NULL: an object */
+	"  offset INTEGER, refs INTEGER NOT NULL DEFAULT 0);" /* offset NULL: an object */
 	"CREATE INDEX content_hash ON content(hash);";
 
 /* ---- the folder ---- */
@@ -180,8 +180,7 @@ static int pack_flush(struct stage *s)
 	s->pack_buf_len = 0;
 	/* Begin the writeback early, or the final sync has all of it to do. It may fail where it is not known. */
 	if (s->pack_bytes - s->pack_synced >= PACK_WRITEBACK_BYTES) {
-		(void)sync_file_range(s->packfd, s->pack_synced, s->pack_bytes - s->pack_synced,
-				      SYNC_FILE_RANGE_WRITE);
+		(void)sync_file_range(s->packfd, s->pack_synced, s->pack_bytes - s->pack_synced, SYNC_FILE_RANGE_WRITE);
 		s->pack_synced = s->pack_bytes;
 	}
 	return 0;
@@ -225,7 +224,7 @@ int stage_seal(struct stage *s)
 
 /* A content that was not given a number yet: in memory, or in a file. */
 struct needle {
-	const void *bytes;	/* NULL: see place */
+	const void *bytes; /* NULL: see place */
 	uint64_t size;
 	struct content_place place;
 	struct content_hash hash;
@@ -295,8 +294,8 @@ static int equals_stored(struct stage *s, const struct needle *n, sqlite3_stmt *
 
 	if ((uint64_t)sqlite3_column_int64(row, 1) != n->size)
 		return 0;
-	r = content_place_of(s->store, id, sqlite3_column_int64(row, 2), sqlite3_column_int64(row, 3),
-			     (int64_t)n->size, &place);
+	r = content_place_of(s->store, id, sqlite3_column_int64(row, 2), sqlite3_column_int64(row, 3), (int64_t)n->size,
+			     &place);
 	if (r == 0)
 		r = needle_equals(n, &place);
 	return r == -EIO ? 0 : r;

@@ -24,24 +24,24 @@
 #include "store/db.h"
 
 struct stage {
-	struct store *store;	/* borrowed */
-	char name[64];		/* "ingest/XXXXXX" */
-	int dirfd, lockfd;	/* owned */
-	struct db *db;		/* owned: stage.db, in one transaction */
-	struct db_loan index;	/* for looking up contents */
-	unsigned lookups;	/* since index began its read transaction */
-	bool reading;		/* it has one */
+	struct store *store;  /* borrowed */
+	char name[64];	      /* "ingest/XXXXXX" */
+	int dirfd, lockfd;    /* owned */
+	struct db *db;	      /* owned: stage.db, in one transaction */
+	struct db_loan index; /* for looking up contents */
+	unsigned lookups;     /* since index began its read transaction */
+	bool reading;	      /* it has one */
 
-	int packfd;		/* owned; -1: no pack yet */
-	uint8_t *pack_buf;	/* owned */
+	int packfd;	   /* owned; -1: no pack yet */
+	uint8_t *pack_buf; /* owned */
 	size_t pack_buf_len;
-	int64_t pack_bytes;	/* with what is still in pack_buf */
-	int64_t pack_synced;	/* up to here writing to disk was begun */
+	int64_t pack_bytes;  /* with what is still in pack_buf */
+	int64_t pack_synced; /* up to here writing to disk was begun */
 
 	int64_t next_local;
-	int64_t first_unseen;	/* contents of the index from this id on came after stage_new() */
-	uint64_t objects;	/* how many files */
-	uint64_t new_bytes;	/* of new contents */
+	int64_t first_unseen; /* contents of the index from this id on came after stage_new() */
+	uint64_t objects;     /* how many files */
+	uint64_t new_bytes;   /* of new contents */
 };
 
 int stage_new(struct store *store, struct diag *diag, struct stage **ret);
@@ -63,13 +63,13 @@ int stage_content(struct stage *stage, const void *bytes, size_t len, int64_t *r
  * up to a limit, then go to an object of the stage.
  */
 struct sink {
-	struct stage *stage;	/* borrowed */
-	uint8_t *buf;		/* owned */
+	struct stage *stage; /* borrowed */
+	uint8_t *buf;	     /* owned */
 	size_t len, room, limit;
 	uint64_t size;
-	int64_t local;		/* of the object */
-	int fd;			/* owned; -1: all is in buf */
-	XXH3_state_t *hash;	/* owned; once there is an object */
+	int64_t local;	    /* of the object */
+	int fd;		    /* owned; -1: all is in buf */
+	XXH3_state_t *hash; /* owned; once there is an object */
 };
 
 int sink_init(struct sink *sink, struct stage *stage, size_t limit);

@@ -26,7 +26,7 @@ char *store_default_dir(void)
 		buf_adds(&path, given);
 	else if (geteuid() == 0)
 		buf_adds(&path, "/var/lib/nacre");
-	else if (data && *data == '/')	/* the XDG specification: a relative path is to be ignored */
+	else if (data && *data == '/') /* the XDG specification: a relative path is to be ignored */
 		buf_addf(&path, "%s/nacre", data);
 	else
 		buf_addf(&path, "%s/.local/share/nacre", home && *home ? home : "/");
@@ -70,7 +70,7 @@ static char *index_uri(const char *dir, bool immutable)
 	for (const unsigned char *p = (const unsigned char *)dir; *p; p++) {
 		if ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z')
 			buf_add(&uri, p, 1);
-		else if ((*p >= '-' && *p <= '9') || *p == '_')	/* - . / and digits */
+		else if ((*p >= '-' && *p <= '9') || *p == '_') /* - . / and digits */
 			buf_add(&uri, p, 1);
 		else
 			buf_addf(&uri, "%%%02x", *p);
@@ -144,8 +144,9 @@ static int store_try_index(struct store *store, struct diag *diag)
 	if (r < 0 || !old)
 		return r;
 	if (store->mode == STORE_READ)
-		return diag_set(diag, -EBADMSG, "the store's index is incomplete or of an older version: "
-						"it must be opened for writing once");
+		return diag_set(diag, -EBADMSG,
+				"the store's index is incomplete or of an older version: "
+				"it must be opened for writing once");
 	return store_migrate(store, loan.db, diag);
 }
 
@@ -157,8 +158,8 @@ static int store_open_index(struct store *store, struct diag *diag)
 	if (r < 0)
 		return r;
 	store->index_flags = SQLITE_OPEN_URI;
-	store->index_flags |= store->mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE :
-							   SQLITE_OPEN_READONLY;
+	store->index_flags |= store->mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+							 : SQLITE_OPEN_READONLY;
 	r = store_try_index(store, &first);
 	if (store->mode == STORE_READ && (r == -ENOENT || r == -EROFS || r == -EACCES || r == -EIO)) {
 		/*

@@ -20,18 +20,18 @@
 struct pack_fd;
 
 struct store {
-	char *dir;		/* owned, absolute */
-	char *index_uri;	/* owned: what connections open */
-	int dirfd;		/* owned: the folder */
-	int index_flags;	/* for db_open() */
+	char *dir;	 /* owned, absolute */
+	char *index_uri; /* owned: what connections open */
+	int dirfd;	 /* owned: the folder */
+	int index_flags; /* for db_open() */
 	enum store_mode mode;
-	uint64_t weak_mask;	/* tests: bits of a content hash that count; ~0 */
+	uint64_t weak_mask; /* tests: bits of a content hash that count; ~0 */
 
 	pthread_mutex_t pool_lock;
-	struct db *pool;	/* owned: idle connections */
+	struct db *pool; /* owned: idle connections */
 
 	pthread_mutex_t pack_lock;
-	struct pack_fd *packs;	/* owned: open packs, a chained hash table */
+	struct pack_fd *packs; /* owned: open packs, a chained hash table */
 };
 
 /** store_lock() - flock(2) STORE/lock. @operation as for flock(2). @ret_fd: close it to unlock.

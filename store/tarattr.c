@@ -216,8 +216,7 @@ int tar_attrs_read(struct tar_attrs *a, struct archive_entry *entry, struct diag
 	if (r == 0)
 		r = read_acls(a, entry, diag);
 	if (S_ISCHR(ret->mode) || S_ISBLK(ret->mode))
-		ret->rdev = makedev((unsigned)archive_entry_rdevmajor(entry),
-				    (unsigned)archive_entry_rdevminor(entry));
+		ret->rdev = makedev((unsigned)archive_entry_rdevmajor(entry), (unsigned)archive_entry_rdevminor(entry));
 	ret->mtime_ns = mtime_of(entry);
 	ret->xattrs = a->xattrs;
 	ret->xattr_count = a->count;

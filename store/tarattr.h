@@ -12,7 +12,7 @@
 
 /* Room for one entry's xattrs; zero-initialised it is empty. */
 struct tar_attrs {
-	struct tree_xattr *xattrs;	/* owned; the names and values are the archive entry's or in acl */
+	struct tree_xattr *xattrs; /* owned; the names and values are the archive entry's or in acl */
 	size_t count, room;
 	struct buf acl[2];
 };

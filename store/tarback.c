@@ -15,23 +15,23 @@
 enum { CHUNK_BYTES = 128 * 1024 };
 
 struct tarback {
-	struct store *store;		/* borrowed */
+	struct store *store; /* borrowed */
 	tar_write_fn fn;
 	void *arg;
-	int64_t *contents;		/* owned: content id by inode number */
+	int64_t *contents; /* owned: content id by inode number */
 	size_t content_count;
-	uint8_t *chunk;			/* owned, of CHUNK_BYTES */
+	uint8_t *chunk; /* owned, of CHUNK_BYTES */
 
 	struct content_place framing;
-	uint64_t framing_at;		/* read so far */
-	ZSTD_DCtx *zstd;		/* owned */
+	uint64_t framing_at; /* read so far */
+	ZSTD_DCtx *zstd;     /* owned */
 	ZSTD_inBuffer in;
-	uint8_t *in_buf, *out_buf;	/* owned */
+	uint8_t *in_buf, *out_buf; /* owned */
 	size_t in_room, out_room, out_at, out_len;
-	size_t frame_left;		/* 0: the zstd frame is complete */
+	size_t frame_left; /* 0: the zstd frame is complete */
 
-	struct content_place file;	/* the one read last */
-	uint32_t file_no;		/* 0: none */
+	struct content_place file; /* the one read last */
+	uint32_t file_no;	   /* 0: none */
 };
 
 /* ---- the framing as a stream of bytes ---- */

@@ -13,22 +13,22 @@
 enum {
 	/* Files up to this size are hashed and compared in memory: one that the store has is never written. */
 	FILE_MEMORY_BYTES = 8 * 1024 * 1024,
-	NAME_SHOWN_BYTES = 300,	/* of an entry's name in messages: the reason must stay in sight */
+	NAME_SHOWN_BYTES = 300, /* of an entry's name in messages: the reason must stay in sight */
 };
 
 struct reader {
-	struct stage *stage;		/* borrowed */
-	struct unpack *unpack;		/* borrowed */
-	const char *name;		/* borrowed */
-	struct diag *diag;		/* borrowed; may be NULL */
-	struct framing *framing;	/* owned */
-	struct tree *tree;		/* owned */
-	struct archive *archive;	/* owned */
+	struct stage *stage;	 /* borrowed */
+	struct unpack *unpack;	 /* borrowed */
+	const char *name;	 /* borrowed */
+	struct diag *diag;	 /* borrowed; may be NULL */
+	struct framing *framing; /* owned */
+	struct tree *tree;	 /* owned */
+	struct archive *archive; /* owned */
 	struct tar_attrs attrs;
 	struct sink sink;
-	int stream_error;		/* of the callback; libarchive only knows that there was one */
-	uint64_t fed;			/* bytes of the stream that libarchive got */
-	locale_t locale, old_locale;	/* owned, borrowed */
+	int stream_error;	     /* of the callback; libarchive only knows that there was one */
+	uint64_t fed;		     /* bytes of the stream that libarchive got */
+	locale_t locale, old_locale; /* owned, borrowed */
 };
 
 static la_ssize_t stream_read(struct archive *a, void *arg, const void **ret)

@@ -13,7 +13,7 @@
 
 struct tar_result {
 	struct tree_totals totals;
-	int64_t framing;	/* content, as in stage.h */
+	int64_t framing; /* content, as in stage.h */
 };
 
 /**
@@ -21,7 +21,6 @@ struct tar_result {
  * @name: what messages call the archive
  * Return: 0; -EBADMSG: no tar archive, damaged, or with an entry that is refused.
  */
-int tar_read(struct stage *stage, struct unpack *unpack, const char *name, struct diag *diag,
-	     struct tar_result *ret);
+int tar_read(struct stage *stage, struct unpack *unpack, const char *name, struct diag *diag, struct tar_result *ret);
 
 #endif

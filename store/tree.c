@@ -3,21 +3,14 @@
 
 #include "store/dirmap.h"
 #include "store/ovl.h"
+#include "store/rows.h"
 
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 
-/* What of a row decides about the entries that come after it. */
-struct row {
-	uint32_t no, mode;
-	unsigned flags;
-	int64_t content;
-	uint64_t size;
-};
-
 struct tree {
-	struct stage *stage;	/* borrowed */
+	struct stage *stage; /* borrowed */
 	struct dirmap dirs;
 	uint32_t next_no;
 	uint64_t content_bytes;
@@ -26,115 +19,12 @@ struct tree {
 	/* The parent of the last entry; archives list a directory's children in a row. */
 	char last_path[PATH_MAX];
 	size_t last_len;
-	uint32_t last_dir;	/* DIRMAP_NONE: not valid */
+	uint32_t last_dir; /* DIRMAP_NONE: not valid */
 };
-
-/* ---- rows ---- */
 
 static uint32_t dir_no(const struct tree *t, uint32_t dir)
 {
 	return t->dirs.dirs[dir].no;
-}
-
-/* Return: 1 and *@ret, 0 if there is none, -errno. */
-static int row_find(struct tree *t, int64_t dir, const char *name, size_t len, struct row *ret)
-{
-	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
-	int r = db_stmt(t->stage->db, "SELECT no, mode, flags, content, size FROM entry WHERE dir = ? AND name = ?",
-			&stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, dir);
-	db_bind_blob(stmt, 2, name, len);
-	r = db_step(stmt);
-	if (r > 0)
-		*ret = (struct row){
-			.no = (uint32_t)sqlite3_column_int64(stmt, 0),
-			.mode = (uint32_t)sqlite3_column_int64(stmt, 1),
-			.flags = (unsigned)sqlite3_column_int64(stmt, 2),
-			.content = sqlite3_column_int64(stmt, 3),
-			.size = (uint64_t)sqlite3_column_int64(stmt, 4),
-		};
-	return r;
-}
-
-/* Put a row, over what has its name. */
-static int row_put(struct tree *t, int64_t dir, const char *name, size_t len, uint32_t no, unsigned flags,
-		   const struct tree_entry *e)
-{
-	sqlite3_stmt *stmt;
-	int r = db_stmt(t->stage->db,
-			"INSERT OR REPLACE INTO entry(dir, name, no, mode, uid, gid, rdev, mtime_ns, size, content,"
-			" target, flags) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			&stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, dir);
-	db_bind_blob(stmt, 2, name, len);
-	db_bind_int(stmt, 3, no);
-	db_bind_int(stmt, 4, e->mode);
-	db_bind_int(stmt, 5, e->uid);
-	db_bind_int(stmt, 6, e->gid);
-	db_bind_int(stmt, 7, (int64_t)e->rdev);
-	db_bind_int(stmt, 8, e->mtime_ns);
-	db_bind_int(stmt, 9, (int64_t)e->size);
-	db_bind_id(stmt, 10, e->content);
-	if (e->target)
-		db_bind_blob(stmt, 11, e->target, strlen(e->target));
-	db_bind_int(stmt, 12, flags);
-	return db_run(stmt);
-}
-
-static int row_set_flags(struct tree *t, int64_t dir, const char *name, size_t len, unsigned flags)
-{
-	sqlite3_stmt *stmt;
-	int r = db_stmt(t->stage->db, "UPDATE entry SET flags = ? WHERE dir = ? AND name = ?", &stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, flags);
-	db_bind_int(stmt, 2, dir);
-	db_bind_blob(stmt, 3, name, len);
-	return db_run(stmt);
-}
-
-static int row_delete(struct tree *t, int64_t dir, const char *name, size_t len)
-{
-	sqlite3_stmt *stmt;
-	int r = db_stmt(t->stage->db, "DELETE FROM entry WHERE dir = ? AND name = ?", &stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, dir);
-	db_bind_blob(stmt, 2, name, len);
-	return db_run(stmt);
-}
-
-static int xattrs_delete(struct tree *t, uint32_t no)
-{
-	sqlite3_stmt *stmt;
-	int r = db_stmt(t->stage->db, "DELETE FROM xattr WHERE no = ?", &stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, no);
-	return db_run(stmt);
-}
-
-static int xattr_put(struct tree *t, uint32_t no, const struct tree_xattr *x)
-{
-	sqlite3_stmt *stmt;
-	int r = db_stmt(t->stage->db, "INSERT OR REPLACE INTO xattr VALUES(?, ?, ?)", &stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, no);
-	db_bind_text(stmt, 2, x->name);
-	db_bind_blob(stmt, 3, x->value, x->bytes);
-	t->has_xattrs = true;
-	return db_run(stmt);
 }
 
 static int xattrs_put(struct tree *t, uint32_t no, const struct tree_entry *e)
@@ -142,24 +32,9 @@ static int xattrs_put(struct tree *t, uint32_t no, const struct tree_entry *e)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < e->xattr_count; i++)
-		r = xattr_put(t, no, &e->xattrs[i]);
+		r = row_put_xattr(t->stage->db, no, &e->xattrs[i]);
+	t->has_xattrs |= e->xattr_count > 0;
 	return r;
-}
-
-/* Add @delta to the number of names of a file; files with one name have no row. Return: names left, -errno. */
-static int links_add(struct tree *t, uint32_t no, int delta)
-{
-	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
-	int r = db_stmt(t->stage->db,
-			"INSERT INTO links VALUES(?1, 1 + ?2) ON CONFLICT(no) DO UPDATE SET n = n + ?2 RETURNING n",
-			&stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, no);
-	db_bind_int(stmt, 2, delta);
-	r = db_step(stmt);
-	return r > 0 ? sqlite3_column_int(stmt, 0) : r == 0 ? -EIO : r;
 }
 
 /* ---- taking entries away ---- */
@@ -171,48 +46,23 @@ static int hide_content(struct tree *t, const struct row *row)
 	char name[16];
 	int n = snprintf(name, sizeof(name), "%" PRIu32, row->no);
 
-	return row_put(t, -1, name, (size_t)n, row->no, 0, &e);
+	return row_put(t->stage->db, -1, name, (size_t)n, row->no, 0, &e);
 }
 
 static int remove_file(struct tree *t, int64_t dir, const char *name, size_t len, const struct row *row)
 {
-	int r = row_delete(t, dir, name, len);
+	int r = row_delete(t->stage->db, dir, name, len);
 	int left = 0;
 
 	if (r == 0 && row->mode != 0)
-		left = r = links_add(t, row->no, -1);
+		left = r = row_add_links(t->stage->db, row->no, -1);
 	if (r < 0 || left > 0)
 		return r < 0 ? r : 0;
 	if (S_ISREG(row->mode))
 		t->content_bytes -= row->size;
 	if (row->content)
 		r = hide_content(t, row);
-	return r == 0 ? xattrs_delete(t, row->no) : r;
-}
-
-/* One child of a directory. Return: 1: *@ret and its name; 0: it is empty. */
-static int first_child(struct tree *t, uint32_t no, char name[NAME_MAX + 1], size_t *len, struct row *ret)
-{
-	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
-	int r = db_stmt(t->stage->db, "SELECT name, no, mode, flags, content, size FROM entry WHERE dir = ? LIMIT 1",
-			&stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, no);
-	r = db_step(stmt);
-	if (r <= 0)
-		return r;
-	*len = (size_t)sqlite3_column_bytes(stmt, 0);
-	memcpy(name, sqlite3_column_blob(stmt, 0), *len);
-	*ret = (struct row){
-		.no = (uint32_t)sqlite3_column_int64(stmt, 1),
-		.mode = (uint32_t)sqlite3_column_int64(stmt, 2),
-		.flags = (unsigned)sqlite3_column_int64(stmt, 3),
-		.content = sqlite3_column_int64(stmt, 4),
-		.size = (uint64_t)sqlite3_column_int64(stmt, 5),
-	};
-	return 1;
+	return r == 0 ? row_delete_xattrs(t->stage->db, row->no) : r;
 }
 
 /* A directory and all below it. Without recursion: depth is the archive's choice. */
@@ -228,7 +78,7 @@ static int remove_dir(struct tree *t, uint32_t top)
 		struct row row;
 		size_t len;
 
-		r = first_child(t, d->no, name, &len, &row);
+		r = row_first_child(t->stage->db, d->no, name, &len, &row);
 		if (r > 0 && S_ISDIR(row.mode)) {
 			dir = dirmap_find(&t->dirs, dir, name, len);
 			continue;
@@ -236,9 +86,9 @@ static int remove_dir(struct tree *t, uint32_t top)
 		if (r > 0)
 			r = remove_file(t, d->no, name, len, &row);
 		else if (r == 0) {
-			r = row_delete(t, dir_no(t, d->parent), t->dirs.names + d->name, d->name_len);
+			r = row_delete(t->stage->db, dir_no(t, d->parent), t->dirs.names + d->name, d->name_len);
 			if (r == 0)
-				r = xattrs_delete(t, d->no);
+				r = row_delete_xattrs(t->stage->db, d->no);
 			dirmap_remove(&t->dirs, dir);
 			if (dir == top)
 				return r;
@@ -304,7 +154,7 @@ static int dir_insert(struct tree *t, uint32_t parent, const char *name, size_t 
 {
 	int r = dirmap_add(&t->dirs, parent, name, len, no, ret);
 
-	return r < 0 ? r : row_put(t, dir_no(t, parent), name, len, no, flags, e);
+	return r < 0 ? r : row_put(t->stage->db, dir_no(t, parent), name, len, no, flags, e);
 }
 
 /* A directory that an entry needs and that is not there (yet). */
@@ -313,7 +163,7 @@ static int dir_imply(struct tree *t, uint32_t parent, const char *name, size_t l
 	struct tree_entry e = { .mode = S_IFDIR | 0755 };
 	unsigned flags = LAYER_IMPLICIT;
 	struct row row;
-	int r = row_find(t, dir_no(t, parent), name, len, &row);
+	int r = row_find(t->stage->db, dir_no(t, parent), name, len, &row);
 
 	if (r > 0 && !(row.flags & LAYER_WHITEOUT))
 		return diag_set(diag, -EBADMSG, "\"%.*s\" on the way to it is %s in this archive, not a directory",
@@ -388,13 +238,13 @@ static int put_whiteout(struct tree *t, uint32_t parent, const char *name, size_
 {
 	struct tree_entry e = { 0 };
 	struct row row;
-	int r = row_find(t, dir_no(t, parent), name, len, &row);
+	int r = row_find(t->stage->db, dir_no(t, parent), name, len, &row);
 
 	if (r == 0)
-		return row_put(t, dir_no(t, parent), name, len, t->next_no++, LAYER_WHITEOUT, &e);
+		return row_put(t->stage->db, dir_no(t, parent), name, len, t->next_no++, LAYER_WHITEOUT, &e);
 	/* The real entry wins; what it no longer shows is what lies below a directory. */
 	if (r > 0 && S_ISDIR(row.mode))
-		return row_set_flags(t, dir_no(t, parent), name, len, row.flags | LAYER_OPAQUE);
+		return row_set_flags(t->stage->db, dir_no(t, parent), name, len, row.flags | LAYER_OPAQUE);
 	return r < 0 ? r : 0;
 }
 
@@ -404,11 +254,11 @@ static int put_opaque(struct tree *t, uint32_t dir)
 	const char *name = dir ? t->dirs.names + d->name : "";
 	int64_t parent = dir ? dir_no(t, d->parent) : 0;
 	struct row row;
-	int r = row_find(t, parent, name, d->name_len, &row);
+	int r = row_find(t->stage->db, parent, name, d->name_len, &row);
 
 	if (r <= 0)
 		return r < 0 ? r : -EIO;
-	return row_set_flags(t, parent, name, d->name_len, row.flags | LAYER_OPAQUE);
+	return row_set_flags(t->stage->db, parent, name, d->name_len, row.flags | LAYER_OPAQUE);
 }
 
 static int place_mark(struct tree *t, struct tree_place *p, struct diag *diag)
@@ -478,9 +328,10 @@ static int put_dir(struct tree *t, const struct tree_place *p, const struct tree
 
 	if (old && S_ISDIR(old->mode)) {
 		no = old->no;
-		r = old->flags & LAYER_XATTRS ? xattrs_delete(t, no) : 0;
+		r = old->flags & LAYER_XATTRS ? row_delete_xattrs(t->stage->db, no) : 0;
 		if (r == 0)
-			r = row_put(t, parent, p->name, p->name_len, no, flags | (old->flags & LAYER_OPAQUE), e);
+			r = row_put(t->stage->db, parent, p->name, p->name_len, no, flags | (old->flags & LAYER_OPAQUE),
+				    e);
 	} else {
 		if (old && old->flags & LAYER_WHITEOUT)
 			flags |= LAYER_OPAQUE;
@@ -502,7 +353,7 @@ int tree_put(struct tree *t, const struct tree_place *p, const struct tree_entry
 {
 	int64_t parent = p->name_len ? dir_no(t, p->parent) : 0;
 	struct row old;
-	int r = row_find(t, parent, p->name, p->name_len, &old);
+	int r = row_find(t->stage->db, parent, p->name, p->name_len, &old);
 
 	if (r < 0)
 		return r;
@@ -511,7 +362,7 @@ int tree_put(struct tree *t, const struct tree_place *p, const struct tree_entry
 	if (r > 0)
 		r = remove_old(t, p, &old);
 	if (r == 0)
-		r = row_put(t, parent, p->name, p->name_len, p->no, e->xattr_count ? LAYER_XATTRS : 0, e);
+		r = row_put(t->stage->db, parent, p->name, p->name_len, p->no, e->xattr_count ? LAYER_XATTRS : 0, e);
 	if (r == 0)
 		r = xattrs_put(t, p->no, e);
 	if (S_ISREG(e->mode))
@@ -532,7 +383,7 @@ static int find_target(struct tree *t, const char *target, struct diag *diag, in
 	r = 0;
 	if (dir != DIRMAP_NONE && *ret_len > 0) {
 		*ret_dir = dir_no(t, dir);
-		r = row_find(t, *ret_dir, *ret_name, *ret_len, ret);
+		r = row_find(t->stage->db, *ret_dir, *ret_name, *ret_len, ret);
 	}
 	if (r < 0)
 		return r;
@@ -542,24 +393,6 @@ static int find_target(struct tree *t, const char *target, struct diag *diag, in
 	if (S_ISDIR(ret->mode))
 		return diag_set(diag, -EBADMSG, "hard link to \"%.300s\", which is a directory", target);
 	return 0;
-}
-
-static int copy_row(struct tree *t, int64_t from_dir, const char *from, size_t from_len, int64_t dir, const char *name,
-		    size_t len)
-{
-	sqlite3_stmt *stmt;
-	int r = db_stmt(t->stage->db,
-			"INSERT INTO entry SELECT ?, ?, no, mode, uid, gid, rdev, mtime_ns, size, content, target, flags"
-			" FROM entry WHERE dir = ? AND name = ?",
-			&stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, dir);
-	db_bind_blob(stmt, 2, name, len);
-	db_bind_int(stmt, 3, from_dir);
-	db_bind_blob(stmt, 4, from, from_len);
-	return db_run(stmt);
 }
 
 int tree_link(struct tree *t, const struct tree_place *p, const char *target, struct diag *diag)
@@ -575,7 +408,7 @@ int tree_link(struct tree *t, const struct tree_place *p, const char *target, st
 	r = find_target(t, target, diag, &from_dir, &from, &from_len, &row);
 	if (r < 0)
 		return r;
-	r = row_find(t, parent, p->name, p->name_len, &old);
+	r = row_find(t->stage->db, parent, p->name, p->name_len, &old);
 	if (r < 0 || (r > 0 && old.no == row.no))
 		return r < 0 ? r : 0; /* a second link to itself changes nothing */
 	if (r > 0) {
@@ -585,9 +418,9 @@ int tree_link(struct tree *t, const struct tree_place *p, const char *target, st
 			r = find_target(t, target, diag, &from_dir, &from, &from_len, &row);
 	}
 	if (r == 0)
-		r = copy_row(t, from_dir, from, from_len, parent, p->name, p->name_len);
+		r = row_copy(t->stage->db, from_dir, from, from_len, parent, p->name, p->name_len);
 	if (r == 0)
-		r = links_add(t, row.no, 1);
+		r = row_add_links(t->stage->db, row.no, 1);
 	return r < 0 ? r : 0;
 }
 
@@ -600,7 +433,7 @@ static int finish_links(struct tree *t)
 		const struct dirmap_dir *d = &t->dirs.dirs[i];
 
 		if (!d->removed)
-			r = links_add(t, d->no, (int)d->subdirs + 1);
+			r = row_add_links(t->stage->db, d->no, (int)d->subdirs + 1);
 	}
 	return r < 0 ? r : 0;
 }
@@ -633,7 +466,7 @@ int tree_new(struct stage *stage, struct tree **ret)
 	t->next_no = LAYER_ROOT + 1;
 	r = dirmap_init(&t->dirs, LAYER_ROOT);
 	if (r == 0)
-		r = row_put(t, 0, "", 0, LAYER_ROOT, LAYER_IMPLICIT, &root);
+		r = row_put(t->stage->db, 0, "", 0, LAYER_ROOT, LAYER_IMPLICIT, &root);
 	if (r < 0)
 		return r;
 	*ret = TAKE(t);

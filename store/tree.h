@@ -17,34 +17,34 @@
 struct tree;
 
 enum tree_kind {
-	TREE_ENTRY,	/* an entry of the layer: tree_put() it */
-	TREE_DONE,	/* a whiteout or opaque mark; it is in the tree already */
-	TREE_IGNORED,	/* AUFS's own bookkeeping */
+	TREE_ENTRY,   /* an entry of the layer: tree_put() it */
+	TREE_DONE,    /* a whiteout or opaque mark; it is in the tree already */
+	TREE_IGNORED, /* AUFS's own bookkeeping */
 };
 
 struct tree_place {
 	enum tree_kind kind;
-	uint32_t parent;	/* index of the directory; for the root, its own */
-	const char *name;	/* last component; "" for the root; borrowed until the next tree_place() */
+	uint32_t parent;  /* index of the directory; for the root, its own */
+	const char *name; /* last component; "" for the root; borrowed until the next tree_place() */
 	size_t name_len;
-	uint32_t no;		/* the number that the inode will have, should it be a new one */
+	uint32_t no; /* the number that the inode will have, should it be a new one */
 };
 
 struct tree_xattr {
-	const char *name;	/* borrowed */
-	const void *value;	/* borrowed */
+	const char *name;  /* borrowed */
+	const void *value; /* borrowed */
 	size_t bytes;
 };
 
 /* All borrowed for the call. */
 struct tree_entry {
-	uint32_t mode;		/* with type bits */
+	uint32_t mode; /* with type bits */
 	uint32_t uid, gid;
 	uint64_t rdev;
 	int64_t mtime_ns;
 	uint64_t size;
-	int64_t content;	/* stage.h: local, negative or 0 */
-	const char *target;	/* of a symlink */
+	int64_t content;    /* stage.h: local, negative or 0 */
+	const char *target; /* of a symlink */
 	const struct tree_xattr *xattrs;
 	size_t xattr_count;
 };

@@ -21,26 +21,26 @@
  */
 struct unpack {
 	struct byte_source source;
-	const struct ingest_options *options;	/* borrowed */
-	const char *name;			/* borrowed */
+	const struct ingest_options *options; /* borrowed */
+	const char *name;		      /* borrowed */
 	pthread_t thread;
 	bool started, plain;
 
-	uint8_t *in;			/* owned: input buffer, of UNPACK_BLOCK_BYTES */
-	size_t in_len;			/* what is in it and was not used yet */
+	uint8_t *in;   /* owned: input buffer, of UNPACK_BLOCK_BYTES */
+	size_t in_len; /* what is in it and was not used yet */
 	const uint8_t *in_at;
 	bool in_eof;
 	uint64_t source_bytes;
-	struct digest_ctx *blob_hash;	/* owned; NULL: not needed */
-	struct digest_ctx *diff_hash;	/* owned */
-	uint64_t stream_bytes;		/* given out by the thread */
-	struct diag diag;		/* the thread's until done */
+	struct digest_ctx *blob_hash; /* owned; NULL: not needed */
+	struct digest_ctx *diff_hash; /* owned */
+	uint64_t stream_bytes;	      /* given out by the thread */
+	struct diag diag;	      /* the thread's until done */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct block *free_list, *full_head, **full_tail;
 	bool done, cancelled;
-	int result;			/* valid once done */
+	int result; /* valid once done */
 };
 
 /* ---- the ring ---- */
@@ -336,21 +336,33 @@ static int produce_filtered(struct unpack *u)
 
 /* ---- the thread ---- */
 
-static bool begins(const uint8_t *bytes, size_t len, const char *magic, size_t magic_len)
+/* How what libarchive shall undo begins: xz, bzip2, zstd, lz4, and the skippable frame that pzstd begins with. */
+static const struct {
+	uint8_t bytes[6];
+	size_t len;
+} magics[] = {
+	{ { 0xfd, '7', 'z', 'X', 'Z', 0 }, 6 }, { { 'B', 'Z', 'h' }, 3 },	   { { 0x28, 0xb5, 0x2f, 0xfd }, 4 },
+	{ { 0x04, 0x22, 0x4d, 0x18 }, 4 },	{ { 0x50, 0x2a, 0x4d, 0x18 }, 4 },
+};
+
+static bool begins(const uint8_t *bytes, size_t len, const uint8_t *magic, size_t magic_len)
 {
 	return len >= magic_len && memcmp(bytes, magic, magic_len) == 0;
 }
 
 static int (*choose(const uint8_t *p, size_t len))(struct unpack *)
 {
+	static const uint8_t gzip[] = { 0x1f, 0x8b, 8 };
+
+	/* The first name of a tar archive may look like anything. */
 	if (len >= 263 && memcmp(p + 257, "ustar", 5) == 0)
 		return produce_plain;
-	if (begins(p, len, "\x1f\x8b\x08", 3))
+	if (begins(p, len, gzip, sizeof(gzip)))
 		return produce_gzip;
-	if (begins(p, len, "\xfd" "7zXZ\0", 6) || begins(p, len, "BZh", 3) || begins(p, len, "\x28\xb5\x2f\xfd", 4) ||
-	    begins(p, len, "\x04\x22\x4d\x18", 4) ||
-	    (len >= 4 && (p[0] & 0xf0) == 0x50 && begins(p + 1, len - 1, "\x2a\x4d\x18", 3)))
-		return produce_filtered;
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
+		if (begins(p, len, magics[i].bytes, magics[i].len))
+			return produce_filtered;
+	}
 	return produce_plain;
 }
 

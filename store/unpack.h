@@ -13,9 +13,9 @@
 
 /* A piece of the stream. The consumer owns it until unpack_give_back(). */
 struct block {
-	uint8_t *data;		/* owned */
+	uint8_t *data; /* owned */
 	size_t len;
-	uint64_t pos;		/* in the uncompressed stream */
+	uint64_t pos; /* in the uncompressed stream */
 	struct block *next;
 };
 

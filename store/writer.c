@@ -8,8 +8,8 @@
 #include <sys/file.h>
 
 struct writer {
-	struct store *store;	/* borrowed */
-	int lockfd;		/* owned: STORE/lock, shared */
+	struct store *store; /* borrowed */
+	int lockfd;	     /* owned: STORE/lock, shared */
 };
 
 int writer_open(struct store *store, struct diag *diag, struct writer **ret)
