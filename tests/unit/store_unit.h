@@ -16,8 +16,8 @@
 
 struct tar_head {
 	const char *name;
-	char type;		/* 0: '0' */
-	unsigned mode;		/* 0: 0644, directories 0755 */
+	char type;     /* 0: '0' */
+	unsigned mode; /* 0: 0644, directories 0755 */
 	const char *link;
 	unsigned uid, gid, mtime, major, minor;
 };
@@ -137,7 +137,7 @@ static inline struct store *test_store(void)
 
 struct bytes_at {
 	const char *bytes;
-	size_t left, step;	/* step: at most so many bytes a read; 0: any */
+	size_t left, step; /* step: at most so many bytes a read; 0: any */
 };
 
 static inline ssize_t bytes_read(void *arg, void *to, size_t bytes)
@@ -199,7 +199,7 @@ static inline void assert_refused(struct store *store, const struct buf *tar, co
 /* ---- into a layer ---- */
 
 struct found {
-	struct layer_entry entry;	/* name and target point into the arrays */
+	struct layer_entry entry; /* name and target point into the arrays */
 	char name[256], target[4096];
 	bool found;
 };
@@ -298,14 +298,18 @@ static inline void assert_consistent(struct store *store)
 {
 	assert_int_equal(query(store, "SELECT count(*) FROM content c WHERE refs <>"
 				      " (SELECT count(*) FROM entry WHERE content = c.id) +"
-				      " (SELECT count(*) FROM layer WHERE framing = c.id)"), 0);
+				      " (SELECT count(*) FROM layer WHERE framing = c.id)"),
+			 0);
 	assert_int_equal(query(store, "SELECT count(*) FROM entry WHERE content IS NOT NULL"
-				      " AND content NOT IN (SELECT id FROM content)"), 0);
+				      " AND content NOT IN (SELECT id FROM content)"),
+			 0);
 	assert_int_equal(query(store, "SELECT count(*) FROM pack p WHERE live <>"
-				      " (SELECT total(size) FROM content WHERE pack = p.id)"), 0);
+				      " (SELECT total(size) FROM content WHERE pack = p.id)"),
+			 0);
 	assert_int_equal(query(store, "SELECT count(*) FROM entry WHERE layer NOT IN (SELECT id FROM layer)"), 0);
 	assert_int_equal(query(store, "SELECT count(*) FROM entry e WHERE (flags & 8 <> 0) <>"
-				      " EXISTS(SELECT 1 FROM xattr x WHERE x.layer = e.layer AND x.no = e.no)"), 0);
+				      " EXISTS(SELECT 1 FROM xattr x WHERE x.layer = e.layer AND x.no = e.no)"),
+			 0);
 }
 
 #endif

@@ -78,7 +78,7 @@ static void references_are_normalised(void **state)
 		{ "localhost:5000/x", "localhost:5000/x:latest" },
 		{ "Host.Example/x:1", "Host.Example/x:1" },
 	};
-	static const char *const bad[] = { "",	 ":1",	"Base",	 "a//b", "/a",	 "a/",	"a:",	"a:-x", "a b",
+	static const char *const bad[] = { "",	  ":1", "Base", "a//b", "/a",	 "a/",	  "a:",	   "a:-x", "a b",
 					   "a\n", "-a", "a..b", "a@b",	"a___b", "a:1:2", "h:x/y", "a-" };
 	char *name;
 
@@ -227,7 +227,8 @@ static void removing_the_last_tag_removes_image_layers_and_bytes(void **state)
 	assert_consistent(store);
 	assert_int_equal(image_remove(store, "one", false, NULL, NULL, &diag), 0);
 	assert_int_equal(query(store, "SELECT (SELECT count(*) FROM content) + (SELECT count(*) FROM entry) +"
-				      " (SELECT count(*) FROM pack)"), 0);
+				      " (SELECT count(*) FROM pack)"),
+			 0);
 	assert_int_equal(image_remove(store, "one", false, NULL, NULL, NULL), -ENOENT);
 }
 

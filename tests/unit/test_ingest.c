@@ -3,7 +3,7 @@
 
 #include <sys/sysmacros.h>
 
-#define WITH_TAR(name) AUTO(buf_release) struct buf name = { 0 }
+#define WITH_TAR(name)	 AUTO(buf_release) struct buf name = { 0 }
 #define WITH_STORE(name) AUTO(store_closep) struct store *name = test_store()
 
 static void an_archive_becomes_rows(void **state)
@@ -18,7 +18,8 @@ static void an_archive_becomes_rows(void **state)
 	tar_dir(&tar, "./bin/");
 	tar_add(&tar, (struct tar_head){ .name = "./bin/su", .mode = 04755, .uid = 1, .gid = 2, .mtime = 7 }, "su!", 3);
 	tar_symlink(&tar, "bin/sh", "/bin/dash");
-	tar_add(&tar, (struct tar_head){ .name = "dev/null", .type = '3', .mode = 0666, .major = 1, .minor = 3 }, NULL, 0);
+	tar_add(&tar, (struct tar_head){ .name = "dev/null", .type = '3', .mode = 0666, .major = 1, .minor = 3 }, NULL,
+		0);
 	tar_add(&tar, (struct tar_head){ .name = "run/pipe", .type = '6' }, NULL, 0);
 	tar_file(&tar, "empty", "");
 	tar_end(&tar);
@@ -278,7 +279,11 @@ static void later_entries_replace_earlier_ones(void **state)
 	assert_text(store, l, "t/u", "2");
 	assert_int_equal(must_find(store, l, "").entry.nlink, 4);
 	assert_int_equal(layer_info(store, l, &info), 0);
-	assert_int_equal(info.content_bytes, strlen("the second" "a file now" "lost with its directory" "stays" "2"));
+	assert_int_equal(info.content_bytes, strlen("the second"
+						    "a file now"
+						    "lost with its directory"
+						    "stays"
+						    "2"));
 	/* What was replaced is in the stream all the same. */
 	assert_comes_back(store, &result);
 	assert_consistent(store);
@@ -341,12 +346,8 @@ static void xattrs_come_in_but_not_overlay_marks(void **state)
 static void acls_become_the_kernels_xattrs(void **state)
 {
 	static const unsigned char expected[] = {
-		2, 0, 0, 0,
-		1, 0, 6, 0, 255, 255, 255, 255,
-		2, 0, 4, 0, 0xe9, 3, 0, 0,
-		4, 0, 4, 0, 255, 255, 255, 255,
-		16, 0, 4, 0, 255, 255, 255, 255,
-		32, 0, 0, 0, 255, 255, 255, 255,
+		2, 0, 0,   0,	1,   0,	  6,  0, 255, 255, 255, 255, 2,	  0,   4,  0, 0xe9, 3, 0,   0,	 4,   0,
+		4, 0, 255, 255, 255, 255, 16, 0, 4,   0,   255, 255, 255, 255, 32, 0, 0,    0, 255, 255, 255, 255,
 	};
 	static const char acl[] = "user::rw-,user:lisa:r--:1001,group::r--,mask::r--,other::---";
 	static const char unknown[] = "user::rw-,user:no-such-user-here:r--,group::r--,mask::r--,other::---";
@@ -464,9 +465,14 @@ static void bad_hard_links_are_refused(void **state)
 	static const struct {
 		const char *target, *message;
 	} cases[] = {
-		{ "../f", "\"..\"" }, { "/f", "absolute" }, { "later", "not in the archive before it" },
-		{ "d", "a directory" }, { "s/f", "not in the archive before it" }, { "", "empty" },
-		{ "gone", "not in the archive before it" }, { ".", "not in the archive before it" },
+		{ "../f", "\"..\"" },
+		{ "/f", "absolute" },
+		{ "later", "not in the archive before it" },
+		{ "d", "a directory" },
+		{ "s/f", "not in the archive before it" },
+		{ "", "empty" },
+		{ "gone", "not in the archive before it" },
+		{ ".", "not in the archive before it" },
 	};
 	WITH_STORE(store);
 
@@ -516,7 +522,7 @@ static void damaged_archives_are_refused(void **state)
 	tar_end(&tar);
 	for (size_t len = 1; len < tar.len - 1024; len += 100) {
 		if (len % 1024 == 0)
-			continue;	/* cut between two entries it is whole */
+			continue; /* cut between two entries it is whole */
 		part.len = 0;
 		buf_add(&part, tar.data, len);
 		assert_refused(store, &part, "test.tar");

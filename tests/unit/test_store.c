@@ -132,10 +132,10 @@ static void a_store_that_may_only_be_read_is_readable(void **state)
 	tar_end(&tar);
 	ingest(store, tar.data, tar.len);
 	assert_int_equal(chmod(".", 0755), 0);
-	as_nobody(read_the_store);	/* while a writer has it open */
+	as_nobody(read_the_store); /* while a writer has it open */
 	store_close(store);
 	assert_int_equal(access("store/index.db-wal", F_OK), -1);
-	as_nobody(read_the_store);	/* and after */
+	as_nobody(read_the_store); /* and after */
 	assert_int_equal(chmod("store", 0555), 0);
 	as_nobody(read_the_store);
 	assert_int_equal(chmod("store", 0755), 0);
