@@ -362,6 +362,8 @@ int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 		if (joined)
 			return node_stat(fs, node, st);
 	}
+	if (node_is(node, NODE_INDEXED)) /* @st is from before it was known to be a copy */
+		st->st_nlink = node->back.nlink;
 	if (node_is(node, NODE_UPPER))
 		node->ino = ino_of_upper(fs, link, st);
 	else if (node_is(node, NODE_ROW))
