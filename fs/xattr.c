@@ -20,6 +20,15 @@ static bool is_absent(int err)
 	return err == ENODATA || err == ENOTSUP;
 }
 
+/*
+ * Under fakeroot the kernel would refuse to set an ACL, since the caller is not the
+ * owner that he sees.  Where ACLs are not known at all, cp and sed use chmod.
+ */
+static bool is_unknown(const struct fs *fs, const char *name)
+{
+	return fs->options->fakeroot && strncmp(name, "system.posix_acl_", strlen("system.posix_acl_")) == 0;
+}
+
 static bool on_row(const struct node *node)
 {
 	return !node_is(node, NODE_UPPER) && node_is(node, NODE_ROW);
@@ -65,7 +74,7 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *name, void *va
 	ssize_t n;
 	int r;
 
-	if (fs->options->noxattrs)
+	if (fs->options->noxattrs || is_unknown(fs, name))
 		return -ENOTSUP;
 	if (ovl_private_xattr(name))
 		return -ENODATA;
@@ -86,6 +95,7 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *name, void *va
 }
 
 struct row_list {
+	const struct fs *fs;
 	char *list;
 	size_t room, bytes;
 };
@@ -95,6 +105,8 @@ static int row_list_one(const char *name, const void *value, size_t bytes, void 
 	struct row_list *list = arg;
 	size_t len = strlen(name) + 1;
 
+	if (ovl_private_xattr(name) || is_unknown(list->fs, name))
+		return 0;
 	if (list->room && list->bytes + len > list->room)
 		return -ERANGE;
 	if (list->room)
@@ -128,7 +140,7 @@ static ssize_t list_all(struct fs *fs, struct node *node, char **ret)
 
 ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
 {
-	struct row_list out = { .list = list, .room = bytes };
+	struct row_list out = { .fs = fs, .list = list, .room = bytes };
 	AUTO(freep) char *all = NULL;
 	ssize_t n;
 	int r = 0;
@@ -143,10 +155,8 @@ ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
 	n = list_all(fs, node, &all);
 	if (n < 0)
 		return n;
-	for (const char *name = all; r == 0 && name < all + n; name += strlen(name) + 1) {
-		if (!ovl_private_xattr(name))
-			r = row_list_one(name, NULL, 0, &out);
-	}
+	for (const char *name = all; r == 0 && name < all + n; name += strlen(name) + 1)
+		r = row_list_one(name, NULL, 0, &out);
 	return r < 0 ? r : (ssize_t)out.bytes;
 }
 
@@ -159,7 +169,7 @@ static int change(struct fs *fs, struct node *node, const char *name, const void
 	struct node_at at;
 	int r;
 
-	if (fs->options->noxattrs)
+	if (fs->options->noxattrs || is_unknown(fs, name))
 		return -ENOTSUP;
 	if (ovl_private_xattr(name))
 		return -EPERM;

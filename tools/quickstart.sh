@@ -30,6 +30,20 @@ run() {
 
 # ---- the job: runs in an empty folder, with nacre in PATH, as whoever called it --------------------------------------
 
+# A mount of which no file can have an xattr says so once, as a file system without them does: that is an empty list.
+xattrs() {
+	local unsupported=': Operation not supported$' errors
+	errors=$(mktemp)
+	find . \( -type f -o -type d -o -type l \) -print0 | LC_ALL=C sort -z |
+		(xargs -0 -r getfattr --absolute-names -h -d -m - -e hex -- 2>"$errors" || grep -q "$unsupported" "$errors") |
+		sed 's/^# file: /xattrs of /'
+	if grep -v "$unsupported" "$errors" >&2; then
+		rm -f -- "$errors"
+		return 1
+	fi
+	rm -f -- "$errors"
+}
+
 # A tree as its user sees it: type, mode, owner, size, time in ns, links, target; devices; xattrs; content.  The size and
 # the link count of a directory are the file system's own affair.
 list_tree() (
@@ -39,8 +53,7 @@ list_tree() (
 		-o -type f -printf '%p %y %m %U %G %s %T@ %n\n' \
 		-o -printf '%p %y %m %U %G - %T@ %n\n' \) | LC_ALL=C sort
 	find . \( -type b -o -type c \) -exec stat -c 'device %n %t:%T' {} + | LC_ALL=C sort
-	find . \( -type f -o -type d -o -type l \) -print0 | LC_ALL=C sort -z |
-		xargs -0 -r getfattr --absolute-names -h -d -m - -e hex -- | sed 's/^# file: /xattrs of /'
+	xattrs
 	find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum --
 )
 
@@ -130,14 +143,14 @@ job() {
 	mode_file=$picked
 	pick -f etc/nsswitch.conf etc/profile
 	owner_file=$picked
-	run sed -i '1i # edited inside the mount' "dir/$edited"
+	run tee -a "dir/$edited" <<<'# edited inside the mount'
 	run rm "dir/$gone"
 	run rm -r "dir/$gone_dir"
 	run rm -r "dir/$dir_to_file"
 	run touch "dir/$dir_to_file"
 	run rm "dir/$file_to_dir"
 	run mkdir "dir/$file_to_dir"
-	run cp -a "dir/$edited" "dir/$file_to_dir/copy"
+	run cp "dir/$edited" "dir/$file_to_dir/copy"
 	run chmod 4750 "dir/$mode_file"
 	run chown 1234:5678 "dir/$owner_file"
 	run ln -s "${edited##*/}" "dir/$edited.symlink"
