@@ -428,12 +428,17 @@ void link_gone(struct fs *fs, struct link *link)
 
 void name_lost(struct fs *fs, struct node *node)
 {
+	bool lower = !node_is(node, NODE_UPPER) && !node_is_dir(node);
+
 	if (node_is(node, NODE_INDEXED))
 		(void)index_nlink(fs, node, -1); /* as in link_locked() */
-	else if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW) && node->row.nlink > 0)
+	else if (lower && node_is(node, NODE_ROW) && node->row.nlink > 0)
 		node->row.nlink--;
-	else if (!node_is(node, NODE_UPPER) && !node_is_dir(node))
+	else if (lower)
 		node->back.gone++;
+	if (lower && node_is(node, NODE_MULTI))
+		index_keep_count(fs, node,
+				 node_is(node, NODE_ROW) ? node->row.nlink : node->back.nlink - node->back.gone);
 	if (!node->links)
 		node_set(node, NODE_UNLINKED);
 }

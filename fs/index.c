@@ -11,8 +11,9 @@
  * names the merged tree shows stands in an xattr of the copy, since the link count
  * on disk knows nothing of names that are still in a lower only.
  *
- *   links/s3-1f     inode 0x1f of store layer 3
- *   links/d801-2a   inode 0x2a of device 0x801
+ *   links/s3-1f           inode 0x1f of store layer 3
+ *   links/d801-2a         inode 0x2a of device 0x801
+ *   links/d801-2a.names   how many names are left of one that has no copy (a symlink: its target)
  *   overlay.nacre.index = "s3-1f 2"
  *
  * (The kernel's own index, workdir/index, names files by file handle, which
@@ -27,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_NAME_BYTES = 48, FROM_STORE_BIT = 63 };
+enum { INDEX_NAME_BYTES = 56, FROM_STORE_BIT = 63 };
 
 /* The identity of a lower inode: store layers are told from devices by the top bit. */
 static struct index_origin origin_of(const struct fs *fs, const struct node *node, const struct stat *st)
@@ -72,6 +73,54 @@ static int record_read(struct fs *fs, int dirfd, const char *name, struct index_
 	*origin = (struct index_origin){ dev | (kind == 's' ? 1ull << FROM_STORE_BIT : 0), ino };
 	return 1;
 }
+
+/* --- names that are gone --- */
+
+static void count_name(const struct index_origin *origin, char *name)
+{
+	index_name(origin, name);
+	strcat(name, ".names");
+}
+
+static struct index_origin origin_of_multi(const struct fs *fs, const struct node *node)
+{
+	if (node_is(node, NODE_ROW))
+		return (struct index_origin){ fs->layers[node->layer]->dev | 1ull << FROM_STORE_BIT, node->row.no };
+	return (struct index_origin){ node->back.dev, node->back.ino };
+}
+
+void index_keep_count(struct fs *fs, struct node *node, uint32_t names)
+{
+	struct index_origin origin = origin_of_multi(fs, node);
+	char name[INDEX_NAME_BYTES], work[WORK_NAME_BYTES], text[16];
+
+	if (fs->index_fd < 0)
+		return;
+	count_name(&origin, name);
+	snprintf(text, sizeof(text), "%u", names);
+	work_name(fs, work);
+	/* Without it, nlink is too high after a remount: no reason to fail the unlink. */
+	if (symlinkat(text, fs->work_fd, work) == 0 && renameat(fs->work_fd, work, fs->index_fd, name) < 0)
+		unlinkat(fs->work_fd, work, 0);
+}
+
+uint32_t index_count(struct fs *fs, struct node *node, uint32_t names)
+{
+	struct index_origin origin = origin_of_multi(fs, node);
+	char name[INDEX_NAME_BYTES], text[16];
+	ssize_t n;
+
+	if (fs->index_fd < 0)
+		return names;
+	count_name(&origin, name);
+	n = readlinkat(fs->index_fd, name, text, sizeof(text) - 1);
+	if (n <= 0)
+		return names;
+	text[n] = '\0';
+	return (uint32_t)strtoul(text, NULL, 10);
+}
+
+/* --- copies --- */
 
 /* The link's node is, from now on, the node of the copy. */
 static void become_copy(struct fs *fs, struct link *link, const struct index_origin *origin, uint32_t nlink)
@@ -151,7 +200,7 @@ int index_open(struct fs *fs, struct node *node, struct fd_ref *ret)
 
 int index_add(struct fs *fs, struct node *node, const struct stat *lower, const char *work, struct index_origin *ret)
 {
-	char name[INDEX_NAME_BYTES];
+	char name[INDEX_NAME_BYTES], count[INDEX_NAME_BYTES];
 	int r;
 
 	*ret = origin_of(fs, node, lower);
@@ -167,6 +216,8 @@ int index_add(struct fs *fs, struct node *node, const struct stat *lower, const 
 	if (r < 0)
 		return r;
 	unlinkat(fs->index_fd, name, 0); /* of an upper that is no more */
+	count_name(ret, count);
+	unlinkat(fs->index_fd, count, 0); /* the copy counts for itself */
 	return linkat(fs->work_fd, work, fs->index_fd, name, 0) < 0 ? -errno : 0;
 }
 

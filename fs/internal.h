@@ -378,6 +378,10 @@ struct index_origin {
 	uint64_t dev, ino;
 };
 int index_add(struct fs *fs, struct node *node, const struct stat *lower, const char *work, struct index_origin *ret);
+/** index_keep_count() - a lower file that has no copy has lost a name here: @names are left. names_lock is held. */
+void index_keep_count(struct fs *fs, struct node *node, uint32_t names);
+/** index_count() - how many of the @names that its layer has are left. */
+uint32_t index_count(struct fs *fs, struct node *node, uint32_t names);
 /** index_nlink() - @change more names show the copy; at 0 its entry is removed. names_lock is held. */
 int index_nlink(struct fs *fs, struct node *node, int change);
 

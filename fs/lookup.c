@@ -305,7 +305,26 @@ bool node_join(struct fs *fs, struct link *link, uint16_t layer, uint64_t dev, u
 	return true;
 }
 
-static int join_or_add(struct fs *fs, struct link *link, uint64_t dev, uint64_t ino, bool *joined)
+/* Names that were taken away in this upper do not count, in this mount or an earlier one. */
+static void take_count(struct fs *fs, struct node *node, struct stat *st)
+{
+	uint32_t names = (uint32_t)st->st_nlink, left;
+
+	if (node_is(node, NODE_UPPER))
+		return;
+	left = index_count(fs, node, names);
+	if (left > names)
+		left = names;
+	if (node_is(node, NODE_ROW)) {
+		node->row.nlink = left;
+	} else {
+		node->back.nlink = names;
+		node->back.gone = names - left;
+	}
+	st->st_nlink = left;
+}
+
+static int join_or_add(struct fs *fs, struct link *link, struct stat *st, uint64_t dev, uint64_t ino, bool *joined)
 {
 	struct node *node = link->node;
 
@@ -316,6 +335,7 @@ static int join_or_add(struct fs *fs, struct link *link, uint64_t dev, uint64_t 
 		node->back.dev = dev;
 		node->back.ino = ino;
 	}
+	take_count(fs, node, st);
 	LOCKED(&fs->inodes.lock);
 	return inodes_add_locked(fs, node);
 }
@@ -339,8 +359,8 @@ static int join_names(struct fs *fs, struct link *link, struct stat *st, bool *j
 		return 0;
 	}
 	if (node_is(node, NODE_ROW))
-		return join_or_add(fs, link, 0, node->row.no, joined);
-	return join_or_add(fs, link, st->st_dev, st->st_ino, joined);
+		return join_or_add(fs, link, st, 0, node->row.no, joined);
+	return join_or_add(fs, link, st, st->st_dev, st->st_ino, joined);
 }
 
 int node_resolve(struct fs *fs, struct link *link, struct stat *st)
