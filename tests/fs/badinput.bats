@@ -1,0 +1,241 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# How nacrefs refuses, starts and ends.
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/fs
+
+setup() {
+	setup_store
+	LOWER=$BATS_TEST_TMPDIR/lower
+	mkdir -p "$LOWER/d" "$UPPER" "$WORK"
+	echo hello >"$LOWER/file"
+}
+teardown() { unmount_all; }
+
+# refused STATUS TEXT ARGUMENT...: nacrefs ends with it, says the text, and nothing is mounted.
+refused() {
+	local want=$1 text=$2
+	shift 2
+	run --separate-stderr nacrefs "$@"
+	[ "$status" = "$want" ] || fail "expected exit $want, got $status" "$stderr"
+	[[ $stderr == "nacrefs: "*"$text"* ]] || fail "expected in the message: $text" "$stderr"
+	assert_equal "$output" ""
+	[ -z "$(mounts_below "$BATS_TEST_TMPDIR")" ] || fail "something is mounted"
+	[ -z "$(driver_pids "$BATS_TEST_TMPDIR")" ] || fail "a driver is left"
+}
+
+@test "a lowerdir that is not there, or is a file, is named" {
+	refused 1 "$LOWER/missing" -o "lowerdir=$LOWER/missing" "$MNT"
+	refused 1 "$LOWER/missing" -o "lowerdir=$LOWER:$LOWER/missing,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	refused 1 "$LOWER/file" -o "lowerdir=$LOWER/file" "$MNT"
+}
+
+@test "an upperdir or workdir that is not there is named" {
+	refused 1 "$UPPER/missing" -o "lowerdir=$LOWER,upperdir=$UPPER/missing,workdir=$WORK" "$MNT"
+	refused 1 "$WORK/missing" -o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$WORK/missing" "$MNT"
+	refused 1 "$LOWER/file" -o "lowerdir=$LOWER,upperdir=$LOWER/file,workdir=$WORK" "$MNT"
+}
+
+@test "upperdir without workdir, and workdir without upperdir, is a misuse" {
+	refused 2 workdir -o "lowerdir=$LOWER,upperdir=$UPPER" "$MNT"
+	refused 2 upperdir -o "lowerdir=$LOWER,workdir=$WORK" "$MNT"
+}
+
+@test "no lowerdir, no mount point, two mount points, a wrong word: exit 2" {
+	refused 2 lowerdir "$MNT"
+	refused 2 lowerdir -o "upperdir=$UPPER,workdir=$WORK" "$MNT"
+	refused 2 lowerdir -o lowerdir= "$MNT"
+	refused 2 "mount point" -o "lowerdir=$LOWER"
+	refused 2 "mount point" -o "lowerdir=$LOWER" a b c
+	refused 2 --wrong --wrong -o "lowerdir=$LOWER" "$MNT"
+	refused 2 "-o" -o
+}
+
+@test "a mount point that is missing or a file is named" {
+	refused 1 "$BATS_TEST_TMPDIR/missing" -o "lowerdir=$LOWER" "$BATS_TEST_TMPDIR/missing"
+	touch "$BATS_TEST_TMPDIR/plain"
+	refused 1 "$BATS_TEST_TMPDIR/plain" -o "lowerdir=$LOWER" "$BATS_TEST_TMPDIR/plain"
+}
+
+@test "a workdir that is the upperdir, or inside it, is refused" {
+	refused 1 "$UPPER" -o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$UPPER" "$MNT"
+}
+
+@test "ID mappings that are none are refused by name" {
+	local value
+	for value in x 0 0:0 0:0:x 0:0:1:5 -1:0:1 0:99999999999:1 0::1; do
+		refused 2 uidmapping -o "lowerdir=$LOWER,uidmapping=$value" "$MNT"
+		refused 2 gidmapping -o "lowerdir=$LOWER,gidmapping=$value" "$MNT"
+	done
+	refused 2 squash_to_uid -o "lowerdir=$LOWER,squash_to_uid=root" "$MNT"
+	refused 2 squash_to_gid -o "lowerdir=$LOWER,squash_to_gid=" "$MNT"
+	refused 2 timeout -o "lowerdir=$LOWER,timeout=soon" "$MNT"
+	refused 2 xattr_permissions -o "lowerdir=$LOWER,xattr_permissions=7" "$MNT"
+}
+
+@test "an image or a store that is not there is named" {
+	refused 1 "$BATS_TEST_TMPDIR/no-store" -o "store=$BATS_TEST_TMPDIR/no-store,image=x:1" "$MNT"
+	refused 2 store -o "image=x:1" "$MNT"
+	tar -C "$LOWER" -cf "$BATS_TEST_TMPDIR/l.tar" .
+	nacre import "$BATS_TEST_TMPDIR/l.tar" here:1
+	refused 2 image -o "store=$NACRE_STORE" "$MNT"
+	refused 1 gone:1 -o "store=$NACRE_STORE,image=gone:1" "$MNT"
+	refused 2 lowerdir -o "store=$NACRE_STORE,image=here:1,lowerdir=$LOWER" "$MNT"
+	refused 1 "$LOWER" -o "store=$LOWER,image=here:1" "$MNT"
+}
+
+@test "an unknown option is ignored with a warning, and the mount is there" {
+	run --separate-stderr nacrefs -o "lowerdir=$LOWER,no_such_option,another=1,plugins=x" "$MNT"
+	assert_status 0
+	[[ $stderr == *no_such_option* && $stderr == *another* ]] || fail "$stderr"
+	[ -e "$MNT/file" ]
+}
+
+@test "options of podman, with empty ones among them, mount" {
+	nacrefs -o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$WORK,,volatile,nodev,fsync=0,noatime," "$MNT"
+	echo x >"$MNT/new"
+	unmount
+	[ -e "$UPPER/new" ]
+}
+
+@test "lower paths with a colon, a comma, a backslash, a space" {
+	local dir=$BATS_TEST_TMPDIR/'a:b,c\d e'
+	mkdir "$dir"
+	echo odd >"$dir/odd"
+	local escaped=${dir//\\/\\\\}
+	escaped=${escaped//:/\\:}
+	escaped=${escaped//,/\\,}
+	nacrefs -o "lowerdir=$escaped:$LOWER,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	assert_equal "$(ls "$MNT" | xargs)" "d file odd"
+}
+
+@test "relative paths, and a lower by a symlink and .." {
+	mkdir "$BATS_TEST_TMPDIR/links"
+	ln -s "$LOWER/d" "$BATS_TEST_TMPDIR/links/L"
+	(cd "$BATS_TEST_TMPDIR" && nacrefs -o "lowerdir=links/L/../../lower,upperdir=upper,workdir=work" mnt)
+	assert_equal "$(cat "$MNT/file")" hello
+	unmount
+	(cd "$BATS_TEST_TMPDIR" && nacrefs -o "lowerdir=links/L/.." mnt)
+	assert_equal "$(cat "$MNT/file")" hello
+}
+
+@test "-o in one word, options after the mount point, a source before it" {
+	nacrefs "-olowerdir=$LOWER" "$MNT"
+	unmount
+	nacrefs "$MNT" -o "lowerdir=$LOWER"
+	unmount
+	nacrefs source "$MNT" -o "lowerdir=$LOWER" -o ro
+	assert_equal "$(cat "$MNT/file")" hello
+}
+
+@test "--version and --help say so on standard output" {
+	run --separate-stderr nacrefs --version
+	assert_status 0
+	[[ $output == nacrefs\ [0-9]* ]] || fail "$output"
+	run --separate-stderr nacrefs --help
+	assert_status 0
+	assert_output_has lowerdir
+	assert_equal "$stderr" ""
+}
+
+@test "the mount is live when the command returns" {
+	local i
+	for i in 1 2 3 4 5; do
+		nacrefs -o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$WORK" "$MNT" && [ -e "$MNT/file" ]
+		mountpoint -q "$MNT"
+		unmount
+	done
+}
+
+@test "the daemon lets go of standard output and error: a reader sees their end" {
+	run timeout 20 bash -c '{ "$1" -o "lowerdir=$2" "$3" 2>&1 3>&- | cat; } 3>&-' - "$NACREFS" "$LOWER" "$MNT"
+	assert_status 0
+	[ -e "$MNT/file" ]
+}
+
+@test "an unmount by anybody ends the daemon, and the lowers are free at once" {
+	mount_dirs "$LOWER"
+	local pid
+	pid=$(driver_pids "$MNT")
+	[ -n "$pid" ]
+	fusermount3 -u "$MNT"
+	wait_gone "$pid"
+	[ -z "$(driver_pids "$MNT")" ]
+	mount_dirs "$LOWER"
+	pid=$(driver_pids "$MNT")
+	(cd "$MNT" && fusermount3 -uz "$MNT" && [ -e file ])
+	wait_gone "$pid"
+}
+
+@test "SIGTERM, SIGINT and SIGHUP unmount, and what was written is there" {
+	local signal pid
+	for signal in TERM INT HUP; do
+		mount_dirs "$LOWER"
+		echo "$signal" >>"$MNT/file"
+		pid=$(driver_pids "$MNT")
+		kill "-$signal" "$pid"
+		wait_gone "$pid"
+		! mountpoint -q "$MNT" || fail "still mounted after SIG$signal"
+	done
+	assert_equal "$(xargs <"$UPPER/file")" "hello TERM INT HUP"
+}
+
+@test "SIGKILL leaves an upper that mounts again, with all that was synced" {
+	local i pid
+	for i in 1 2 3; do
+		mount_dirs "$LOWER"
+		in_python "$MNT" "$i" <<-'END'
+			n = sys.argv[1]
+			fd = os.open("synced" + n, os.O_CREAT | os.O_WRONLY, 0o644)
+			os.write(fd, b"x" * 100000)
+			os.fsync(fd)
+			fd = os.open("file", os.O_WRONLY | os.O_APPEND)
+			os.write(fd, n.encode())
+			os.fsync(fd)
+			os.mkdir("dir" + n)
+			os.rename("dir" + n, "renamed" + n)
+		END
+		pid=$(driver_pids "$MNT")
+		kill -KILL "$pid"
+		wait_gone "$pid"
+		umount "$MNT" 2>/dev/null || fusermount3 -u "$MNT"
+	done
+	mount_dirs "$LOWER"
+	assert_equal "$(tr -d '\n' <"$MNT/file")" hello123
+	for i in 1 2 3; do
+		assert_equal "$(stat -c %s "$MNT/synced$i")" 100000
+		[ -d "$MNT/renamed$i" ]
+	done
+}
+
+@test "SIGKILL in the middle of copy-ups leaves whole files, old or new" {
+	local i pid
+	head -c 2000000 /dev/zero | tr '\0' o >"$LOWER/large"
+	for i in 1 2 3 4 5 6; do
+		cp "$LOWER/large" "$LOWER/large$i"
+	done
+	mount_dirs "$LOWER"
+	pid=$(driver_pids "$MNT")
+	(for i in 1 2 3 4 5 6; do chmod 600 "$MNT/large$i" || break; done) 2>/dev/null 3>&- &
+	sleep 0.01
+	kill -KILL "$pid"
+	wait_gone "$pid"
+	wait
+	umount "$MNT" 2>/dev/null || fusermount3 -u "$MNT"
+	mount_dirs "$LOWER"
+	for i in 1 2 3 4 5 6; do
+		cmp "$MNT/large$i" "$LOWER/large"
+	done
+	[ -z "$(find "$WORK/work" -type f -size +0)" ] || fail "left in the workdir: $(ls -l "$WORK/work")"
+}
+
+@test "two mounts of the same lower do not disturb each other" {
+	mkdir -p "$BATS_TEST_TMPDIR/mnt2" "$BATS_TEST_TMPDIR/u2" "$BATS_TEST_TMPDIR/w2"
+	mount_dirs "$LOWER"
+	nacrefs -o "lowerdir=$LOWER,upperdir=$BATS_TEST_TMPDIR/u2,workdir=$BATS_TEST_TMPDIR/w2" "$BATS_TEST_TMPDIR/mnt2"
+	echo one >"$MNT/file"
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/mnt2/file")" hello
+	rm "$BATS_TEST_TMPDIR/mnt2/file"
+	assert_equal "$(cat "$MNT/file")" one
+}
