@@ -64,12 +64,38 @@ static int set_times(struct fs *fs, struct node *node, const struct stat *want, 
 	return r;
 }
 
+/*
+ * With the write-back cache the kernel sends a file's times when it lets go of it,
+ * also those that it was told itself.  They are no change; and of a lower's file
+ * that has lost its last name nothing will ever be seen again.
+ */
+static bool times_are_known(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st)
+{
+	SHARED(&fs->names_lock);
+
+	if (!S_ISREG(node->mode) || set & ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME))
+		return false;
+	/* In the middle of a write the file has a time that is about to be set back. */
+	LOCKED(time_lock(fs, node));
+	if (node_stat_named(fs, node, st) < 0)
+		return false;
+	if (node_is(node, NODE_UNLINKED) && !node_is(node, NODE_UPPER))
+		return true;
+	if (set & FS_SET_ATIME)
+		return false;
+	return want->st_mtim.tv_sec == st->st_mtim.tv_sec && want->st_mtim.tv_nsec == st->st_mtim.tv_nsec;
+}
+
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st)
 {
 	int r = 0;
 
 	if (fs->upper_fd < 0)
 		return -EROFS;
+	if (set == 0)
+		return node_stat(fs, node, st); /* only ctime, which is not ours to set */
+	if (times_are_known(fs, node, want, set, st))
+		return 0;
 	if (set & FS_SET_SIZE)
 		r = file_truncate(fs, node, want->st_size, set & FS_SET_KILL_PRIV);
 	else

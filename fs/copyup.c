@@ -22,6 +22,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What was built in work/. */
@@ -212,18 +213,145 @@ static int publish(struct fs *fs, struct node *node, struct copy *copy)
 	}
 }
 
+/* --- the other names of what was copied --- */
+
+/*
+ * The copy gets all the names that the lower file showed under, as far as they can
+ * be known: whoever reads the upper without our index, the kernel or a commit, must
+ * not find the old file under one of them.  A store layer knows all names; of a
+ * directory lower, those that were looked at.
+ */
+struct name_list {
+	char **paths; /* owned; from the root of the merged tree */
+	size_t count;
+};
+
+static void name_list_release(struct name_list *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->paths[i]);
+	free(names->paths);
+}
+
+static int name_list_add(const char *path, void *arg)
+{
+	struct name_list *names = arg;
+	char **more = realloc(names->paths, (names->count + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	names->paths = more;
+	more[names->count] = strdup(path);
+	return more[names->count] ? names->count++, 0 : -ENOMEM;
+}
+
+/* Before the node forgets where it came from. */
+static int names_of_origin(struct fs *fs, struct node *node, struct name_list *names)
+{
+	SHARED(&fs->names_lock);
+
+	if (!node_is(node, NODE_ROW) || !node->links)
+		return 0;
+	return layer_names(fs->store, layer_store_id(fs->layers[node->layer]), node->row.no, name_list_add, names);
+}
+
+/* @dir is known to the kernel or by a lookup of our own. */
+static int name_into_upper(struct fs *fs, struct dirnode *dir, const char *name, const struct node *node)
+{
+	size_t len = strlen(name);
+	struct link *link;
+	int r = copyup_dir(fs, dir);
+
+	if (r < 0)
+		return r;
+	LOCKED(&dir->lock);
+	r = dir_load_locked(fs, dir);
+	if (r < 0)
+		return r;
+	link = table_find(&dir->table, name, len, name_hash(name, len));
+	return link && link->node == node ? link_into_upper(fs, link) : 0;
+}
+
+/* Goes down @path; what is not there, or another file by now, is left alone. */
+static int path_into_upper(struct fs *fs, char *path, const struct node *node)
+{
+	struct node *dir = &fs->root->node;
+	char *name = path, *slash;
+	int r = 0;
+
+	node_get(fs, dir);
+	while (r == 0 && (slash = strchr(name, '/'))) {
+		struct fs_entry entry;
+
+		*slash = '\0';
+		r = node_is_dir(dir) ? fs_lookup(fs, dir, name, &entry) : -ENOTDIR;
+		if (r == 0 && !entry.node)
+			r = -ENOENT;
+		fs_forget(fs, dir, 1);
+		if (r < 0)
+			return r == -ENOENT || r == -ENOTDIR ? 0 : r;
+		dir = entry.node;
+		name = slash + 1;
+	}
+	if (node_is_dir(dir)) {
+		struct fs_entry entry;
+
+		r = fs_lookup(fs, dir, name, &entry); /* joins the name to the node */
+		if (r == 0 && entry.node == node)
+			r = name_into_upper(fs, node_dir(dir), name, node);
+		if (r == 0 && entry.node)
+			fs_forget(fs, entry.node, 1);
+	}
+	fs_forget(fs, dir, 1);
+	return r;
+}
+
+/* The next name that memory has and the upper has not. Return: false: there is none. */
+static bool missing_name(struct fs *fs, struct node *node, struct dirnode **dir, char *name)
+{
+	SHARED(&fs->names_lock);
+
+	for (struct link *link = node->links; link; link = link->next) {
+		if (link->flags & LINK_UPPER)
+			continue;
+		*dir = link->dir;
+		memcpy(name, link->name, link->name_len + 1u);
+		return true;
+	}
+	return false;
+}
+
+static int names_into_upper(struct fs *fs, struct node *node, struct name_list *names)
+{
+	char name[NAME_MAX + 1];
+	struct dirnode *dir;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < names->count; i++)
+		r = path_into_upper(fs, names->paths[i], node);
+	while (r == 0 && missing_name(fs, node, &dir, name))
+		r = name_into_upper(fs, dir, name, node);
+	return r;
+}
+
 /* --- files --- */
 
 static int copy_node(struct fs *fs, struct node *node, uint64_t limit)
 {
+	struct name_list names = { 0 };
 	struct copy copy = { .fd = -1 };
 	int r = node_stat(fs, node, &copy.st);
 
+	if (r == 0 && copy.st.st_nlink > 1)
+		r = names_of_origin(fs, node, &names);
 	if (r == 0)
 		r = copy_build(fs, node, limit, &copy);
 	if (r == 0)
 		r = publish(fs, node, &copy);
+	if (r == 0 && copy.indexed)
+		r = names_into_upper(fs, node, &names);
 	copy_discard(fs, node, &copy);
+	name_list_release(&names);
 	return r;
 }
 

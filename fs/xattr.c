@@ -78,6 +78,9 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *name, void *va
 		return -ENOTSUP;
 	if (ovl_private_xattr(name))
 		return -ENODATA;
+	/* The kernel asks at the first write to each file; of one made here it is known. */
+	if (node_is(node, NODE_UPPER) && !node_is(node, NODE_KILLPRIV) && strcmp(name, XATTR_CAPS) == 0)
+		return -ENODATA;
 	SHARED(&fs->names_lock);
 	if (on_row(node)) {
 		r = row_xattrs(fs, node, row_get_one, &get);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/layer.h"
 
+#include "store/base/buf.h"
 #include "store/db.h"
 
 #include <string.h>
@@ -136,6 +137,65 @@ int layer_lookup(struct store *store, struct layer_id id, uint32_t dir, const ch
 	db_bind_int(stmt, 2, dir);
 	db_bind_blob(stmt, 3, name, strlen(name));
 	return each_entry(stmt, -ENOENT, fn, arg);
+}
+
+/* One name of inode @no: the @skip-th. Return: 1: "NAME" was put before @path; 0: there are no more. */
+static int name_of(sqlite3_stmt *stmt, struct layer_id id, uint32_t no, uint32_t skip, struct buf *path, uint32_t *dir)
+{
+	struct buf longer = { 0 };
+	int r;
+
+	db_reset(stmt);
+	db_bind_int(stmt, 1, id.value);
+	db_bind_int(stmt, 2, no);
+	db_bind_int(stmt, 3, skip);
+	r = db_step(stmt);
+	if (r <= 0)
+		return r;
+	*dir = (uint32_t)sqlite3_column_int64(stmt, 0);
+	buf_add(&longer, sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1));
+	buf_addf(&longer, "%s%s", path->len ? "/" : "", buf_str(path));
+	buf_release(path);
+	*path = longer;
+	return buf_error(path) < 0 ? -ENOMEM : 1;
+}
+
+/* The path of the @skip-th name. Return: 1, 0: there are no more, -errno. */
+static int path_of(struct store *store, struct layer_id id, uint32_t no, uint32_t skip, struct buf *path)
+{
+	AUTO(db_loan_end) struct db_loan loan = { .store = store };
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	uint32_t dir = 0;
+	int r = db_loan_begin(&loan);
+
+	if (r == 0)
+		r = db_stmt(loan.db,
+			    "SELECT dir, name FROM entry WHERE layer = ? AND no = ? AND nlink > 1 AND dir >= 0"
+			    " ORDER BY dir, name LIMIT 1 OFFSET ?",
+			    &stmt);
+	if (r == 0)
+		r = name_of(stmt, id, no, skip, path, &dir);
+	while (r > 0 && dir != LAYER_ROOT && dir != 0) {
+		r = name_of(stmt, id, dir, 0, path, &dir);
+		if (r == 0)
+			r = -EBADMSG; /* a directory without a row */
+	}
+	return r;
+}
+
+int layer_names(struct store *store, struct layer_id id, uint32_t no, layer_name_fn fn, void *arg)
+{
+	for (uint32_t skip = 0;; skip++) {
+		struct buf path = { 0 };
+		int r = path_of(store, id, no, skip, &path);
+		bool more = r > 0;
+
+		if (more)
+			r = fn(buf_str(&path), arg);
+		buf_release(&path);
+		if (!more || r != 0)
+			return r;
+	}
 }
 
 int layer_xattrs(struct store *store, struct layer_id id, uint32_t no, layer_xattr_fn fn, void *arg)

@@ -72,6 +72,15 @@ int layer_scan(struct store *store, struct layer_id id, uint32_t dir, layer_entr
 int layer_lookup(struct store *store, struct layer_id id, uint32_t dir, const char *name,
 		 layer_entry_fn fn, void *arg);
 
+/**
+ * layer_names() - every name of an inode that has several (nlink > 1), or of a directory
+ *
+ * @fn gets each as a path from the layer's root, "usr/bin/perl", borrowed for the call;
+ * its value other than 0 ends it and is passed on.  It may call into the store.
+ */
+typedef int (*layer_name_fn)(const char *path, void *arg);
+int layer_names(struct store *store, struct layer_id id, uint32_t no, layer_name_fn fn, void *arg);
+
 /** layer_xattrs() - each xattr of inode @no; the value is borrowed for the call. */
 typedef int (*layer_xattr_fn)(const char *name, const void *value, size_t bytes, void *arg);
 int layer_xattrs(struct store *store, struct layer_id id, uint32_t no, layer_xattr_fn fn, void *arg);

@@ -44,6 +44,8 @@ static const char version_1[] =
 	"  rdev INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, size INTEGER NOT NULL,"
 	"  content INTEGER, target BLOB, nlink INTEGER NOT NULL, flags INTEGER NOT NULL,"
 	"  PRIMARY KEY(layer, dir, name)) WITHOUT ROWID;"
+	/* From an inode to its names: of directories, and of files that have several. */
+	"CREATE INDEX entry_no ON entry(layer, no) WHERE nlink > 1;"
 	"CREATE TABLE xattr("
 	"  layer INTEGER NOT NULL, no INTEGER NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,"
 	"  PRIMARY KEY(layer, no, name)) WITHOUT ROWID;"

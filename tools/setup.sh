@@ -24,7 +24,7 @@ fuse_minimum=3.17
 # A word is a package; "a|b" is the first of them that the distribution has; a trailing "?" marks one to be done
 # without where no name is known.
 build_packages='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsqlite3-dev libxxhash-dev libarchive-dev libssl-dev
-	libzstd-dev libjansson-dev liburing-dev libnuma-dev fuse3 mmdebstrap attr ca-certificates tar gzip'
+	libzstd-dev zlib1g-dev libjansson-dev liburing-dev libnuma-dev fuse3 mmdebstrap attr ca-certificates tar gzip'
 # shellcheck disable=SC2034 # used by name, below
 tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo python3 fakeroot make gcc fio e2fsprogs jq
 	sqlite3 bzip2 xz-utils zstd uidmap libcap2-bin mandoc|groff clang?
