@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+/*
+ * The core of the driver, driven unmounted: what only shows here, because the
+ * kernel would keep it from happening or answer it itself.
+ */
+
+#include "fs/internal.h"
+
+#include <pthread.h>
+
+struct tree {
+	struct fs_options options;
+	struct fs *fs;
+	char *lowers[2];
+};
+
+static const struct fs_cred cred = { 0 };
+
+static struct tree *tree_new(bool with_upper)
+{
+	static char low1[] = "low1", low2[] = "low2", up[] = "up", work[] = "work";
+	struct tree *t = calloc(1, sizeof(*t));
+
+	t->lowers[0] = low1;
+	t->lowers[1] = low2;
+	t->options = (struct fs_options){ .lowers = t->lowers, .lower_count = 2, .squash_uid = -1, .squash_gid = -1 };
+	if (with_upper) {
+		t->options.upper = up;
+		t->options.work = work;
+	}
+	assert_int_equal(fs_new(&t->options, NULL, &t->fs), 0);
+	return t;
+}
+
+static void tree_free(struct tree *t)
+{
+	fs_free(t->fs);
+	free(t);
+}
+
+static int fresh(void **state)
+{
+	static const char *const names[] = { "low1", "low2", "up", "work", "low1/dir", "low2/dir", "low2/dir/sub" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (i < 4 && io_remove_tree(AT_FDCWD, names[i]) < 0)
+			return -1;
+		if (mkdir(names[i], 0755) < 0)
+			return -1;
+	}
+	write_text("low1/dir/one", "1");
+	write_text("low2/dir/two", "22");
+	write_text("low2/dir/sub/deep", "deep");
+	write_text("low2/several", "names");
+	return link("low2/several", "low2/dir/several");
+}
+
+static struct node *look(struct tree *t, struct node *dir, const char *name)
+{
+	struct fs_entry entry;
+
+	assert_int_equal(fs_lookup(t->fs, dir, name, &entry), 0);
+	return entry.node;
+}
+
+static void a_table_is_dropped_when_nobody_knows_what_is_in_it(void **state)
+{
+	struct tree *t = tree_new(false);
+	struct node *dir = look(t, fs_root(t->fs), "dir");
+	struct node *sub = look(t, dir, "sub");
+	struct node *deep = look(t, sub, "deep");
+
+	assert_true(node_is(sub, NODE_LOADED));
+	fs_forget(t->fs, dir, 1);
+	fs_forget(t->fs, sub, 1);
+	assert_true(node_is(sub, NODE_LOADED)); /* the kernel still has the file */
+	fs_forget(t->fs, deep, 1);
+	assert_false(node_is(node_dir(dir)->node.links->node, NODE_LOADED));
+	assert_int_equal(t->fs->root->live, 0);
+	/* And it comes back the same. */
+	dir = look(t, fs_root(t->fs), "dir");
+	deep = look(t, look(t, dir, "sub"), "deep");
+	assert_true(S_ISREG(deep->mode));
+	tree_free(t);
+}
+
+static void names_of_one_lower_file_are_one_node(void **state)
+{
+	struct tree *t = tree_new(true);
+	struct node *root = fs_root(t->fs), *dir = look(t, root, "dir");
+	struct node *a = look(t, root, "several"), *b = look(t, dir, "several");
+	char buf[8] = "";
+
+	assert_ptr_equal(a, b);
+	assert_int_equal(fs_write(t->fs, a, "NAMES", 5, 0, 0), 0);
+	assert_int_equal(fs_read(t->fs, b, buf, sizeof(buf), 0), 5);
+	assert_string_equal(buf, "NAMES");
+	/* The upper has both: whoever reads it without the index sees the same. */
+	assert_int_equal(access("up/several", F_OK), 0);
+	assert_int_equal(access("up/dir/several", F_OK), 0);
+	tree_free(t);
+}
+
+static void *write_byte(void *arg)
+{
+	struct node *node = ((void **)arg)[1];
+	struct tree *t = ((void **)arg)[0];
+
+	return (void *)(intptr_t)fs_write(t->fs, node, "x", 1, 0, 0);
+}
+
+static void concurrent_copy_ups_make_one_file(void **state)
+{
+	enum { THREADS = 8 };
+	struct tree *t = tree_new(true);
+	struct node *node = look(t, look(t, look(t, fs_root(t->fs), "dir"), "sub"), "deep");
+	void *arg[2] = { t, node };
+	pthread_t threads[THREADS];
+	struct stat st;
+
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, write_byte, arg), 0);
+	for (int i = 0; i < THREADS; i++) {
+		void *r;
+
+		pthread_join(threads[i], &r);
+		assert_null(r);
+	}
+	assert_int_equal(stat("up/dir/sub/deep", &st), 0);
+	assert_int_equal(st.st_nlink, 1);
+	assert_int_equal(st.st_size, 4);
+	/* Nothing is left of it where it was built, but the whiteout that all share, if there is one. */
+	assert_int_not_equal(access("work/work/#0", F_OK), 0);
+	tree_free(t);
+}
+
+static void a_failed_copy_up_leaves_no_trace(void **state)
+{
+	struct tree *t = tree_new(true);
+	struct node *node = look(t, look(t, fs_root(t->fs), "dir"), "two");
+	char buf[4] = "";
+
+	/* The workdir goes away under it: nothing can be built. */
+	assert_int_equal(io_remove_tree(AT_FDCWD, "work/work"), 0);
+	assert_int_equal(fs_write(t->fs, node, "x", 1, 0, 0), -ENOENT);
+	assert_false(node_is(node, NODE_UPPER | NODE_COPYING));
+	assert_int_not_equal(access("up/dir", F_OK), 0);
+	assert_int_equal(fs_read(t->fs, node, buf, sizeof(buf), 0), 2);
+	tree_free(t);
+}
+
+static void a_whiteout_is_consumed_and_a_new_directory_is_opaque(void **state)
+{
+	struct tree *t = tree_new(true);
+	struct node *root = fs_root(t->fs), *dir = look(t, root, "dir");
+	struct fs_entry entry;
+
+	assert_int_equal(fs_unlink(t->fs, dir, "one"), 0);
+	assert_int_equal(fs_unlink(t->fs, dir, "two"), 0);
+	assert_int_equal(fs_unlink(t->fs, dir, "several"), 0);
+	assert_int_equal(fs_rmdir(t->fs, dir, "sub"), -ENOTEMPTY);
+	assert_int_equal(fs_unlink(t->fs, look(t, dir, "sub"), "deep"), 0);
+	assert_int_equal(fs_rmdir(t->fs, dir, "sub"), 0);
+	assert_int_equal(fs_rmdir(t->fs, root, "dir"), 0);
+	assert_null(look(t, root, "dir"));
+	assert_int_equal(fs_mkdir(t->fs, root, "dir", 0755, &cred, &entry), 0);
+	assert_null(look(t, entry.node, "one"));
+	tree_free(t);
+	t = tree_new(true); /* and so it stays */
+	assert_null(look(t, look(t, fs_root(t->fs), "dir"), "one"));
+	tree_free(t);
+}
+
+static void a_renamed_lower_directory_keeps_what_is_in_it(void **state)
+{
+	struct tree *t = tree_new(true);
+	struct node *root = fs_root(t->fs);
+
+	look(t, root, "dir");
+	assert_int_equal(fs_rename(t->fs, root, "dir", root, "moved", 0), 0);
+	assert_null(look(t, root, "dir"));
+	assert_non_null(look(t, look(t, look(t, root, "moved"), "sub"), "deep"));
+	tree_free(t);
+	t = tree_new(true);
+	root = fs_root(t->fs);
+	assert_non_null(look(t, look(t, look(t, root, "moved"), "sub"), "deep"));
+	tree_free(t);
+}
+
+struct seen {
+	uint64_t last;
+	int count, limit;
+};
+
+static bool see(const char *name, const struct fs_entry *entry, uint64_t cookie, void *arg)
+{
+	struct seen *seen = arg;
+
+	if (seen->count == seen->limit)
+		return false;
+	assert_true(cookie > seen->last);
+	seen->last = cookie;
+	seen->count++;
+	return true;
+}
+
+static void a_listing_survives_removals_and_additions(void **state)
+{
+	struct tree *t = tree_new(true);
+	struct node *root = fs_root(t->fs);
+	struct seen seen = { .limit = 150 };
+	struct fs_entry entry;
+	char name[16];
+
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		assert_int_equal(fs_mknod(t->fs, root, name, S_IFREG | 0644, 0, &cred, &entry), 0);
+	}
+	assert_int_equal(fs_readdir(t->fs, root, 0, false, see, &seen), 0);
+	for (int i = 0; i < 300; i += 2) {
+		snprintf(name, sizeof(name), "f%d", i);
+		assert_int_equal(fs_unlink(t->fs, root, name), 0);
+	}
+	assert_int_equal(fs_mknod(t->fs, root, "late", S_IFREG | 0644, 0, &cred, &entry), 0);
+	seen.limit = 1000;
+	seen.count = 0;
+	assert_int_equal(fs_readdir(t->fs, root, seen.last, false, see, &seen), 0);
+	/* 300 and 2 of the lowers less the 148 seen (two were "." and ".."), half of the rest removed, and "late". */
+	assert_in_range(seen.count, 70, 80);
+	tree_free(t);
+}
+
+static void a_missing_or_foreign_folder_is_named(void **state)
+{
+	char missing[] = "nowhere", up[] = "up", work[] = "up";
+	char *lowers[] = { missing };
+	struct fs_options options = { .lowers = lowers, .lower_count = 1, .squash_uid = -1, .squash_gid = -1 };
+	struct diag diag = { 0 };
+	struct fs *fs;
+
+	assert_int_equal(fs_new(&options, &diag, &fs), -ENOENT);
+	assert_non_null(strstr(diag.text, "nowhere"));
+	lowers[0] = up;
+	options.upper = up;
+	options.work = work;
+	memset(&diag, 0, sizeof(diag));
+	assert_int_equal(fs_new(&options, &diag, &fs), -EINVAL);
+	assert_non_null(strstr(diag.text, "the same folder"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_table_is_dropped_when_nobody_knows_what_is_in_it, fresh),
+		cmocka_unit_test_setup(names_of_one_lower_file_are_one_node, fresh),
+		cmocka_unit_test_setup(concurrent_copy_ups_make_one_file, fresh),
+		cmocka_unit_test_setup(a_failed_copy_up_leaves_no_trace, fresh),
+		cmocka_unit_test_setup(a_whiteout_is_consumed_and_a_new_directory_is_opaque, fresh),
+		cmocka_unit_test_setup(a_renamed_lower_directory_keeps_what_is_in_it, fresh),
+		cmocka_unit_test_setup(a_listing_survives_removals_and_additions, fresh),
+		cmocka_unit_test_setup(a_missing_or_foreign_folder_is_named, fresh),
+	};
+
+	return cmocka_run_group_tests_name("fs", tests, scratch_setup, scratch_teardown);
+}

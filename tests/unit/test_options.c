@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include "fs/options.h"
+
+static struct mount_options parsed;
+static struct diag diag;
+
+static int parse(const char *options)
+{
+	char *argv[] = { (char *)"nacrefs", (char *)"-o", (char *)options, (char *)"mnt", NULL };
+
+	memset(&diag, 0, sizeof(diag));
+	return options_parse(4, argv, &parsed, &diag);
+}
+
+/* realpath() of a folder of the scratch directory. */
+static void assert_folder(const char *path, const char *name)
+{
+	char *real = realpath(name, NULL);
+
+	assert_string_equal(path, real);
+	free(real);
+}
+
+static int folders(void **state)
+{
+	static const char *const names[] = { "mnt", "a", "b", "u", "w", "with:colon", "with,comma", "back\\slash" };
+	int r = scratch_setup(state);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(names); i++)
+		r = mkdir(names[i], 0755);
+	return r;
+}
+
+static void lowers_come_topmost_first(void **state)
+{
+	assert_int_equal(parse("lowerdir=a:b,upperdir=u,workdir=w"), 0);
+	assert_int_equal(parsed.fs.lower_count, 2);
+	assert_folder(parsed.fs.lowers[0], "a");
+	assert_folder(parsed.fs.lowers[1], "b");
+	assert_folder(parsed.fs.upper, "u");
+	assert_folder(parsed.fs.work, "w");
+	assert_false(parsed.read_only);
+	options_release(&parsed);
+}
+
+static void special_characters_are_escaped(void **state)
+{
+	assert_int_equal(parse("lowerdir=with\\:colon:with\\,comma:back\\\\slash"), 0);
+	assert_int_equal(parsed.fs.lower_count, 3);
+	assert_folder(parsed.fs.lowers[0], "with:colon");
+	assert_folder(parsed.fs.lowers[1], "with,comma");
+	assert_folder(parsed.fs.lowers[2], "back\\slash");
+	options_release(&parsed);
+}
+
+static void podman_s_empty_option_and_quotes_are_taken(void **state)
+{
+	assert_int_equal(parse("lowerdir=a,upperdir=u,workdir=w,,volatile,context=\"s:o:t:s0:c1,c2\","), 0);
+	assert_true(parsed.fs.volatile_upper);
+	assert_string_equal(buf_str(&parsed.kernel), "context=\"s:o:t:s0:c1,c2\"");
+	assert_int_equal(parsed.ignored.len, 0);
+	options_release(&parsed);
+}
+
+static void mappings_have_a_leading_colon_or_not(void **state)
+{
+	assert_int_equal(parse("lowerdir=a,uidmapping=:0:100000:65536:70000:5:1,gidmapping=0:1000:1"), 0);
+	assert_int_equal(parsed.fs.uid_map_count, 2);
+	assert_int_equal(parsed.fs.uid_maps[0].outside, 100000);
+	assert_int_equal(parsed.fs.uid_maps[1].inside, 70000);
+	assert_int_equal(parsed.fs.gid_maps[0].count, 1);
+	options_release(&parsed);
+}
+
+static void unknown_options_are_named_and_ignored(void **state)
+{
+	assert_int_equal(parse("lowerdir=a,plugins=x,never_heard_of"), 0);
+	assert_string_equal(buf_str(&parsed.ignored), "plugins, never_heard_of");
+	options_release(&parsed);
+}
+
+static void mount_names_a_source_first(void **state)
+{
+	char *argv[] = { (char *)"nacrefs", (char *)"overlay",	     (char *)"mnt",
+			 (char *)"-o",	    (char *)"lowerdir=a,ro", NULL };
+
+	assert_int_equal(options_parse(5, argv, &parsed, &diag), 0);
+	assert_folder(parsed.mountpoint, "mnt");
+	assert_true(parsed.read_only);
+	options_release(&parsed);
+}
+
+static void misuse_is_refused_by_name(void **state)
+{
+	static const struct {
+		const char *options, *message;
+	} cases[] = {
+		{ "lowerdir=a,upperdir=u", "upperdir and workdir go together" },
+		{ "upperdir=u,workdir=w", "no lowerdir" },
+		{ "lowerdir=missing", "lowerdir missing: No such file or directory" },
+		{ "lowerdir=a,store=b,image=c", "lowerdir and store cannot be combined" },
+		{ "store=b", "store and image go together" },
+		{ "lowerdir=a,uidmapping=0:1", "uidmapping: not INSIDE:OUTSIDE:COUNT" },
+		{ "lowerdir=a,squash_to_uid=root", "squash_to_uid: not an ID: root" },
+		{ "lowerdir=a,xattr_permissions=7", "xattr_permissions=7: only 2 is known" },
+		{ "lowerdir=a,io=magic", "io=magic" },
+		{ "lowerdir=a,timeout=soon", "timeout: not a number of seconds: soon" },
+		{ "lowerdir=a,fakeroot,allow_other", "cannot be combined with allow_other" },
+		{ "lowerdir", "option lowerdir needs a value" },
+		{ "lowerdir=a,ro=1", "option ro takes no value" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_true(parse(cases[i].options) < 0);
+		if (!strstr(diag.text, cases[i].message))
+			fail_msg("%s: %s", cases[i].options, diag.text);
+		options_release(&parsed);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lowers_come_topmost_first),
+		cmocka_unit_test(special_characters_are_escaped),
+		cmocka_unit_test(podman_s_empty_option_and_quotes_are_taken),
+		cmocka_unit_test(mappings_have_a_leading_colon_or_not),
+		cmocka_unit_test(unknown_options_are_named_and_ignored),
+		cmocka_unit_test(mount_names_a_source_first),
+		cmocka_unit_test(misuse_is_refused_by_name),
+	};
+
+	return cmocka_run_group_tests_name("options", tests, folders, scratch_teardown);
+}
