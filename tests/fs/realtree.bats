@@ -31,10 +31,19 @@ setup() {
 }
 teardown() { unmount_all; }
 
+# A plain user's mount is a fakeroot one.
+as_archived() {
+	if is_root; then
+		realtree archive "$TREE_TAR" "$1"
+	else
+		realtree archive "$TREE_TAR" "$1" swap
+	fi
+}
+
 # bats test_tags=slow
 @test "the mounted image is what the archive says and what tar makes of it" {
 	nacre mount real:1 "$MNT" >/dev/null
-	realtree archive "$TREE_TAR" "$MNT"
+	as_archived "$MNT"
 	same_content "$TREE" "$MNT"
 	if is_root; then
 		same_metadata "$TREE" "$MNT"
@@ -55,7 +64,7 @@ teardown() { unmount_all; }
 	nacre umount "$MNT"
 	# The base image is as it was.
 	nacre mount real:1 "$MNT2" >/dev/null
-	realtree archive "$TREE_TAR" "$MNT2"
+	as_archived "$MNT2"
 	nacre umount "$MNT2"
 }
 

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare a mounted tree with the archive it was made from, or list its attributes.
 
-usage: realtree.py archive TAR DIR   every entry: type, mode, owner, size, mtime in ns, target, device, links
+usage: realtree.py archive TAR DIR [swap]  every entry: type, mode, owner, size, mtime in ns, target, device, links;
+                                     swap: root and the caller have changed places, as under fakeroot
        realtree.py list DIR [FOLDER_LINKS]  the same of a tree, a line an entry, xattrs too; folders' link counts
                                      unless that is 0 (the kernel's overlayfs has 1 for all)
        realtree.py pick COUNT        folders of this machine that hold at least COUNT entries, below /
@@ -19,11 +20,13 @@ KINDS = {tarfile.REGTYPE: stat.S_IFREG, tarfile.AREGTYPE: stat.S_IFREG, tarfile.
          tarfile.BLKTYPE: stat.S_IFBLK, tarfile.FIFOTYPE: stat.S_IFIFO}
 
 
-def archive(tar, top):
+def archive(tar, top, swap):
     wrong = seen = 0
     first = {}   # hard links: name -> the name that carries the content
     links = {}
     entries = {}
+    uids = {0: os.getuid(), os.getuid(): 0} if swap else {}
+    gids = {0: os.getgid(), os.getgid(): 0} if swap else {}
     with tarfile.open(tar) as t:
         for info in t:
             name = os.path.normpath(info.name)
@@ -44,8 +47,8 @@ def archive(tar, top):
             wrong += 1
             continue
         mtime = int(Decimal(owner.pax_headers.get("mtime", str(int(owner.mtime)))) * 10**9)
-        want = [stat.S_IMODE(st.st_mode) if stat.S_ISLNK(st.st_mode) else owner.mode, KINDS[owner.type], owner.uid,
-                owner.gid, mtime]
+        want = [stat.S_IMODE(st.st_mode) if stat.S_ISLNK(st.st_mode) else owner.mode, KINDS[owner.type],
+                uids.get(owner.uid, owner.uid), gids.get(owner.gid, owner.gid), mtime]
         have = [stat.S_IMODE(st.st_mode), stat.S_IFMT(st.st_mode), st.st_uid, st.st_gid, st.st_mtime_ns]
         if stat.S_ISREG(st.st_mode):
             want += [owner.size, links[first[name]]]
@@ -118,8 +121,8 @@ def pick(count):
 
 
 def main(args):
-    if len(args) == 3 and args[0] == "archive":
-        return archive(args[1], args[2])
+    if len(args) in (3, 4) and args[0] == "archive":
+        return archive(args[1], args[2], args[3:] == ["swap"])
     if len(args) in (2, 3) and args[0] == "list":
         return listing(args[1], args[2:] != ["0"])
     if len(args) == 2 and args[0] == "pick":
