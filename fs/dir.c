@@ -36,7 +36,8 @@ static int making_owner(struct making *m, const struct fs_cred *cred)
 	struct stat dir_st;
 	int r;
 
-	ids_caller(m->fs, cred, &m->st.st_uid, &m->st.st_gid);
+	m->st.st_uid = cred->uid;
+	m->st.st_gid = cred->gid;
 	m->born_gid = (gid_t)-1;
 	if (!dir_has_default_acl(m->fs, &m->dir->node) && !S_ISLNK(m->st.st_mode))
 		m->st.st_mode &= ~cred->umask;

@@ -12,6 +12,7 @@
 #include "store/image.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -218,31 +219,78 @@ static int root_attributes(struct fs *fs, struct dirnode *root)
 	return r;
 }
 
-static bool upper_is_fresh(struct fs *fs)
-{
-	char value[2];
+/* Is there an entry of root's, one of the mounting user's? */
+struct owners {
+	uid_t me;
+	bool root, mine;
+};
 
-	return fs->store && upper_get_private(fs, fs->upper_fd, "", "nacre.root", value, sizeof(value)) < 0;
+static int see_owner(const struct layer_entry *row, void *arg)
+{
+	struct owners *owners = arg;
+
+	owners->root |= row->uid == 0;
+	owners->mine |= row->uid == owners->me;
+	return 0;
+}
+
+/* An archive that names no root folder tells by what is in it whose it is. */
+static bool image_is_mine(struct fs *fs)
+{
+	const struct node *root = &fs->root->node;
+	struct owners owners = { .me = fs->owner_uid };
+
+	if (!node_is(root, NODE_ROW))
+		return false;
+	if (!node_is(root, NODE_IMPLICIT))
+		return root->row.uid == fs->owner_uid;
+	if (layer_scan(fs->store, layer_store_id(fs->layers[root->layer]), LAYER_ROOT, see_owner, &owners) < 0)
+		return false;
+	return owners.mine && !owners.root;
+}
+
+/* Whom the mounting user is shown for under fakeroot (ids.c); the upper remembers. */
+static int image_owner(struct fs *fs, bool *fresh)
+{
+	char text[32];
+	ssize_t n = -ENODATA;
+	unsigned uid = 0, gid = 0;
+
+	if (fs->upper_fd >= 0)
+		n = upper_get_private(fs, fs->upper_fd, "", "nacre.root", text, sizeof(text) - 1);
+	*fresh = n < 0;
+	if (n >= 0) {
+		text[n] = '\0';
+		if (sscanf(text, "%u %u", &uid, &gid) != 2)
+			return -EINVAL;
+	} else if (image_is_mine(fs)) {
+		uid = fs->owner_uid;
+		gid = fs->owner_gid;
+	}
+	fs->image_uid = uid;
+	fs->image_gid = gid;
+	if (n >= 0 || fs->upper_fd < 0)
+		return 0;
+	snprintf(text, sizeof(text), "%u %u", uid, gid);
+	return upper_set_private(fs, fs->upper_fd, "", "nacre.root", text, strlen(text));
 }
 
 /*
  * An upper over store layers begins with owner, mode and times of the image's
  * root, so that a commit does not find the root changed.
  */
-static int root_inherit(struct fs *fs)
+static int root_inherit(struct fs *fs, bool fresh)
 {
 	struct node *node = &fs->root->node;
 	struct stat st;
 	int r = 0;
 
-	if (fs->layer_count > 0 && upper_is_fresh(fs)) {
+	if (fs->layer_count > 0 && fs->store && fresh) {
 		r = node_stat_named(fs, node, &st);
 		if (r == 0)
 			r = xattrs_copy(fs, node, fs->upper_fd, "");
 		if (r == 0)
 			r = upper_set_owner_mode(fs, fs->upper_fd, "", &st, FS_SET_UID | FS_SET_GID | FS_SET_MODE);
-		if (r == 0)
-			r = upper_set_private(fs, fs->upper_fd, "", "nacre.root", "y", 1);
 		if (r == 0)
 			r = upper_set_times(fs->upper_fd, "", &st);
 	} else if (fs->override_upper) {
@@ -256,6 +304,7 @@ static int root_inherit(struct fs *fs)
 static int root_make(struct fs *fs)
 {
 	struct node *node = node_new(S_IFDIR, NO_LAYER);
+	bool fresh = false;
 	struct stat st;
 	int r;
 
@@ -266,12 +315,14 @@ static int root_make(struct fs *fs)
 	r = root_parts(fs, fs->root);
 	if (r == 0)
 		r = root_attributes(fs, fs->root);
+	if (r == 0 && (fs->store || fs->options->fakeroot))
+		r = image_owner(fs, &fresh);
 	if (r < 0)
 		return r;
 	if (fs->upper_fd >= 0) {
 		/* A fresh upper is a folder that somebody made to hold it: with a store the image's root
 		 * is what has to show. */
-		r = root_inherit(fs);
+		r = root_inherit(fs, fresh);
 		if (r < 0)
 			return r;
 		node_set(node, NODE_UPPER);

@@ -36,7 +36,7 @@ struct fs_options {
 	struct fs_idmap *uid_maps, *gid_maps; /* owned */
 	size_t uid_map_count, gid_map_count;
 	int64_t squash_uid, squash_gid; /* -1: not asked for */
-	bool fakeroot;	     /* owners and devices are recorded in override_stat, the mounting user is root */
+	bool fakeroot; /* owners and devices are recorded in override_stat, the image's root is the mounting user */
 	bool override_stat;  /* xattr_permissions=2: the same record, without being root */
 	bool volatile_upper; /* nothing is synced */
 	bool userxattr;	     /* user.overlay.* even where trusted.overlay.* would do */

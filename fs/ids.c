@@ -6,11 +6,24 @@
 /*
  * Owners: what is shown for an owner on disk, and the other way round.
  *
+ * Under fakeroot what root owns in the image is the mounting user's in the mount, as
+ * in a rootless container: the kernel, which lets only the owner it sees set an ACL,
+ * link to a special file or remove from a sticky folder, lets him.
+ *
+ *   in the image           shown          given to chown(2)      in the image
+ *   root (image_uid)       the user       the user, or 0         root
+ *   the user's number      PARKED_ID      PARKED_ID              the user's number
+ *   another                the same       another                the same
+ *
+ * An image that he made of files of his own has him where others have root: then
+ * every owner is shown as it is.
+ *
  * A mapping INSIDE:OUTSIDE:COUNT shows OUTSIDE+i of the disk as INSIDE+i.  An
  * owner that no mapping has is shown as the overflow ID, as in a user namespace.
  */
 
 enum { OVERFLOW_ID = 65534 };
+static const uint32_t PARKED_ID = 0xfffffffe; /* nobody's: (uint32_t)-1 means no change */
 
 static uint32_t map_shown(const struct fs_idmap *maps, size_t count, uint32_t id)
 {
@@ -61,12 +74,40 @@ int ids_gid_disk(const struct fs *fs, gid_t shown, gid_t *ret)
 	return map_disk(fs->options->gid_maps, fs->options->gid_map_count, shown, ret);
 }
 
-void ids_caller(const struct fs *fs, const struct fs_cred *cred, uid_t *uid, gid_t *gid)
+static uint32_t fake_shown(uint32_t id, uint32_t image, uint32_t owner)
 {
-	*uid = cred->uid;
-	*gid = cred->gid;
-	if (fs->options->fakeroot && cred->uid == fs->owner_uid)
-		*uid = 0;
-	if (fs->options->fakeroot && cred->gid == fs->owner_gid)
-		*gid = 0;
+	if (image == owner)
+		return id;
+	if (id == image)
+		return owner;
+	return id == owner ? PARKED_ID : id;
+}
+
+static uint32_t fake_image(uint32_t id, uint32_t image, uint32_t owner)
+{
+	if (image == owner)
+		return id;
+	if (id == owner || id == 0)
+		return image;
+	return id == PARKED_ID ? owner : id;
+}
+
+uint32_t ids_fake_uid_shown(const struct fs *fs, uint32_t uid)
+{
+	return fs->options->fakeroot ? fake_shown(uid, fs->image_uid, fs->owner_uid) : uid;
+}
+
+uint32_t ids_fake_gid_shown(const struct fs *fs, uint32_t gid)
+{
+	return fs->options->fakeroot ? fake_shown(gid, fs->image_gid, fs->owner_gid) : gid;
+}
+
+uint32_t ids_fake_uid_image(const struct fs *fs, uint32_t uid)
+{
+	return fs->options->fakeroot ? fake_image(uid, fs->image_uid, fs->owner_uid) : uid;
+}
+
+uint32_t ids_fake_gid_image(const struct fs *fs, uint32_t gid)
+{
+	return fs->options->fakeroot ? fake_image(gid, fs->image_gid, fs->owner_gid) : gid;
 }

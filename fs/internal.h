@@ -146,8 +146,10 @@ struct fs {
 	enum ovl_namespace xattr_ns;
 	bool override_upper; /* owners of the upper are in override_stat */
 	bool any_xattrs;
-	uid_t owner_uid; /* who mounted: fakeroot's root */
+	uid_t owner_uid; /* who mounted: under fakeroot he is shown for */
 	gid_t owner_gid;
+	uid_t image_uid; /* this one of the image: root, see ids.c */
+	gid_t image_gid;
 	struct dirnode *root; /* owned */
 	pthread_mutex_t rename_lock;
 	pthread_mutex_t reap_lock;
@@ -448,7 +450,10 @@ gid_t ids_gid_shown(const struct fs *fs, gid_t on_disk);
 /** ids_uid_disk() - Return: -EINVAL if no mapping has it. */
 int ids_uid_disk(const struct fs *fs, uid_t shown, uid_t *ret);
 int ids_gid_disk(const struct fs *fs, gid_t shown, gid_t *ret);
-/** ids_caller() - the owner of what @cred makes. */
-void ids_caller(const struct fs *fs, const struct fs_cred *cred, uid_t *uid, gid_t *gid);
+/** ids_fake_*_shown() - the owner shown for one of the image under fakeroot; ids_fake_*_image() the other way round. */
+uint32_t ids_fake_uid_shown(const struct fs *fs, uint32_t uid);
+uint32_t ids_fake_gid_shown(const struct fs *fs, uint32_t gid);
+uint32_t ids_fake_uid_image(const struct fs *fs, uint32_t uid);
+uint32_t ids_fake_gid_image(const struct fs *fs, uint32_t gid);
 
 #endif

@@ -116,8 +116,10 @@ static void row_stat(struct fs *fs, const struct node *node, struct stat *st)
 	*st = (struct stat){
 		.st_mode = node->mode,
 		.st_nlink = row->nlink,
-		.st_uid = fs->options->squash_uid >= 0 ? (uid_t)fs->options->squash_uid : row->uid,
-		.st_gid = fs->options->squash_gid >= 0 ? (gid_t)fs->options->squash_gid : row->gid,
+		.st_uid = fs->options->squash_uid >= 0 ? (uid_t)fs->options->squash_uid
+						       : ids_fake_uid_shown(fs, row->uid),
+		.st_gid = fs->options->squash_gid >= 0 ? (gid_t)fs->options->squash_gid
+						       : ids_fake_gid_shown(fs, row->gid),
 		.st_rdev = row->rdev,
 		.st_size = S_ISDIR(node->mode) ? 4096 : (off_t)row->size,
 		.st_blksize = 4096,

@@ -88,7 +88,7 @@ static void add_flag(struct buf *list, const char *flag)
 /*
  * As root the mount is everybody's, with setuid and devices, and the kernel checks
  * permissions: like any other file system.  As a user it is his own; under fakeroot
- * he is root in it, so nothing is checked.
+ * he may do in it what root may, so no permission is checked.
  */
 static int mount_flags(const struct mount_options *o, struct buf *list)
 {

@@ -280,10 +280,21 @@ static unsigned keep_mtime(fuse_req_t req)
 	return mount_of(req)->writeback ? FS_WRITE_KEEP_MTIME : 0;
 }
 
+/* Is it a write of somebody without CAP_FSETID? */
+static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
+{
+#ifdef HAVE_FUSE_KILL_SUIDGID
+	return fi->kill_suidgid;
+#else
+	/* libfuse before 3.18.3 does not pass on what the kernel says. */
+	return fuse_req_ctx(req)->uid != 0;
+#endif
+}
+
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
-	unsigned flags = (fi->kill_suidgid ? FS_WRITE_KILL_PRIV : 0) | keep_mtime(req);
+	unsigned flags = (kills_priv(req, fi) ? FS_WRITE_KILL_PRIV : 0) | keep_mtime(req);
 	int r = fs_write(fs_of(req), node_of(req, ino), buf, size, offset, flags);
 
 	if (r < 0)

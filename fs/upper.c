@@ -75,11 +75,11 @@ static int override_get(int dirfd, const char *name, struct ovl_override *ret)
 	return ovl_override_parse(text, (size_t)n, ret) < 0 ? 0 : 1;
 }
 
-static int override_put(int dirfd, const char *name, const struct stat *st)
+static int override_put(const struct fs *fs, int dirfd, const char *name, const struct stat *st)
 {
 	struct ovl_override o = {
-		.uid = st->st_uid,
-		.gid = st->st_gid,
+		.uid = ids_fake_uid_image(fs, st->st_uid),
+		.gid = ids_fake_gid_image(fs, st->st_gid),
 		.mode = st->st_mode,
 		.has_type = true,
 		.rdev = st->st_rdev,
@@ -92,8 +92,8 @@ static int override_put(int dirfd, const char *name, const struct stat *st)
 
 static void override_apply(const struct fs *fs, const struct ovl_override *o, struct stat *st)
 {
-	st->st_uid = o->uid;
-	st->st_gid = o->gid;
+	st->st_uid = ids_fake_uid_shown(fs, o->uid);
+	st->st_gid = ids_fake_gid_shown(fs, o->gid);
 	st->st_mode = (st->st_mode & S_IFMT) | (o->mode & 07777);
 	if (o->has_type && (o->mode & S_IFMT)) {
 		st->st_mode = o->mode;
@@ -117,10 +117,10 @@ int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct
 		return 0;
 	}
 	if (fs->options->fakeroot) { /* not recorded: of a lower, a symlink, or made behind our back */
-		if (st->st_uid == fs->owner_uid)
-			st->st_uid = 0;
-		if (st->st_gid == fs->owner_gid)
-			st->st_gid = 0;
+		if (st->st_uid == 0)
+			st->st_uid = fs->owner_uid;
+		if (st->st_gid == 0)
+			st->st_gid = fs->owner_gid;
 		return 0;
 	}
 	st->st_uid = ids_uid_shown(fs, st->st_uid);
@@ -162,6 +162,15 @@ static mode_t mode_on_disk(const struct fs *fs, mode_t mode)
 	return (mode & 0777) | (S_ISDIR(mode) ? 0700 : 0600);
 }
 
+/* The one owner that a symlink has without a record. */
+static bool owner_is_plain(const struct fs *fs, const struct stat *st)
+{
+	if (!fs->options->fakeroot)
+		return true;
+	return ids_fake_uid_image(fs, st->st_uid) == fs->image_uid &&
+	       ids_fake_gid_image(fs, st->st_gid) == fs->image_gid;
+}
+
 /* A real symlink gets an owner that has to be recorded: a file that holds its target takes its place. */
 static int symlink_record(struct fs *fs, int dirfd, const char *name, const struct stat *st, const struct stat *now)
 {
@@ -197,7 +206,7 @@ static int owner_mode_recorded(struct fs *fs, int dirfd, const char *name, const
 	if (fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (S_ISLNK(now.st_mode)) {
-		if (!(set & (FS_SET_UID | FS_SET_GID)) || (fs->options->fakeroot && st->st_uid == 0 && st->st_gid == 0))
+		if (!(set & (FS_SET_UID | FS_SET_GID)) || (fs->options->fakeroot && owner_is_plain(fs, st)))
 			return 0;
 		if (!fs->options->fakeroot)
 			return chown_disk(fs, dirfd, name, st->st_uid, st->st_gid);
@@ -209,7 +218,7 @@ static int owner_mode_recorded(struct fs *fs, int dirfd, const char *name, const
 		if (r < 0)
 			return r;
 	}
-	return override_put(dirfd, name, st);
+	return override_put(fs, dirfd, name, st);
 }
 
 int upper_set_owner_mode(struct fs *fs, int dirfd, const char *name, const struct stat *st, unsigned set)
@@ -267,7 +276,7 @@ static int make_inode(struct fs *fs, int dirfd, const char *name, const struct s
 	case S_IFDIR:
 		return mkdirat(dirfd, name, mode) < 0 ? -errno : 0;
 	case S_IFLNK:
-		if (fs->options->fakeroot && (st->st_uid || st->st_gid))
+		if (!owner_is_plain(fs, st))
 			return make_recorded_symlink(dirfd, name, target);
 		return symlinkat(target, dirfd, name) < 0 ? -errno : 0;
 	default:
@@ -279,14 +288,14 @@ static int make_inode(struct fs *fs, int dirfd, const char *name, const struct s
 
 static int make_owner(struct fs *fs, int dirfd, const char *name, const struct stat *st, gid_t born_gid)
 {
-	bool real_symlink = S_ISLNK(st->st_mode) && !(fs->options->fakeroot && (st->st_uid || st->st_gid));
+	bool real_symlink = S_ISLNK(st->st_mode) && owner_is_plain(fs, st);
 	bool other;
 	uid_t uid;
 	gid_t gid;
 	int r;
 
 	if (fs->override_upper && !real_symlink)
-		return override_put(dirfd, name, st);
+		return override_put(fs, dirfd, name, st);
 	if (fs->options->fakeroot)
 		return 0;
 	r = ids_uid_disk(fs, st->st_uid, &uid);

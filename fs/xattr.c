@@ -21,8 +21,9 @@ static bool is_absent(int err)
 }
 
 /*
- * Under fakeroot the kernel would refuse to set an ACL, since the caller is not the
- * owner that he sees.  Where ACLs are not known at all, cp and sed use chmod.
+ * Under fakeroot modes are recorded, and the file on disk stays open to its real
+ * owner: an ACL on it would say something else, and might lock him out.  Where ACLs
+ * are not known, programs use chmod.
  */
 static bool is_unknown(const struct fs *fs, const char *name)
 {

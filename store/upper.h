@@ -93,12 +93,13 @@ void upper_dir_release(struct upper_dir *dir);
 /*
  * Who wrote an upper whose root has a recorded owner.  An inode there that has
  * none (a symlink can have no xattr) and belongs to him stands for one of root's,
- * as the driver shows it.
+ * or of whom user.overlay.nacre.root names, as the driver shows it (fs/ids.c).
  */
 struct upper_writer {
 	bool recorded; /* false: owners are what they are */
 	uid_t uid;
 	gid_t gid;
+	uint32_t shown_uid, shown_gid; /* whom he stands for in the image: root, or who the driver wrote down */
 };
 
 /** upper_writer_read() - of the upper directory @fd */

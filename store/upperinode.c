@@ -6,8 +6,11 @@
 #include "store/ovl.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/xattr.h>
 
 enum { NS_PER_SECOND = 1000000000 };
 
@@ -80,15 +83,17 @@ static void apply_writer(const struct upper_writer *writer, struct upper_inode *
 	if (!writer->recorded)
 		return;
 	if (inode->uid == writer->uid)
-		inode->uid = 0;
+		inode->uid = writer->shown_uid;
 	if (inode->gid == writer->gid)
-		inode->gid = 0;
+		inode->gid = writer->shown_gid;
 }
 
 int upper_writer_read(int fd, struct upper_writer *ret)
 {
 	struct ovl_override override;
 	struct stat st;
+	char text[32];
+	ssize_t n;
 	int r = ovl_override_read(fd, &override);
 
 	if (r < 0 && r != -EINVAL)
@@ -96,6 +101,12 @@ int upper_writer_read(int fd, struct upper_writer *ret)
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	*ret = (struct upper_writer){ .recorded = r > 0, .uid = st.st_uid, .gid = st.st_gid };
+	n = fgetxattr(fd, "user.overlay.nacre.root", text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	if (sscanf(text, "%" SCNu32 " %" SCNu32, &ret->shown_uid, &ret->shown_gid) != 2)
+		ret->shown_uid = ret->shown_gid = 0;
 	return 0;
 }
 
