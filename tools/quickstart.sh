@@ -143,14 +143,14 @@ job() {
 	mode_file=$picked
 	pick -f etc/nsswitch.conf etc/profile
 	owner_file=$picked
-	run tee -a "dir/$edited" <<<'# edited inside the mount'
+	run sed -i '1i # edited inside the mount' "dir/$edited"
 	run rm "dir/$gone"
 	run rm -r "dir/$gone_dir"
 	run rm -r "dir/$dir_to_file"
 	run touch "dir/$dir_to_file"
 	run rm "dir/$file_to_dir"
 	run mkdir "dir/$file_to_dir"
-	run cp "dir/$edited" "dir/$file_to_dir/copy"
+	run cp -a "dir/$edited" "dir/$file_to_dir/copy"
 	run chmod 4750 "dir/$mode_file"
 	run chown 1234:5678 "dir/$owner_file"
 	run ln -s "${edited##*/}" "dir/$edited.symlink"
