@@ -314,6 +314,10 @@ open_device() {
 	if [ "$(stat -c %a /dev/fuse)" != 666 ]; then
 		as_root chmod 666 /dev/fuse || die "cannot give everybody access to /dev/fuse"
 	fi
+	# fusermount3 refuses without it; a small root file system that was never booted may lack it.
+	if [ ! -e /etc/mtab ]; then
+		as_root ln -s ../proc/self/mounts /etc/mtab || die "cannot make /etc/mtab, which fusermount3 needs"
+	fi
 	say "/dev/fuse: open to everybody"
 }
 
