@@ -3,7 +3,7 @@
 """Compare a mounted tree with the archive it was made from, or list its attributes.
 
 usage: realtree.py archive TAR DIR [swap]  every entry: type, mode, owner, size, mtime in ns, target, device, links;
-                                     swap: root and the caller have changed places, as under fakeroot
+                                     swap: shown under fakeroot, where root's is the caller's
        realtree.py list DIR [FOLDER_LINKS]  the same of a tree, a line an entry, xattrs too; folders' link counts
                                      unless that is 0 (the kernel's overlayfs has 1 for all)
        realtree.py pick COUNT        folders of this machine that hold at least COUNT entries, below /
@@ -15,6 +15,7 @@ import sys
 import tarfile
 from decimal import Decimal
 
+PARKED = 0xFFFFFFFE  # see fs/ids.c
 KINDS = {tarfile.REGTYPE: stat.S_IFREG, tarfile.AREGTYPE: stat.S_IFREG, tarfile.LNKTYPE: stat.S_IFREG,
          tarfile.SYMTYPE: stat.S_IFLNK, tarfile.DIRTYPE: stat.S_IFDIR, tarfile.CHRTYPE: stat.S_IFCHR,
          tarfile.BLKTYPE: stat.S_IFBLK, tarfile.FIFOTYPE: stat.S_IFIFO}
@@ -25,8 +26,8 @@ def archive(tar, top, swap):
     first = {}   # hard links: name -> the name that carries the content
     links = {}
     entries = {}
-    uids = {0: os.getuid(), os.getuid(): 0} if swap else {}
-    gids = {0: os.getgid(), os.getgid(): 0} if swap else {}
+    uids = {0: os.getuid(), os.getuid(): PARKED} if swap else {}
+    gids = {0: os.getgid(), os.getgid(): PARKED} if swap else {}
     with tarfile.open(tar) as t:
         for info in t:
             name = os.path.normpath(info.name)
