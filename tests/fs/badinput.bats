@@ -129,6 +129,51 @@ refused() {
 	assert_equal "$(cat "$MNT/file")" hello
 }
 
+@test "redirects in circles, to nowhere, out of the tree, to a file: an error or nothing, and the driver lives" {
+	local top=$BATS_TEST_TMPDIR/top low=$BATS_TEST_TMPDIR/low name value
+	local -A redirects=([self]=/self [one]=/two [two]=/one [nowhere]=/missing/deep [file]=/plain [out]=../../etc
+		[dots]=/../../etc [empty]= [slash]=/ [double]=//d [below]=/below/in [long]=/$(printf 'x%.0s' {1..300}))
+	mkdir -p "$top" "$low/d/in" "$low/below/in"
+	echo secret >"$low/d/in/f"
+	touch "$low/plain"
+	for name in "${!redirects[@]}"; do
+		mkdir -p "$top/$name" "$low/$name/was"
+		setfattr -n user.overlay.redirect -v "${redirects[$name]}" "$top/$name"
+		is_root && setfattr -n trusted.overlay.redirect -v "${redirects[$name]}" "$top/$name"
+	done
+	for as in lower upper; do
+		if [ "$as" = lower ]; then
+			nacrefs -o "lowerdir=$top:$low" "$MNT"
+		else
+			nacrefs -o "lowerdir=$low,upperdir=$top,workdir=$WORK" "$MNT"
+		fi
+		for name in "${!redirects[@]}"; do
+			timeout 10 ls -R "$MNT/$name" >"$BATS_TEST_TMPDIR/out" 2>&1 || [ $? -lt 100 ] || fail "$name hangs or crashes"
+			! grep -q -e passwd -e hostname "$BATS_TEST_TMPDIR/out" || fail "$name leaves the tree"
+		done
+		timeout 20 find "$MNT" >/dev/null 2>&1 || [ $? -lt 100 ]
+		assert_equal "$(cat "$MNT/d/in/f")" secret
+		[ "$as" = lower ] || mv "$MNT/one" "$MNT/one.moved" 2>/dev/null || true
+		assert_equal "$(cat "$MNT/d/in/f")" secret
+		unmount
+	done
+}
+
+@test "records and marks that make no sense are no records and no marks, or an error" {
+	local low=$BATS_TEST_TMPDIR/low value
+	mkdir -p "$low/d"
+	for value in "" : 1:2 a:b:c 0:0:99999 1:2:0644:nonsense 1:2:0644:char-x-y 99999999999:1:0644 "1:2:0644:char-1-3:more" \
+		"$(printf '1%.0s' {1..200})"; do
+		touch "$low/d/f"
+		setfattr -n user.containers.override_stat -v "$value" "$low/d/f"
+		setfattr -n user.containers.override_stat -v 0:0:0755 "$low"
+		nacrefs -o "lowerdir=$low,upperdir=$UPPER,workdir=$WORK,xattr_permissions=2" "$MNT"
+		timeout 10 ls -lR "$MNT" >/dev/null 2>&1 || [ $? -lt 100 ]
+		timeout 10 stat "$MNT" >/dev/null
+		unmount
+	done
+}
+
 @test "--version and --help say so on standard output" {
 	run --separate-stderr nacrefs --version
 	assert_status 0
