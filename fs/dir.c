@@ -106,7 +106,8 @@ static void made(struct making *m, struct node *node, const struct stat *st)
 	node->mode = st->st_mode;
 	node->ino = ino_of_backing(fs, st);
 	node_set(node, NODE_UPPER | NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL : 0) |
-			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0));
+			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0) |
+			       (node_is(&m->dir->node, NODE_DEFAULT_ACL) ? 0 : NODE_PLAIN));
 	if (m->whiteout)
 		link_set_node(m->link, node);
 	else

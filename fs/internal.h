@@ -50,6 +50,7 @@ enum {
 	NODE_IMPLICIT = 1 << 13,   /* directory: the row only stands for one below (LAYER_IMPLICIT) */
 	NODE_ACL_KNOWN = 1 << 14,  /* directory: NODE_DEFAULT_ACL is right */
 	NODE_DEFAULT_ACL = 1 << 15,
+	NODE_PLAIN = 1 << 17,	/* made here, and no xattr set since: it has neither capabilities nor an ACL */
 	NODE_COPIED = 1 << 16,	/* its st_ino is that of its origin, kept in an xattr */
 	NODE_INDEXED = 1 << 12, /* the copy of a lower file of several names: found through fs->index_fd */
 };

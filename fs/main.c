@@ -19,6 +19,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -129,6 +130,18 @@ static struct fuse_session *session_new(const struct mount_options *o, struct mo
 	return session;
 }
 
+/*
+ * A request wakes the thread that has slept longest, so the fewer there are, the
+ * warmer are its caches; but a copy-up or a sync holds one, and the others must not
+ * wait for it.
+ */
+static unsigned thread_count(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores < 2 ? 4 : cores > 8 ? 10 : (unsigned)cores + 2;
+}
+
 static int loop(struct fuse_session *session)
 {
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -137,8 +150,8 @@ static int loop(struct fuse_session *session)
 	if (!config)
 		return -ENOMEM;
 	fuse_loop_cfg_set_clone_fd(config, 0);
-	fuse_loop_cfg_set_max_threads(config, 16);
-	fuse_loop_cfg_set_idle_threads(config, 16);
+	fuse_loop_cfg_set_max_threads(config, thread_count());
+	fuse_loop_cfg_set_idle_threads(config, thread_count());
 	r = fuse_session_loop_mt(session, config);
 	fuse_loop_cfg_destroy(config);
 	return r;
@@ -156,6 +169,8 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	struct diag diag = { 0 };
 	int status = EXIT_FAILED;
 
+	if (pthread_key_create(&mount.read_buffer, free) != 0)
+		return fail(&diag, -ENOMEM);
 	if (!session)
 		return fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
 	if (fuse_set_signal_handlers(session) == 0) {

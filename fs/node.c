@@ -451,8 +451,12 @@ static void reap(struct fs *fs, struct dirnode *dir)
 	}
 }
 
-/* Nobody knows the node any more, and no table has it. */
-static void orphan_free(struct fs *fs, struct node *node)
+/*
+ * Nobody knows the node any more, and no table has it: out of what still leads to
+ * it.  reap_lock is held.  node_free() follows without it, because closing the last
+ * descriptor of a removed file is when its blocks are freed, which takes long.
+ */
+static void orphan_detach(struct fs *fs, struct node *node)
 {
 	if (node_is_dir(node) && node_is(node, NODE_LOADED))
 		table_free(fs, node_dir(node));
@@ -460,14 +464,19 @@ static void orphan_free(struct fs *fs, struct node *node)
 		LOCKED(&fs->inodes.lock);
 		inodes_remove_locked(fs, node);
 	}
-	node_free(fs, node);
 }
 
 void node_reap(struct fs *fs, struct node *node)
 {
-	LOCKED(&fs->reap_lock);
-	if (!node->links && atomic_load(&node->nlookup) == 0)
-		orphan_free(fs, node);
+	bool orphan;
+
+	pthread_mutex_lock(&fs->reap_lock);
+	orphan = !node->links && atomic_load(&node->nlookup) == 0;
+	if (orphan)
+		orphan_detach(fs, node);
+	pthread_mutex_unlock(&fs->reap_lock);
+	if (orphan)
+		node_free(fs, node);
 }
 
 /* reap_lock is held, the count fell to 0. Return: a directory that may be idle now, or NULL. */
@@ -486,25 +495,34 @@ static struct dirnode *node_forgotten(struct fs *fs, struct node *node)
 	return idle;
 }
 
+/* Return: is it nobody's any more? Then it is the caller's to free, without the lock. */
+static bool forget_last(struct fs *fs, struct node *node, uint64_t lookups)
+{
+	struct dirnode *idle;
+	LOCKED(&fs->reap_lock);
+
+	if (node == &fs->root->node || atomic_fetch_sub(&node->nlookup, lookups) != lookups)
+		return false;
+	if (!node->links) {
+		orphan_detach(fs, node);
+		return true;
+	}
+	idle = node_forgotten(fs, node);
+	if (idle)
+		reap(fs, idle);
+	return false;
+}
+
 void fs_forget(struct fs *fs, struct node *node, uint64_t lookups)
 {
 	uint64_t now = atomic_load(&node->nlookup);
-	struct dirnode *idle;
 
 	while (now > lookups) {
 		if (atomic_compare_exchange_weak(&node->nlookup, &now, now - lookups))
 			return;
 	}
-	LOCKED(&fs->reap_lock);
-	if (node == &fs->root->node || atomic_fetch_sub(&node->nlookup, lookups) != lookups)
-		return;
-	if (!node->links) {
-		orphan_free(fs, node);
-		return;
-	}
-	idle = node_forgotten(fs, node);
-	if (idle)
-		reap(fs, idle);
+	if (forget_last(fs, node, lookups))
+		node_free(fs, node);
 }
 
 void dir_drop(struct fs *fs, struct dirnode *dir)

@@ -263,9 +263,26 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	fuse_reply_err(req, ENOSYS);
 }
 
+/* One buffer for each thread: as large as these are, malloc would give each back, and fault it in again. */
+static char *read_buffer(fuse_req_t req)
+{
+	struct mount *mount = mount_of(req);
+	char *buf = pthread_getspecific(mount->read_buffer);
+
+	if (!buf) {
+		buf = malloc(READ_BUFFER_BYTES);
+		if (buf && pthread_setspecific(mount->read_buffer, buf) != 0) {
+			free(buf);
+			buf = NULL;
+		}
+	}
+	return buf;
+}
+
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	AUTO(freep) char *buf = malloc(size);
+	AUTO(freep) char *larger = size > READ_BUFFER_BYTES ? malloc(size) : NULL;
+	char *buf = size > READ_BUFFER_BYTES ? larger : read_buffer(req);
 	ssize_t n = buf ? fs_read(fs_of(req), node_of(req, ino), buf, size, offset) : -ENOMEM;
 
 	if (n < 0)

@@ -6,8 +6,12 @@
 
 #include "fs/fs.h"
 
+#include <pthread.h>
+
 #define FUSE_USE_VERSION 317
 #include <fuse_lowlevel.h>
+
+enum { READ_BUFFER_BYTES = 1024 * 1024 };
 
 /* What the handlers work on; their userdata. */
 struct mount {
@@ -15,6 +19,7 @@ struct mount {
 	double timeout; /* seconds the kernel may keep what it was told */
 	bool writeback;
 	bool posix_acl;
+	pthread_key_t read_buffer; /* of each thread, READ_BUFFER_BYTES; see op_read() */
 };
 
 extern const struct fuse_lowlevel_ops nacrefs_ops;

@@ -304,8 +304,8 @@ static int make_owner(struct fs *fs, int dirfd, const char *name, const struct s
 	if (r < 0)
 		return r;
 	if (born_gid == (gid_t)-1)
-		born_gid = getegid();
-	other = uid != geteuid() || gid != born_gid;
+		born_gid = fs->owner_gid;
+	other = uid != fs->owner_uid || gid != born_gid;
 	if (other && fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return -errno;
 	/* The chown took them, and mkdir(2) gives a folder none. */

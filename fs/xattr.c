@@ -20,6 +20,11 @@ static bool is_absent(int err)
 	return err == ENODATA || err == ENOTSUP;
 }
 
+static bool is_acl(const char *name)
+{
+	return strncmp(name, "system.posix_acl_", strlen("system.posix_acl_")) == 0;
+}
+
 /*
  * Under fakeroot modes are recorded, and the file on disk stays open to its real
  * owner: an ACL on it would say something else, and might lock him out.  Where ACLs
@@ -27,7 +32,7 @@ static bool is_absent(int err)
  */
 static bool is_unknown(const struct fs *fs, const char *name)
 {
-	return fs->options->fakeroot && strncmp(name, "system.posix_acl_", strlen("system.posix_acl_")) == 0;
+	return fs->options->fakeroot && is_acl(name);
 }
 
 static bool on_row(const struct node *node)
@@ -79,8 +84,8 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *name, void *va
 		return -ENOTSUP;
 	if (ovl_private_xattr(name))
 		return -ENODATA;
-	/* The kernel asks at the first write to each file; of one made here it is known. */
-	if (node_is(node, NODE_UPPER) && !node_is(node, NODE_KILLPRIV) && strcmp(name, XATTR_CAPS) == 0)
+	/* The kernel asks at the first write to each file, tar after each it makes; of those made here it is known. */
+	if (node_is(node, NODE_PLAIN) && (strcmp(name, XATTR_CAPS) == 0 || is_acl(name)))
 		return -ENODATA;
 	SHARED(&fs->names_lock);
 	if (on_row(node)) {
@@ -193,7 +198,7 @@ static int change(struct fs *fs, struct node *node, const char *name, const void
 	fd_put(fs->fds, &at.ref);
 	if (r == 0) {
 		node_set(node, NODE_KILLPRIV);
-		node_clear(node, NODE_ACL_KNOWN);
+		node_clear(node, NODE_ACL_KNOWN | NODE_PLAIN);
 	}
 	return r;
 }
