@@ -479,24 +479,6 @@ static int unlink_locked(struct fs *fs, struct dirnode *dir, const char *name, s
 	return 0;
 }
 
-int fs_unlink(struct fs *fs, struct node *dir, const char *name)
-{
-	struct node *node = NULL;
-	int r;
-
-	if (fs->upper_fd < 0)
-		return -EROFS;
-	r = copyup_dir(fs, node_dir(dir));
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&node_dir(dir)->lock);
-	r = unlink_locked(fs, node_dir(dir), name, &node);
-	pthread_mutex_unlock(&node_dir(dir)->lock);
-	if (r == 0)
-		node_reap(fs, node);
-	return r;
-}
-
 int dir_is_empty_locked(struct fs *fs, struct dirnode *dir)
 {
 	int r = dir_load_locked(fs, dir);
@@ -532,7 +514,9 @@ static int rmdir_locked(struct fs *fs, struct dirnode *dir, const char *name, st
 	return 0;
 }
 
-int fs_rmdir(struct fs *fs, struct node *dir, const char *name)
+/* @locked takes the name away while the directory is locked, and says which node lost it. */
+static int take_away(struct fs *fs, struct node *dir, const char *name,
+		     int (*locked)(struct fs *fs, struct dirnode *dir, const char *name, struct node **ret))
 {
 	struct node *node = NULL;
 	int r;
@@ -543,9 +527,19 @@ int fs_rmdir(struct fs *fs, struct node *dir, const char *name)
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&node_dir(dir)->lock);
-	r = rmdir_locked(fs, node_dir(dir), name, &node);
+	r = locked(fs, node_dir(dir), name, &node);
 	pthread_mutex_unlock(&node_dir(dir)->lock);
 	if (r == 0)
 		node_reap(fs, node);
 	return r;
+}
+
+int fs_unlink(struct fs *fs, struct node *dir, const char *name)
+{
+	return take_away(fs, dir, name, unlink_locked);
+}
+
+int fs_rmdir(struct fs *fs, struct node *dir, const char *name)
+{
+	return take_away(fs, dir, name, rmdir_locked);
 }
