@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # How nacrefs refuses, starts and ends.
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs
@@ -130,9 +131,9 @@ refused() {
 }
 
 @test "redirects in circles, to nowhere, out of the tree, to a file: an error or nothing, and the driver lives" {
-	local top=$BATS_TEST_TMPDIR/top low=$BATS_TEST_TMPDIR/low name value
+	local top=$BATS_TEST_TMPDIR/top low=$BATS_TEST_TMPDIR/low name as
 	local -A redirects=([self]=/self [one]=/two [two]=/one [nowhere]=/missing/deep [file]=/plain [out]=../../etc
-		[dots]=/../../etc [empty]= [slash]=/ [double]=//d [below]=/below/in [long]=/$(printf 'x%.0s' {1..300}))
+		[dots]=/../../etc [empty]='' [slash]=/ [double]=//d [below]=/below/in [long]=/$(printf 'x%.0s' {1..300}))
 	mkdir -p "$top" "$low/d/in" "$low/below/in"
 	echo secret >"$low/d/in/f"
 	touch "$low/plain"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 
@@ -15,7 +16,7 @@ teardown() { unmount_all; }
 	mount -t tmpfs tmpfs "$WORK"
 	assert_refused "$WORK" nacrefs -o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$WORK" "$MNT"
 	assert_output_has "$UPPER"
-	! mountpoint -q "$MNT"
+	run ! mountpoint -q "$MNT"
 	umount "$WORK"
 }
 
@@ -26,7 +27,7 @@ teardown() { unmount_all; }
 	mount -o remount,ro "$BATS_TEST_TMPDIR/ro"
 	assert_refused "$BATS_TEST_TMPDIR/ro" nacrefs \
 		-o "lowerdir=$LOWER,upperdir=$BATS_TEST_TMPDIR/ro/upper,workdir=$BATS_TEST_TMPDIR/ro/work" "$MNT"
-	! mountpoint -q "$MNT"
+	run ! mountpoint -q "$MNT"
 	umount "$BATS_TEST_TMPDIR/ro"
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Faults that other union file systems were found to have, each of which changes images or loses data.
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs
@@ -148,7 +149,7 @@ teardown_file() { lowers_unchanged; }
 }
 
 @test "recorded owners and devices of other writers are shown" {
-	local low=$BATS_TEST_TMPDIR/recorded name
+	local low=$BATS_TEST_TMPDIR/recorded
 	mkdir -p "$low"
 	touch "$low/plain" "$low/null" "$low/block" "$low/pipe" "$low/short"
 	printf target >"$low/link"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # The kernel's overlayfs and nacrefs read what the other has written.
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs
@@ -41,14 +42,14 @@ setup() {
 teardown() { unmount_all; }
 teardown_file() { lowers_unchanged; }
 
-kernel_options=(redirect_dir=on,index=off,metacopy=off redirect_dir=off,index=off,metacopy=off
-	redirect_dir=on,index=off,metacopy=off,xino=off)
+kernel_options=('redirect_dir=on,index=off,metacopy=off' 'redirect_dir=off,index=off,metacopy=off'
+	'redirect_dir=on,index=off,metacopy=off,xino=off')
 
 by_kernel() {
 	mkdir -p "$UPPER" "$WORK"
 	mount_kernel "$KERNEL" -o "${1:-${kernel_options[0]}}" "$LOWERS"
 }
-by_nacrefs() { mount_dirs ${1:+-o "$1"} "$LOWERS"; }
+by_nacrefs() { mount_dirs "$LOWERS"; }
 
 # Changes of every kind; what one implementation lacks (redirect_dir=off) it may refuse.
 changes() {

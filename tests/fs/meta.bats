@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Owners, modes, times, inode numbers, xattrs and ACLs.
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs
@@ -473,27 +474,6 @@ in/fifo fifo 600 3:4 0 12345 0:0 1"
 			END
 			remount
 		done
-	done
-}
-
-@test "trusted and security xattrs, by root, and those of a symlink stay on it" {
-	is_root || KINDS=none
-	[ "$KINDS" != none ] || return 0
-	while fresh_mount; do
-		in_python <<-'END'
-			os.setxattr("file", "trusted.mine", b"t")
-			os.setxattr("link", "trusted.link", b"l", follow_symlinks=False)
-			os.setxattr("d", "security.mine", b"s")
-			eq(sorted(os.listxattr("file")), ["trusted.mine", "user.one"])
-			eq(os.listxattr("link", follow_symlinks=False), ["trusted.link"])
-			os.chmod("file", 0o600)
-		END
-		remount
-		in_python <<-'END'
-			eq(os.getxattr("file", "trusted.mine"), b"t")
-			eq(os.getxattr("link", "trusted.link", follow_symlinks=False), b"l")
-			eq(os.getxattr("d", "security.mine"), b"s")
-		END
 	done
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Random operations against a plain directory as the model (model.py), seeded: a failure prints its seed.
 # More by hand: NACRE_SEEDS="1 2 3" NACRE_OPERATIONS=100000 bats tests/fs/model.bats
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs

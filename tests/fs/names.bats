@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Making, moving and taking away names.
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs
@@ -375,7 +376,7 @@ teardown_file() { lowers_unchanged; }
 			    os.chdir("..")
 			eq(read("file"), b"hello\n")
 		END
-		rm -rf "$MNT/$(printf 'deep%.0s' {1..50})"
+		rm -rf "${MNT:?}/$(printf 'deep%.0s' {1..50})"
 	done
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Programs that people run, in a mounted tree.
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # At least 20,000 files of this machine in three folder layers, merged by the kernel's overlayfs and by nacrefs.
+# shellcheck disable=SC2011,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs

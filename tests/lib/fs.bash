@@ -23,7 +23,7 @@
 # for each file and are never written: lowers_unchanged in teardown_file says so.
 
 # kinds: how a tree is mounted.  dirs: directory lowers.  store: an image of the store.  fakeroot: directory lowers, the
-# plain user is root in it.  fakestore: the same with an image, as `nacre mount` does it.
+# plain user is root in it.  fakestore: the same with an image of root's files, as `nacre mount` does it.
 mount_kinds() {
 	if is_root; then
 		echo dirs store
@@ -42,10 +42,11 @@ one_kind() {
 }
 
 # make_lowers FUNCTION...: each makes one layer in the folder that it is given, the lowest first.  They become directory
-# lowers ($LOWERS, topmost first) and an image (lowers:1 in $LOWERS_STORE).
+# lowers ($LOWERS, topmost first) and an image (lowers:1 in $LOWERS_STORE); for the plain user also one in which all is
+# root's, as in the images that people have (rooted:1).
 make_lowers() {
 	local make dir n=0
-	local -a tars=()
+	local -a tars=() rooted=()
 	export LOWERS_DIR=$BATS_FILE_TMPDIR/lowers LOWERS_STORE=$BATS_FILE_TMPDIR/store LOWERS=''
 	mkdir -p "$LOWERS_DIR"
 	for make in "$@"; do
@@ -56,10 +57,14 @@ make_lowers() {
 		LOWERS=$dir${LOWERS:+:$LOWERS}
 		tar_layer "$dir" "$BATS_FILE_TMPDIR/$n.tar"
 		tars+=("$BATS_FILE_TMPDIR/$n.tar")
+		is_root && continue
+		tar_layer "$dir" "$BATS_FILE_TMPDIR/$n.rooted.tar" --owner=0 --group=0
+		rooted+=("$BATS_FILE_TMPDIR/$n.rooted.tar")
 	done
 	list_tree "$LOWERS_DIR" >"$BATS_FILE_TMPDIR/lowers.before"
 	import_layers "$LOWERS_STORE" lowers:1 "${tars[@]}"
-	rm -f "${tars[@]}"
+	is_root || import_layers "$LOWERS_STORE" rooted:1 "${rooted[@]}"
+	rm -f "${tars[@]}" "${rooted[@]}"
 }
 
 lowers_unchanged() {
@@ -67,9 +72,9 @@ lowers_unchanged() {
 		diff "$BATS_FILE_TMPDIR/lowers.before" <(list_tree "$LOWERS_DIR") || fail "a lower was changed"
 }
 
-# A layer's archive, with all that a tar can say of it.
+# tar_layer DIR TAR [MORE...]: a layer's archive, with all that a tar can say of it.
 tar_layer() {
-	tar -C "$1" --format=pax --pax-option=delete=atime,delete=ctime --xattrs --xattrs-include='*' --numeric-owner \
+	tar -C "$1" "${@:3}" --format=pax --pax-option=delete=atime,delete=ctime --xattrs --xattrs-include='*' --numeric-owner \
 		--sort=name -cf "$2" . 2>/dev/null
 }
 
@@ -90,7 +95,8 @@ import_layers() {
 mount_kind() {
 	local kind=$1 options=${2:-}
 	case $kind in
-	*store) options+=",store=$LOWERS_STORE,image=lowers:1" ;;
+	store) options+=",store=$LOWERS_STORE,image=lowers:1" ;;
+	fakestore) options+=",store=$LOWERS_STORE,image=rooted:1" ;;
 	*) options+=",lowerdir=$LOWERS" ;;
 	esac
 	case $kind in
@@ -160,7 +166,7 @@ drop_caches() {
 base_tree() {
 	mkdir -p d/sub/deep empty tree/x/y replaced
 	printf 'hello\n' >file
-	printf 'run\n' >exec
+	printf 'run\n' >./exec
 	chmod 755 exec
 	printf 'mine\n' >secret
 	chmod 600 secret
