@@ -4,7 +4,7 @@
 
 usage: report.py FOLDER [JSON_FILE]
 FOLDER holds, as run.sh leaves them: samples ("ROW\tPEER\tNANOSECONDS" or "failed"), rows and import-rows
-("NAME | UNIT | TITLE"), about ("KEY\tTEXT").
+("NAME | UNIT | TITLE"), about ("KEY\tTEXT"; peers: the order of the columns).
 """
 import json
 import os
@@ -20,7 +20,7 @@ def read_rows(path):
 
 
 def read_samples(path):
-    """{row: {peer: [nanoseconds or None for a failure]}}, peers in the order of their first sample."""
+    """{row: {peer: [nanoseconds, or None for a failure]}}"""
     samples = {}
     with open(path, encoding="utf-8") as file:
         for line in file:
@@ -72,8 +72,8 @@ def print_table(header, lines):
 
 def table(rows, samples, base_names, order):
     """A line for each row that has samples; the ratios of a cell are to the peers in @base_names."""
-    seen = [peer for row, _, _ in rows for peer in samples.get(row, {})]
-    peers = [peer for peer in order if peer in seen] + sorted({peer for peer in seen if peer not in order})
+    seen = {peer for row, _, _ in rows for peer in samples.get(row, {})}
+    peers = [peer for peer in order if peer in seen]
     lines = []
     for row, unit, title in rows:
         got = samples.get(row)
@@ -104,8 +104,7 @@ def main():
     has_overlayfs = any("overlayfs" in samples.get(row, {}) for row, _, _ in rows)
     print("\nThe least of the rounds; in brackets how many times native"
           + (" and how many times kernel overlayfs." if has_overlayfs else ".") + "\n")
-    order = ["native", "overlayfs", "fuse-overlayfs"]
-    table(rows, samples, ["native", "overlayfs"], order)
+    table(rows, samples, ["native", "overlayfs"], about["peers"].split())
     if any(row in samples for row, _, _ in import_rows):
         print(f"\nImport of {about['image']}. The least of the rounds; in brackets how many times tar -x.\n")
         table(import_rows, samples, ["tar -x"], ["nacre", "tar -x", "tar -x, sync", "umoci unpack", "podman load"])

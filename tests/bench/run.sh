@@ -465,7 +465,8 @@ describe() {
 	for name in tar umoci podman; do
 		! command -v "$name" >/dev/null || printf ', %s %s' "$name" "$(version_of "$name")"
 	done
-	printf '\nimage\t%s\n' "${image_text:-none}"
+	printf '\npeers\t%s\n' "${peers[*]}"
+	printf 'image\t%s\n' "${image_text:-none}"
 	printf 'sizes\t%s entries for find, %s for untar and rm; files of 1 MiB calls %s MiB\n' \
 		"$wide_entries" "$tree_entries" $((big_bytes >> 20))
 }
