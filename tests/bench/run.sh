@@ -125,9 +125,9 @@ unmount() {
 	local try
 	for try in 1 2 3 4 5; do
 		if is_root; then
-			umount "$1" 2>/dev/null && return
+			umount "$1" 2>/dev/null && return 0
 		else
-			fusermount3 -u "$1" 2>/dev/null && return
+			fusermount3 -u "$1" 2>/dev/null && return 0
 		fi
 		sleep "0.$try"
 	done
@@ -144,6 +144,8 @@ remove() {
 cleanup() {
 	local status=$? point
 	trap - EXIT
+	# Whatever fails, the rest is still to be done.
+	set +e
 	for point in $(mounts_below "$work"); do
 		unmount "$point"
 	done
@@ -408,7 +410,8 @@ import_sample() {
 	wanted "$row" || return 0
 	mkdir "$work/import"
 	sync -f "$work"
-	NACRE_STORE=$work/import/store sample "$row" "$column" "$work/import" -n 1 run -- "$@"
+	# A home of its own: podman keeps its network's configuration there.
+	HOME=$work/import NACRE_STORE=$work/import/store sample "$row" "$column" "$work/import" -n 1 run -- "$@"
 	if command -v podman >/dev/null && [ -d "$work/import/podman" ]; then
 		# Its storage may be mounted on itself.
 		local point
