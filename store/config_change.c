@@ -121,7 +121,7 @@ static int command_form(struct change *c, const char *args, json_t **ret)
 
 static int change_cmd(struct change *c, const char *args)
 {
-	json_t *list;
+	json_t *list = NULL;
 	int r = command_form(c, args, &list);
 
 	if (r < 0)
@@ -132,7 +132,7 @@ static int change_cmd(struct change *c, const char *args)
 
 static int change_entrypoint(struct change *c, const char *args)
 {
-	json_t *list;
+	json_t *list = NULL;
 	int r = command_form(c, args, &list);
 
 	if (r < 0)
@@ -229,7 +229,7 @@ static int set_env(struct change *c, json_t *env, const char *name, const char *
 static int change_env(struct change *c, const char *args)
 {
 	AUTO(pairs_release) struct pairs pairs = { 0 };
-	json_t *env;
+	json_t *env = NULL;
 	int r = container_of_key(c, "Env", JSON_ARRAY, &env);
 
 	/* All values are expanded before one is set: "ENV A=1 B=$A" means the A of before. */
@@ -243,7 +243,7 @@ static int change_env(struct change *c, const char *args)
 static int change_label(struct change *c, const char *args)
 {
 	AUTO(pairs_release) struct pairs pairs = { 0 };
-	json_t *labels, *value;
+	json_t *labels = NULL, *value;
 	int r = container_of_key(c, "Labels", JSON_OBJECT, &labels);
 
 	if (r == 0)
@@ -302,7 +302,7 @@ static int expose_word(struct change *c, json_t *ports, const char *word)
 static int change_expose(struct change *c, const char *args)
 {
 	AUTO(dockerfile_words_release) struct dockerfile_words words = { 0 };
-	json_t *ports;
+	json_t *ports = NULL;
 	int r = container_of_key(c, "ExposedPorts", JSON_OBJECT, &ports);
 
 	if (r == 0)
@@ -334,7 +334,7 @@ static int change_volume(struct change *c, const char *args)
 {
 	AUTO(dockerfile_words_release) struct dockerfile_words words = { 0 };
 	AUTO(json_decrefp) json_t *list = change_exec_form(args);
-	json_t *volumes;
+	json_t *volumes = NULL;
 	int r = container_of_key(c, "Volumes", JSON_OBJECT, &volumes);
 
 	if (r == 0 && !list)
@@ -414,7 +414,7 @@ static int change_onbuild(struct change *c, const char *args)
 {
 	static const char *const forbidden[] = { "ONBUILD", "FROM", "MAINTAINER" };
 	size_t len = strcspn(args, " \t");
-	json_t *list, *string;
+	json_t *list = NULL, *string;
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(forbidden); i++)

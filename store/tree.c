@@ -397,7 +397,7 @@ static int find_target(struct tree *t, const char *target, struct diag *diag, in
 
 int tree_link(struct tree *t, const struct tree_place *p, const char *target, struct diag *diag)
 {
-	int64_t parent = dir_no(t, p->parent), from_dir;
+	int64_t parent = dir_no(t, p->parent), from_dir = 0;
 	const char *from;
 	size_t from_len;
 	struct row row, old;
