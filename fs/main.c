@@ -101,7 +101,7 @@ static int mount_flags(const struct mount_options *o, struct buf *list)
 		add_flag(list, "fsname=nacrefs");
 	if (!strstr(buf_str(&o->kernel), "subtype="))
 		add_flag(list, "subtype=nacrefs");
-	if (!o->fs.fakeroot)
+	if (!o->fs.fakeroot && !strstr(buf_str(&o->kernel), "default_permissions"))
 		add_flag(list, "default_permissions");
 	if (o->allow_other || (root && !o->fs.fakeroot))
 		add_flag(list, "allow_other");
@@ -142,10 +142,14 @@ static unsigned thread_count(void)
 	return cores < 2 ? 4 : cores > 8 ? 10 : (unsigned)cores + 2;
 }
 
-static int loop(struct fuse_session *session)
+static int loop(struct fuse_session *session, unsigned threads)
 {
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	struct fuse_loop_config *config;
 	int r;
+
+	if (threads == 1)
+		return fuse_session_loop(session);
+	config = fuse_loop_cfg_create();
 
 	if (!config)
 		return -ENOMEM;
@@ -176,7 +180,7 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	if (fuse_set_signal_handlers(session) == 0) {
 		if (fuse_session_mount(session, o->mountpoint) == 0) {
 			now_ready(ready);
-			status = loop(session) < 0 ? EXIT_FAILED : EXIT_DONE;
+			status = loop(session, o->threads) < 0 ? EXIT_FAILED : EXIT_DONE;
 			fuse_session_unmount(session);
 		} else {
 			fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));

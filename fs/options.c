@@ -47,6 +47,7 @@ enum option_id {
 	OPT_DEV,
 	OPT_NODEV,
 	OPT_IO,
+	OPT_THREADED,
 	OPT_KERNEL, /* goes on as it is */
 	OPT_REDIRECT_DIR,
 	OPT_NEEDLESS, /* asks for what is so anyway */
@@ -101,12 +102,12 @@ static const struct option_name {
 	{ "rootcontext", OPT_KERNEL, true },
 	{ "max_read", OPT_KERNEL, true },
 	{ "redirect_dir", OPT_REDIRECT_DIR, true },
-	{ "default_permissions", OPT_NEEDLESS, false },
+	{ "default_permissions", OPT_KERNEL, false },
 	{ "async", OPT_NEEDLESS, false },
 	{ "diratime", OPT_NEEDLESS, false },
 	{ "nonempty", OPT_NEEDLESS, false },
 	{ "private", OPT_NEEDLESS, false },
-	{ "threaded", OPT_NEEDLESS, true },
+	{ "threaded", OPT_THREADED, true },
 	{ "fast_ino", OPT_NEEDLESS, true },
 	{ "xino", OPT_NEEDLESS, true },
 	{ "auto_unmount", OPT_KERNEL, false },
@@ -249,6 +250,10 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 	case OPT_FSYNC: /* fuse-overlayfs's word for volatile */
 		r = parse_bool(name->name, value, &on, diag);
 		o->fs.volatile_upper |= !on;
+		return r;
+	case OPT_THREADED:
+		r = parse_bool(name->name, value, &on, diag);
+		o->threads = on ? 0 : 1;
 		return r;
 	case OPT_WRITEBACK:
 		return parse_bool(name->name, value, &o->writeback, diag);
@@ -398,6 +403,7 @@ static int option_apply(struct mount_options *o, const char *text, struct diag *
 	case OPT_TIMEOUT:
 		return set_timeout(o, value, diag);
 	case OPT_FSYNC:
+	case OPT_THREADED:
 	case OPT_WRITEBACK:
 	case OPT_IO:
 	case OPT_XATTR_PERMISSIONS:

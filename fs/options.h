@@ -20,7 +20,7 @@ struct mount_options {
 	bool allow_other, allow_other_set;
 	bool suid, dev; /* from "suid", "dev", or root's default */
 	bool no_suid, no_dev;
-	unsigned threads; /* 0: as many as there is need for */
+	unsigned threads; /* 1: threaded=0 was said; 0: as many as there is need for */
 };
 
 /** options_parse() - Return: 0; -EINVAL: misused, diag says how. Release in any case. */

@@ -81,6 +81,16 @@ static void unknown_options_are_named_and_ignored(void **state)
 	options_release(&parsed);
 }
 
+static void one_thread_can_be_asked_for(void **state)
+{
+	assert_int_equal(parse("lowerdir=a,threaded=1"), 0);
+	assert_int_equal(parsed.threads, 0);
+	options_release(&parsed);
+	assert_int_equal(parse("lowerdir=a,threaded=0"), 0);
+	assert_int_equal(parsed.threads, 1);
+	options_release(&parsed);
+}
+
 static void mount_names_a_source_first(void **state)
 {
 	char *argv[] = { (char *)"nacrefs", (char *)"overlay",	     (char *)"mnt",
@@ -106,6 +116,7 @@ static void misuse_is_refused_by_name(void **state)
 		{ "lowerdir=a,squash_to_uid=root", "squash_to_uid: not an ID: root" },
 		{ "lowerdir=a,xattr_permissions=7", "xattr_permissions=7: only 2 is known" },
 		{ "lowerdir=a,io=magic", "io=magic" },
+		{ "lowerdir=a,threaded=2", "threaded: not on or off: 2" },
 		{ "lowerdir=a,timeout=soon", "timeout: not a number of seconds: soon" },
 		{ "lowerdir=a,fakeroot,allow_other", "cannot be combined with allow_other" },
 		{ "lowerdir", "option lowerdir needs a value" },
@@ -128,6 +139,7 @@ int main(void)
 		cmocka_unit_test(podman_s_empty_option_and_quotes_are_taken),
 		cmocka_unit_test(mappings_have_a_leading_colon_or_not),
 		cmocka_unit_test(unknown_options_are_named_and_ignored),
+		cmocka_unit_test(one_thread_can_be_asked_for),
 		cmocka_unit_test(mount_names_a_source_first),
 		cmocka_unit_test(misuse_is_refused_by_name),
 	};
