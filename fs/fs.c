@@ -121,7 +121,6 @@ static int check_work(struct fs *fs, int workdir, struct diag *diag)
 				fs->options->work, fs->options->upper);
 	if (upper.st_ino == work.st_ino)
 		return diag_set(diag, -EINVAL, "workdir and upperdir are the same folder: %s", fs->options->upper);
-	fs->upper_dev = upper.st_dev;
 	return 0;
 }
 

@@ -141,7 +141,6 @@ struct fs {
 	uint32_t layer_count;
 	int upper_fd, work_fd; /* roots of the upper and of what work/ holds; -1: read-only */
 	int index_fd;	       /* links to the copies of lower files that have several names; -1: read-only */
-	dev_t upper_dev;
 	uint64_t *devs; /* devices met, for st_ino; guarded by inodes.lock */
 	uint32_t dev_count;
 	enum ovl_namespace xattr_ns;
