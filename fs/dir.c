@@ -291,14 +291,25 @@ static int link_place(struct fs *fs, struct node *node, struct dirnode *dir, con
 
 int link_into_upper(struct fs *fs, struct link *link)
 {
+	struct stat dir_st;
+	struct fd_ref ref;
 	int r;
 
 	if (link->flags & LINK_UPPER)
 		return 0;
 	EXCLUSIVE(&fs->names_lock);
-	r = link_place(fs, link->node, link->dir, link->name, false);
+	r = upper_dir(fs, link->dir, &ref);
+	if (r < 0)
+		return r;
+	if (fstat(ref.fd, &dir_st) < 0)
+		r = -errno;
 	if (r == 0)
+		r = link_place(fs, link->node, link->dir, link->name, false);
+	if (r == 0) {
+		(void)upper_set_times(ref.fd, "", &dir_st); /* as after a copy-up: nobody asked for this name */
 		link->flags |= LINK_UPPER;
+	}
+	fd_put(fs->fds, &ref);
 	return r;
 }
 

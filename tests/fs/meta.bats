@@ -115,6 +115,11 @@ teardown_file() { lowers_unchanged; }
 			    os.utime(p, ns=(5, OLD), follow_symlinks=False)
 			    eq(look(p), was, p)
 		END
+		remount # what the kernel remembered is not asked any more
+		in_python <<-'END'
+			for p in "file", "d", "d/sub", "hl1", "hl2", "d/hl3", "link", "fifo":
+			    eq(os.lstat(p).st_mtime_ns, OLD, p)
+		END
 	done
 }
 
