@@ -31,6 +31,7 @@ struct fs_idmap {
 struct fs_options {
 	char **lowers; /* owned: paths, the topmost first */
 	size_t lower_count;
+	size_t data_lower_count;	      /* of them, the last so many are data-only: no name of theirs shows */
 	char *upper, *work;		      /* owned; NULL: read-only */
 	char *store, *image;		      /* owned; NULL: lowers are directories */
 	struct fs_idmap *uid_maps, *gid_maps; /* owned */
@@ -43,6 +44,7 @@ struct fs_options {
 	bool noxattrs;	     /* no xattr is shown or set */
 	bool noacl;
 	bool static_nlink; /* directories have nlink 1 */
+	bool metacopy;	   /* a change of attributes copies no data, and such copies of others are followed */
 };
 
 void fs_options_release(struct fs_options *options);

@@ -19,6 +19,8 @@
 
 enum option_id {
 	OPT_LOWERDIR,
+	OPT_LOWERDIR_ADD,
+	OPT_DATADIR_ADD,
 	OPT_UPPERDIR,
 	OPT_WORKDIR,
 	OPT_STORE,
@@ -50,6 +52,7 @@ enum option_id {
 	OPT_THREADED,
 	OPT_KERNEL, /* goes on as it is */
 	OPT_REDIRECT_DIR,
+	OPT_METACOPY,
 	OPT_NEEDLESS, /* asks for what is so anyway */
 };
 
@@ -59,6 +62,8 @@ static const struct option_name {
 	bool value; /* NAME=VALUE */
 } names[] = {
 	{ "lowerdir", OPT_LOWERDIR, true },
+	{ "lowerdir+", OPT_LOWERDIR_ADD, true },
+	{ "datadir+", OPT_DATADIR_ADD, true },
 	{ "upperdir", OPT_UPPERDIR, true },
 	{ "workdir", OPT_WORKDIR, true },
 	{ "store", OPT_STORE, true },
@@ -102,6 +107,7 @@ static const struct option_name {
 	{ "rootcontext", OPT_KERNEL, true },
 	{ "max_read", OPT_KERNEL, true },
 	{ "redirect_dir", OPT_REDIRECT_DIR, true },
+	{ "metacopy", OPT_METACOPY, true },
 	{ "default_permissions", OPT_KERNEL, false },
 	{ "async", OPT_NEEDLESS, false },
 	{ "diratime", OPT_NEEDLESS, false },
@@ -151,29 +157,47 @@ static char *part_next(const char **at, char end)
 	return buf_take(&part);
 }
 
-static int add_lower(struct fs_options *fs, const char *path, struct diag *diag)
+static int add_lower(struct fs_options *fs, const char *path, bool data, struct diag *diag)
 {
-	char **more = realloc(fs->lowers, (fs->lower_count + 1) * sizeof(*more));
+	char **more;
 	int r;
 
+	if (fs->data_lower_count > 0 && !data)
+		return diag_set(diag, -EINVAL, "lowerdir %s: a data-only lower can only be followed by others", path);
+	more = realloc(fs->lowers, (fs->lower_count + 1) * sizeof(*more));
 	if (!more)
 		return -ENOMEM;
 	fs->lowers = more;
 	more[fs->lower_count] = NULL;
 	r = set_folder("lowerdir", path, &more[fs->lower_count], diag);
-	if (r == 0)
-		fs->lower_count++;
-	return r;
+	if (r < 0)
+		return r;
+	fs->lower_count++;
+	fs->data_lower_count += data;
+	return 0;
 }
 
+static void drop_lowers(struct fs_options *fs)
+{
+	for (size_t i = 0; i < fs->lower_count; i++)
+		free(fs->lowers[i]);
+	fs->lower_count = fs->data_lower_count = 0;
+}
+
+/* "A:B::D1::D2": what two colons precede is data-only.  The last lowerdir= counts. */
 static int set_lowers(struct fs_options *fs, const char *value, struct diag *diag)
 {
+	bool data = false;
 	int r = 0;
 
+	drop_lowers(fs);
 	while (r == 0 && value) {
 		AUTO(freep) char *path = part_next(&value, ':');
 
-		r = path ? add_lower(fs, path, diag) : -ENOMEM;
+		r = path ? add_lower(fs, path, data, diag) : -ENOMEM;
+		data = value && *value == ':';
+		if (data)
+			value++;
 	}
 	return r;
 }
@@ -257,6 +281,8 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 		return r;
 	case OPT_WRITEBACK:
 		return parse_bool(name->name, value, &o->writeback, diag);
+	case OPT_METACOPY:
+		return parse_bool(name->name, value, &o->fs.metacopy, diag);
 	case OPT_IO:
 		if (strcmp(value, "cached") == 0)
 			return 0;
@@ -306,6 +332,9 @@ static int set_layers(struct mount_options *o, const struct option_name *name, c
 	if (!plain)
 		return -ENOMEM;
 	switch (name->id) {
+	case OPT_LOWERDIR_ADD:
+	case OPT_DATADIR_ADD:
+		return add_lower(&o->fs, plain, name->id == OPT_DATADIR_ADD, diag);
 	case OPT_UPPERDIR:
 		return set_folder(name->name, plain, &o->fs.upper, diag);
 	case OPT_WORKDIR:
@@ -389,6 +418,8 @@ static int option_apply(struct mount_options *o, const char *text, struct diag *
 		return diag_set(diag, -EINVAL, "option %s takes no value", name->name);
 	switch (name->id) {
 	case OPT_LOWERDIR:
+	case OPT_LOWERDIR_ADD:
+	case OPT_DATADIR_ADD:
 	case OPT_UPPERDIR:
 	case OPT_WORKDIR:
 	case OPT_STORE:
@@ -408,6 +439,7 @@ static int option_apply(struct mount_options *o, const char *text, struct diag *
 	case OPT_IO:
 	case OPT_XATTR_PERMISSIONS:
 	case OPT_REDIRECT_DIR:
+	case OPT_METACOPY:
 		return set_choice(o, name, value, diag);
 	case OPT_ALLOW_ROOT:
 		return diag_set(diag, -EINVAL, "option allow_root: use allow_other");
@@ -487,6 +519,10 @@ static int check(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "store and image go together");
 	if (!fs->store && !fs->lower_count)
 		return diag_set(diag, -EINVAL, "no lowerdir, and no store with an image, given");
+	if (fs->data_lower_count > 0 && fs->data_lower_count == fs->lower_count)
+		return diag_set(diag, -EINVAL, "data-only lowers need a lowerdir above them");
+	if (fs->data_lower_count > 0 && !fs->metacopy)
+		return diag_set(diag, -EINVAL, "data-only lowers and metacopy=off cannot be combined");
 	if (!fs->upper != !fs->work)
 		return diag_set(diag, -EINVAL, "upperdir and workdir go together");
 	if (fs->fakeroot && fs->uid_map_count + fs->gid_map_count > 0)
@@ -508,7 +544,7 @@ int options_parse(int argc, char **argv, struct mount_options *ret, struct diag 
 	*ret = (struct mount_options){
 		.timeout = -1,
 		.writeback = true,
-		.fs = { .squash_uid = -1, .squash_gid = -1 },
+		.fs = { .squash_uid = -1, .squash_gid = -1, .metacopy = true },
 	};
 	for (int i = 1; r == 0 && i < argc; i++) {
 		if (argv[i][0] == '-' && argv[i][1])

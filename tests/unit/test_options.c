@@ -55,6 +55,30 @@ static void special_characters_are_escaped(void **state)
 	options_release(&parsed);
 }
 
+static void lowers_can_be_added_one_by_one(void **state)
+{
+	assert_int_equal(parse("lowerdir+=b,lowerdir+=with:colon,datadir+=a"), 0);
+	assert_int_equal(parsed.fs.lower_count, 3);
+	assert_int_equal(parsed.fs.data_lower_count, 1);
+	assert_folder(parsed.fs.lowers[1], "with:colon");
+	assert_folder(parsed.fs.lowers[2], "a");
+	options_release(&parsed);
+	assert_int_equal(parse("lowerdir=b,lowerdir=a"), 0);
+	assert_int_equal(parsed.fs.lower_count, 1);
+	assert_folder(parsed.fs.lowers[0], "a");
+	options_release(&parsed);
+}
+
+static void lowers_after_two_colons_are_data_only(void **state)
+{
+	assert_int_equal(parse("lowerdir=a:b::u::w"), 0);
+	assert_int_equal(parsed.fs.lower_count, 4);
+	assert_int_equal(parsed.fs.data_lower_count, 2);
+	assert_folder(parsed.fs.lowers[3], "w");
+	assert_true(parsed.fs.metacopy);
+	options_release(&parsed);
+}
+
 static void podman_s_empty_option_and_quotes_are_taken(void **state)
 {
 	assert_int_equal(parse("lowerdir=a,upperdir=u,workdir=w,,volatile,context=\"s:o:t:s0:c1,c2\","), 0);
@@ -110,6 +134,14 @@ static void misuse_is_refused_by_name(void **state)
 		{ "lowerdir=a,upperdir=u", "upperdir and workdir go together" },
 		{ "upperdir=u,workdir=w", "no lowerdir" },
 		{ "lowerdir=missing", "lowerdir missing: No such file or directory" },
+		{ "lowerdir=", "lowerdir needs a path" },
+		{ "lowerdir=:a", "lowerdir needs a path" },
+		{ "lowerdir=a:", "lowerdir needs a path" },
+		{ "lowerdir=a:::b", "lowerdir needs a path" },
+		{ "lowerdir=a::b:u", "a data-only lower can only be followed by others" },
+		{ "lowerdir=a::b,lowerdir+=u", "a data-only lower can only be followed by others" },
+		{ "datadir+=a", "data-only lowers need a lowerdir" },
+		{ "lowerdir=a::b,metacopy=off", "data-only lowers and metacopy=off" },
 		{ "lowerdir=a,store=b,image=c", "lowerdir and store cannot be combined" },
 		{ "store=b", "store and image go together" },
 		{ "lowerdir=a,uidmapping=0:1", "uidmapping: not INSIDE:OUTSIDE:COUNT" },
@@ -136,6 +168,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lowers_come_topmost_first),
 		cmocka_unit_test(special_characters_are_escaped),
+		cmocka_unit_test(lowers_can_be_added_one_by_one),
+		cmocka_unit_test(lowers_after_two_colons_are_data_only),
 		cmocka_unit_test(podman_s_empty_option_and_quotes_are_taken),
 		cmocka_unit_test(mappings_have_a_leading_colon_or_not),
 		cmocka_unit_test(unknown_options_are_named_and_ignored),
