@@ -82,6 +82,7 @@ static void copy_discard(struct fs *fs, struct node *node, struct copy *copy)
 
 static int copy_make(struct fs *fs, struct node *node, struct copy *copy)
 {
+	bool mapped = ids_are_mapped(fs) && !fs->options->fakeroot;
 	AUTO(freep) char *target = NULL;
 	int r = 0;
 
@@ -90,9 +91,11 @@ static int copy_make(struct fs *fs, struct node *node, struct copy *copy)
 	if (r < 0)
 		return r;
 	work_name(fs, copy->work);
-	r = upper_make(fs, fs->work_fd, copy->work, &copy->st, target, (gid_t)-1, &copy->fd);
+	r = upper_make(fs, fs->work_fd, copy->work, &copy->st, target, mapped ? UPPER_NO_OWNER : (gid_t)-1, &copy->fd);
 	if (r < 0)
 		copy->work[0] = '\0';
+	else if (mapped)
+		r = upper_keep_owner(fs, node, fs->work_fd, copy->work, &copy->st);
 	return r;
 }
 

@@ -132,7 +132,7 @@ static int record_root(struct fs *fs, const struct stat *st)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	return upper_set_owner_mode(fs, fs->upper_fd, "", st, FS_SET_MODE | FS_SET_UID | FS_SET_GID);
+	return upper_set_owner_mode(fs, fs->upper_fd, "", st, FS_SET_MODE);
 }
 
 static int upper_open_dirs(struct fs *fs, struct diag *diag)
@@ -288,8 +288,12 @@ static int root_inherit(struct fs *fs, bool fresh)
 		r = node_stat_named(fs, node, &st);
 		if (r == 0)
 			r = xattrs_copy(fs, node, fs->upper_fd, "");
+		if (r == 0 && ids_are_mapped(fs) && !fs->options->fakeroot)
+			r = upper_keep_owner(fs, node, fs->upper_fd, "", &st);
+		else if (r == 0)
+			r = upper_set_owner_mode(fs, fs->upper_fd, "", &st, FS_SET_UID | FS_SET_GID);
 		if (r == 0)
-			r = upper_set_owner_mode(fs, fs->upper_fd, "", &st, FS_SET_UID | FS_SET_GID | FS_SET_MODE);
+			r = upper_set_owner_mode(fs, fs->upper_fd, "", &st, FS_SET_MODE);
 		if (r == 0)
 			r = upper_set_times(fs->upper_fd, "", &st);
 	} else if (fs->override_upper) {

@@ -25,7 +25,7 @@ struct fs;
 struct node;
 
 struct fs_idmap {
-	uint32_t inside, outside, count; /* shown id, id on disk, how many */
+	uint32_t disk, shown, count;
 };
 
 struct fs_options {

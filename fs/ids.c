@@ -18,8 +18,10 @@
  * An image that he made of files of his own has him where others have root: then
  * every owner is shown as it is.
  *
- * A mapping INSIDE:OUTSIDE:COUNT shows OUTSIDE+i of the disk as INSIDE+i.  An
- * owner that no mapping has is shown as the overflow ID, as in a user namespace.
+ * A mapping DISK:SHOWN:COUNT shows DISK+i as SHOWN+i: the files of an image keep its
+ * owners, and a user namespace sees them as its own.  An owner that no mapping has is
+ * shown as the overflow ID, as there.  Squashing is for the eye only: what is written
+ * is who asked, as far as the mounting user may.
  */
 
 enum { OVERFLOW_ID = 65534 };
@@ -28,8 +30,8 @@ static const uint32_t PARKED_ID = 0xfffffffe; /* nobody's: (uint32_t)-1 means no
 static uint32_t map_shown(const struct fs_idmap *maps, size_t count, uint32_t id)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (id >= maps[i].outside && id - maps[i].outside < maps[i].count)
-			return maps[i].inside + (id - maps[i].outside);
+		if (id >= maps[i].disk && id - maps[i].disk < maps[i].count)
+			return maps[i].shown + (id - maps[i].disk);
 	}
 	return count ? OVERFLOW_ID : id;
 }
@@ -37,13 +39,23 @@ static uint32_t map_shown(const struct fs_idmap *maps, size_t count, uint32_t id
 static int map_disk(const struct fs_idmap *maps, size_t count, uint32_t id, uint32_t *ret)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (id >= maps[i].inside && id - maps[i].inside < maps[i].count) {
-			*ret = maps[i].outside + (id - maps[i].inside);
+		if (id >= maps[i].shown && id - maps[i].shown < maps[i].count) {
+			*ret = maps[i].disk + (id - maps[i].shown);
 			return 0;
 		}
 	}
 	*ret = id;
 	return count ? -EINVAL : 0;
+}
+
+bool ids_are_squashed(const struct fs *fs)
+{
+	return fs->options->squash_uid >= 0 || fs->options->squash_gid >= 0;
+}
+
+bool ids_are_mapped(const struct fs *fs)
+{
+	return ids_are_squashed(fs) || fs->options->uid_map_count + fs->options->gid_map_count > 0;
 }
 
 uid_t ids_uid_shown(const struct fs *fs, uid_t on_disk)
@@ -62,16 +74,16 @@ gid_t ids_gid_shown(const struct fs *fs, gid_t on_disk)
 
 int ids_uid_disk(const struct fs *fs, uid_t shown, uid_t *ret)
 {
-	if (fs->options->squash_uid >= 0)
-		shown = (uid_t)fs->options->squash_uid;
-	return map_disk(fs->options->uid_maps, fs->options->uid_map_count, shown, ret);
+	int r = map_disk(fs->options->uid_maps, fs->options->uid_map_count, shown, ret);
+
+	return ids_are_squashed(fs) ? 0 : r;
 }
 
 int ids_gid_disk(const struct fs *fs, gid_t shown, gid_t *ret)
 {
-	if (fs->options->squash_gid >= 0)
-		shown = (gid_t)fs->options->squash_gid;
-	return map_disk(fs->options->gid_maps, fs->options->gid_map_count, shown, ret);
+	int r = map_disk(fs->options->gid_maps, fs->options->gid_map_count, shown, ret);
+
+	return ids_are_squashed(fs) ? 0 : r;
 }
 
 static uint32_t fake_shown(uint32_t id, uint32_t image, uint32_t owner)
@@ -92,14 +104,18 @@ static uint32_t fake_image(uint32_t id, uint32_t image, uint32_t owner)
 	return id == PARKED_ID ? owner : id;
 }
 
-uint32_t ids_fake_uid_shown(const struct fs *fs, uint32_t uid)
+uid_t ids_uid_recorded_shown(const struct fs *fs, uid_t recorded)
 {
-	return fs->options->fakeroot ? fake_shown(uid, fs->image_uid, fs->owner_uid) : uid;
+	if (!fs->options->fakeroot || fs->options->squash_uid >= 0)
+		return ids_uid_shown(fs, recorded);
+	return fake_shown(recorded, fs->image_uid, fs->owner_uid);
 }
 
-uint32_t ids_fake_gid_shown(const struct fs *fs, uint32_t gid)
+gid_t ids_gid_recorded_shown(const struct fs *fs, gid_t recorded)
 {
-	return fs->options->fakeroot ? fake_shown(gid, fs->image_gid, fs->owner_gid) : gid;
+	if (!fs->options->fakeroot || fs->options->squash_gid >= 0)
+		return ids_gid_shown(fs, recorded);
+	return fake_shown(recorded, fs->image_gid, fs->owner_gid);
 }
 
 uint32_t ids_fake_uid_image(const struct fs *fs, uint32_t uid)

@@ -141,7 +141,7 @@ struct fs {
 	uint32_t layer_count;
 	int upper_fd, work_fd; /* roots of the upper and of what work/ holds; -1: read-only */
 	int index_fd;	       /* links to the copies of lower files that have several names; -1: read-only */
-	uint64_t *devs; /* devices met, for st_ino; guarded by inodes.lock */
+	uint64_t *devs;	       /* devices met, for st_ino; guarded by inodes.lock */
 	uint32_t dev_count;
 	enum ovl_namespace xattr_ns;
 	bool override_upper; /* owners of the upper are in override_stat */
@@ -290,6 +290,8 @@ int upper_dir(struct fs *fs, struct dirnode *dir, struct fd_ref *ret);
 int lower_at(struct fs *fs, struct node *node, struct layer **layer, union dref *at, const char **name);
 /** node_stat() - attributes of any node, names_lock not held. */
 int node_stat(struct fs *fs, struct node *node, struct stat *st);
+/** node_owner() - the owner that is on disk or recorded, not mapped. names_lock is held. */
+int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid);
 /** node_settle() - wait for whoever takes the node's name away: then it has another, or a pinned descriptor. */
 void node_settle(struct fs *fs, struct node *node);
 /** node_stat_named() - the same with names_lock held. */
@@ -318,6 +320,8 @@ enum { PROC_PATH_BYTES = 300 };
 const char *proc_path(char *buf, int dirfd, const char *name);
 /** upper_stat() - of @name in @dirfd ("": itself), id maps applied; @override: and a recorded owner. */
 int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct stat *st);
+/** upper_stat_unmapped() - the same with the owner that is on disk or recorded. Return: 1: recorded; 0; -errno. */
+int upper_stat_unmapped(int dirfd, const char *name, bool override, struct stat *st);
 /** upper_set_times() - give @name the access and modification time of @st (UTIME_OMIT, UTIME_NOW allowed). */
 int upper_set_times(int dirfd, const char *name, const struct stat *st);
 /**
@@ -329,13 +333,17 @@ int upper_set_owner_mode(struct fs *fs, int dirfd, const char *name, const struc
 /**
  * upper_make() - make @name in @dirfd as @st says: type, mode, owner, rdev
  * @target: of a symlink
- * @born_gid: the group that the file system gives a new file there; -1: the process's
+ * @born_gid: the group that the file system gives a new file there; -1: the process's; UPPER_NO_OWNER: the
+ *	owner is set by upper_keep_owner()
  * @ret_fd: if not NULL and it is a regular file, a descriptor O_RDWR of it, else -1
  *
  * Nothing is left behind on failure.
  */
 int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st, const char *target, gid_t born_gid,
 	       int *ret_fd);
+#define UPPER_NO_OWNER ((gid_t)-2)
+/** upper_keep_owner() - @name, a copy of @node, gets the owner that @node has on disk, whatever is shown (@st). */
+int upper_keep_owner(struct fs *fs, struct node *node, int dirfd, const char *name, const struct stat *st);
 /** upper_make_nameless() - a regular file as @st says, O_RDWR, that a link may give a name. */
 int upper_make_nameless(struct fs *fs, const struct stat *st, int *ret_fd);
 enum { WORK_NAME_BYTES = 24 };
@@ -447,12 +455,16 @@ int dir_is_empty_locked(struct fs *fs, struct dirnode *dir);
 
 uid_t ids_uid_shown(const struct fs *fs, uid_t on_disk);
 gid_t ids_gid_shown(const struct fs *fs, gid_t on_disk);
+/** ids_are_squashed() - are owners not shown? ids_are_mapped() - does what is shown not tell the owner on disk? */
+bool ids_are_squashed(const struct fs *fs);
+bool ids_are_mapped(const struct fs *fs);
 /** ids_uid_disk() - Return: -EINVAL if no mapping has it. */
 int ids_uid_disk(const struct fs *fs, uid_t shown, uid_t *ret);
 int ids_gid_disk(const struct fs *fs, gid_t shown, gid_t *ret);
-/** ids_fake_*_shown() - the owner shown for one of the image under fakeroot; ids_fake_*_image() the other way round. */
-uint32_t ids_fake_uid_shown(const struct fs *fs, uint32_t uid);
-uint32_t ids_fake_gid_shown(const struct fs *fs, uint32_t gid);
+/** ids_*_recorded_shown() - for an owner of an index row or a record. */
+uid_t ids_uid_recorded_shown(const struct fs *fs, uid_t recorded);
+gid_t ids_gid_recorded_shown(const struct fs *fs, gid_t recorded);
+/** ids_fake_*_image() - under fakeroot, the owner in the image of one that is shown. */
 uint32_t ids_fake_uid_image(const struct fs *fs, uint32_t uid);
 uint32_t ids_fake_gid_image(const struct fs *fs, uint32_t gid);
 

@@ -116,10 +116,8 @@ static void row_stat(struct fs *fs, const struct node *node, struct stat *st)
 	*st = (struct stat){
 		.st_mode = node->mode,
 		.st_nlink = row->nlink,
-		.st_uid = fs->options->squash_uid >= 0 ? (uid_t)fs->options->squash_uid
-						       : ids_fake_uid_shown(fs, row->uid),
-		.st_gid = fs->options->squash_gid >= 0 ? (gid_t)fs->options->squash_gid
-						       : ids_fake_gid_shown(fs, row->gid),
+		.st_uid = ids_uid_recorded_shown(fs, row->uid),
+		.st_gid = ids_gid_recorded_shown(fs, row->gid),
 		.st_rdev = row->rdev,
 		.st_size = S_ISDIR(node->mode) ? 4096 : (off_t)row->size,
 		.st_blksize = 4096,
@@ -159,6 +157,27 @@ static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 	r = upper_stat(fs, at.ref.fd, at.name, node_has_override(fs, node), st);
 	fd_put(fs->fds, &at.ref);
 	return r;
+}
+
+int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid)
+{
+	struct node_at at;
+	struct stat st;
+	int r;
+
+	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW)) {
+		*uid = node->row.uid;
+		*gid = node->row.gid;
+		return 0;
+	}
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	r = upper_stat_unmapped(at.ref.fd, at.name, node_has_override(fs, node), &st);
+	fd_put(fs->fds, &at.ref);
+	*uid = st.st_uid;
+	*gid = st.st_gid;
+	return r < 0 ? r : 0;
 }
 
 /* A directory's nlink counts its merged subdirectories; where only one layer has it, that layer knows. */

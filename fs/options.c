@@ -213,21 +213,21 @@ static int parse_id(const char *name, const char *value, int64_t *ret, struct di
 	return 0;
 }
 
-/* "INSIDE:OUTSIDE:COUNT[:...]", with a leading colon from podman. */
+/* "DISK:SHOWN:COUNT[:...]", with a leading colon from podman. */
 static int set_idmap(const char *name, const char *value, struct fs_idmap **maps, size_t *count, struct diag *diag)
 {
 	const char *at = value + strspn(value, ":");
 
 	while (at && *at) {
 		struct fs_idmap map, *more;
-		uint32_t *fields[] = { &map.inside, &map.outside, &map.count };
+		uint32_t *fields[] = { &map.disk, &map.shown, &map.count };
 
 		for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
 			AUTO(freep) char *text = at ? part_next(&at, ':') : NULL;
 			int64_t id;
 
 			if (!text || parse_id(name, text, &id, diag) < 0)
-				return diag_set(diag, -EINVAL, "option %s: not INSIDE:OUTSIDE:COUNT: %s", name, value);
+				return diag_set(diag, -EINVAL, "option %s: not DISK:SHOWN:COUNT: %s", name, value);
 			*fields[i] = (uint32_t)id;
 		}
 		more = realloc(*maps, (*count + 1) * sizeof(*more));
@@ -316,7 +316,7 @@ static int set_identity(struct mount_options *o, const struct option_name *name,
 	case OPT_SQUASH_TO_GID:
 		return parse_id(name->name, value, &fs->squash_gid, diag);
 	default:
-		fs->squash_uid = fs->squash_gid = 0;
+		o->squash_to_root = true;
 		return 0;
 	}
 }
@@ -530,6 +530,10 @@ static int check(struct mount_options *o, struct diag *diag)
 	if (fs->fakeroot && o->allow_other)
 		return diag_set(diag, -EINVAL,
 				"fakeroot checks no permissions: it cannot be combined with allow_other");
+	if (o->squash_to_root) {
+		fs->squash_uid = fs->squash_uid < 0 ? 0 : fs->squash_uid;
+		fs->squash_gid = fs->squash_gid < 0 ? 0 : fs->squash_gid;
+	}
 	if (!fs->upper)
 		o->read_only = true;
 	return buf_error(&o->kernel);
@@ -585,7 +589,7 @@ const char *options_help(void)
 	       "  -o volatile                nothing is synced: for what may be lost in a crash\n"
 	       "  -o userxattr               write user.overlay.* marks also as root\n"
 	       "  -o noacl, noxattrs         without POSIX ACLs, without any xattrs\n"
-	       "  -o uidmapping=I:O:N[:...]  show owner O+i on disk as I+i; gidmapping= likewise\n"
+	       "  -o uidmapping=D:S:N[:...]  show owner D+i of the disk as S+i; gidmapping= likewise\n"
 	       "  -o squash_to_root          show every file as root's; squash_to_uid=, squash_to_gid=\n"
 	       "  -o xattr_permissions=2     keep owners and modes in user.containers.override_stat\n"
 	       "  -o static_nlink            directories have a link count of 1\n"

@@ -16,6 +16,7 @@ struct mount_options {
 	bool foreground, debug;
 	bool help, version;
 	bool read_only;
+	bool squash_to_root;
 	bool writeback;
 	bool allow_other, allow_other_set;
 	bool suid, dev; /* from "suid", "dev", or root's default */

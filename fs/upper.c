@@ -75,11 +75,11 @@ static int override_get(int dirfd, const char *name, struct ovl_override *ret)
 	return ovl_override_parse(text, (size_t)n, ret) < 0 ? 0 : 1;
 }
 
-static int override_put(const struct fs *fs, int dirfd, const char *name, const struct stat *st)
+static int override_put(int dirfd, const char *name, const struct stat *st, uid_t uid, gid_t gid)
 {
 	struct ovl_override o = {
-		.uid = ids_fake_uid_image(fs, st->st_uid),
-		.gid = ids_fake_gid_image(fs, st->st_gid),
+		.uid = uid,
+		.gid = gid,
 		.mode = st->st_mode,
 		.has_type = true,
 		.rdev = st->st_rdev,
@@ -90,10 +90,28 @@ static int override_put(const struct fs *fs, int dirfd, const char *name, const 
 	return set_xattr(dirfd, name, OVL_OVERRIDE_STAT, text, n);
 }
 
-static void override_apply(const struct fs *fs, const struct ovl_override *o, struct stat *st)
+/* @now: the file as it is; without a record it is its owner that stays where none is set. */
+static int override_change(struct fs *fs, int dirfd, const char *name, const struct stat *now, const struct stat *st,
+			   unsigned set)
 {
-	st->st_uid = ids_fake_uid_shown(fs, o->uid);
-	st->st_gid = ids_fake_gid_shown(fs, o->gid);
+	struct ovl_override o = { .uid = now->st_uid, .gid = now->st_gid };
+	int r;
+
+	if (fs->options->fakeroot)
+		return override_put(dirfd, name, st, ids_fake_uid_image(fs, st->st_uid),
+				    ids_fake_gid_image(fs, st->st_gid));
+	r = override_get(dirfd, name, &o);
+	if (r >= 0 && set & FS_SET_UID)
+		r = ids_uid_disk(fs, st->st_uid, &o.uid);
+	if (r >= 0 && set & FS_SET_GID)
+		r = ids_gid_disk(fs, st->st_gid, &o.gid);
+	return r < 0 ? r : override_put(dirfd, name, st, o.uid, o.gid);
+}
+
+static void override_apply(const struct ovl_override *o, struct stat *st)
+{
+	st->st_uid = o->uid;
+	st->st_gid = o->gid;
 	st->st_mode = (st->st_mode & S_IFMT) | (o->mode & 07777);
 	if (o->has_type && (o->mode & S_IFMT)) {
 		st->st_mode = o->mode;
@@ -101,7 +119,7 @@ static void override_apply(const struct fs *fs, const struct ovl_override *o, st
 	}
 }
 
-int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct stat *st)
+int upper_stat_unmapped(int dirfd, const char *name, bool override, struct stat *st)
 {
 	struct ovl_override o;
 	int r = 0;
@@ -110,10 +128,20 @@ int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct
 		return -errno;
 	if (override && (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)))
 		r = override_get(dirfd, name, &o);
+	if (r > 0)
+		override_apply(&o, st);
+	return r;
+}
+
+int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct stat *st)
+{
+	int r = upper_stat_unmapped(dirfd, name, override, st);
+
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		override_apply(fs, &o, st);
+		st->st_uid = ids_uid_recorded_shown(fs, st->st_uid);
+		st->st_gid = ids_gid_recorded_shown(fs, st->st_gid);
 		return 0;
 	}
 	if (fs->options->fakeroot) { /* not recorded: of a lower, a symlink, or made behind our back */
@@ -130,6 +158,14 @@ int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct
 
 /* --- owner, mode, times --- */
 
+/* Where owners are squashed nobody sees what they are: what the mounting user may not set stays as it is. */
+static int chown_plain(struct fs *fs, int dirfd, const char *name, uid_t uid, gid_t gid)
+{
+	if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) == 0)
+		return 0;
+	return ids_are_squashed(fs) && (errno == EPERM || errno == EINVAL) ? 0 : -errno;
+}
+
 static int chown_disk(struct fs *fs, int dirfd, const char *name, uid_t uid, gid_t gid)
 {
 	uid_t disk_uid = (uid_t)-1;
@@ -142,7 +178,7 @@ static int chown_disk(struct fs *fs, int dirfd, const char *name, uid_t uid, gid
 		r = ids_gid_disk(fs, gid, &disk_gid);
 	if (r < 0)
 		return r;
-	return fchownat(dirfd, name, disk_uid, disk_gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ? -errno : 0;
+	return chown_plain(fs, dirfd, name, disk_uid, disk_gid);
 }
 
 static int chmod_disk(int dirfd, const char *name, mode_t mode)
@@ -218,7 +254,7 @@ static int owner_mode_recorded(struct fs *fs, int dirfd, const char *name, const
 		if (r < 0)
 			return r;
 	}
-	return override_put(fs, dirfd, name, st);
+	return override_change(fs, dirfd, name, &now, st, set);
 }
 
 int upper_set_owner_mode(struct fs *fs, int dirfd, const char *name, const struct stat *st, unsigned set)
@@ -286,6 +322,14 @@ static int make_inode(struct fs *fs, int dirfd, const char *name, const struct s
 	}
 }
 
+/* A chown took them, and mkdir(2) gives a folder none. */
+static int make_priv(int dirfd, const char *name, const struct stat *st, bool other)
+{
+	if ((other || S_ISDIR(st->st_mode)) && st->st_mode & (S_ISUID | S_ISGID) && !S_ISLNK(st->st_mode))
+		return chmod_disk(dirfd, name, st->st_mode);
+	return 0;
+}
+
 static int make_owner(struct fs *fs, int dirfd, const char *name, const struct stat *st, gid_t born_gid)
 {
 	bool real_symlink = S_ISLNK(st->st_mode) && owner_is_plain(fs, st);
@@ -294,24 +338,40 @@ static int make_owner(struct fs *fs, int dirfd, const char *name, const struct s
 	gid_t gid;
 	int r;
 
-	if (fs->override_upper && !real_symlink)
-		return override_put(fs, dirfd, name, st);
-	if (fs->options->fakeroot)
+	if (born_gid == UPPER_NO_OWNER || (fs->options->fakeroot && real_symlink))
 		return 0;
+	if (fs->options->fakeroot)
+		return override_put(dirfd, name, st, ids_fake_uid_image(fs, st->st_uid),
+				    ids_fake_gid_image(fs, st->st_gid));
 	r = ids_uid_disk(fs, st->st_uid, &uid);
 	if (r == 0)
 		r = ids_gid_disk(fs, st->st_gid, &gid);
 	if (r < 0)
-		return r;
+		return -EOVERFLOW; /* as the kernel has it for one who has no number on disk */
+	if (fs->override_upper && !real_symlink)
+		return override_put(dirfd, name, st, uid, gid);
 	if (born_gid == (gid_t)-1)
 		born_gid = fs->owner_gid;
 	other = uid != fs->owner_uid || gid != born_gid;
-	if (other && fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
-		return -errno;
-	/* The chown took them, and mkdir(2) gives a folder none. */
-	if ((other || S_ISDIR(st->st_mode)) && st->st_mode & (S_ISUID | S_ISGID) && !S_ISLNK(st->st_mode))
-		return chmod_disk(dirfd, name, st->st_mode);
-	return 0;
+	if (other)
+		r = chown_plain(fs, dirfd, name, uid, gid);
+	return r < 0 ? r : make_priv(dirfd, name, st, other);
+}
+
+int upper_keep_owner(struct fs *fs, struct node *node, int dirfd, const char *name, const struct stat *st)
+{
+	uid_t uid;
+	gid_t gid;
+	int r;
+
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = node_owner(fs, node, &uid, &gid);
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r == 0 && fs->override_upper && !S_ISLNK(st->st_mode))
+		return override_put(dirfd, name, st, uid, gid);
+	if (r == 0)
+		r = chown_plain(fs, dirfd, name, uid, gid);
+	return r < 0 ? r : make_priv(dirfd, name, st, true);
 }
 
 int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st, const char *target, gid_t born_gid,

@@ -12,22 +12,21 @@ teardown() { unmount_all; }
 teardown_file() { lowers_unchanged; }
 
 @test "chown under an ID mapping reaches mapped IDs, others are EINVAL" {
-	KINDS=dirs
+	KINDS="dirs store"
 	while fresh_mount uidmapping=0:100000:65536,gidmapping=:0:100000:65536; do
 		in_python <<-'END'
-			# Files of the lower are root's on disk, which the mapping does not have.
-			eq((os.lstat("file").st_uid, os.lstat("file").st_gid), (65534, 65534))
-			write("new", b"")
-			eq(os.lstat("new").st_uid, 0)
-			os.chown("new", 5, 6)
-			eq((os.lstat("new").st_uid, os.lstat("new").st_gid), (5, 6))
-			fails(errno.EINVAL, os.chown, "new", 70000, 0)
-			os.mkdir("newdir")
-			os.lchown("newdir", 65535, 65535)
+			eq((os.lstat("file").st_uid, os.lstat("file").st_gid), (100000, 100000))
+			eq((os.lstat("suid").st_uid, os.lstat("suid").st_gid), (101234, 105678))
+			os.chown("file", 100005, 100006)
+			eq((os.lstat("file").st_uid, os.lstat("file").st_gid), (100005, 100006))
+			fails(errno.EINVAL, os.chown, "file", 70000, 100000)
+			fails(errno.EINVAL, os.chown, "file", 100000, 0)
+			os.chmod("suid", 0o755)
+			os.lchown("d", 165535, 165535)
 		END
-		assert_equal "$(stat -c %u:%g "$UPPER/new" "$UPPER/newdir" | xargs)" "100005:100006 165535:165535"
+		assert_equal "$(stat -c %u:%g "$UPPER/file" "$UPPER/suid" "$UPPER/d" | xargs)" "5:6 1234:5678 65535:65535"
 		remount
-		assert_equal "$(stat -c %u:%g "$MNT/new" "$MNT/newdir" | xargs)" "5:6 65535:65535"
+		assert_equal "$(stat -c %u:%g "$MNT/file" "$MNT/d" | xargs)" "100005:100006 165535:165535"
 	done
 }
 

@@ -92,9 +92,17 @@ static void mappings_have_a_leading_colon_or_not(void **state)
 {
 	assert_int_equal(parse("lowerdir=a,uidmapping=:0:100000:65536:70000:5:1,gidmapping=0:1000:1"), 0);
 	assert_int_equal(parsed.fs.uid_map_count, 2);
-	assert_int_equal(parsed.fs.uid_maps[0].outside, 100000);
-	assert_int_equal(parsed.fs.uid_maps[1].inside, 70000);
+	assert_int_equal(parsed.fs.uid_maps[0].shown, 100000);
+	assert_int_equal(parsed.fs.uid_maps[1].disk, 70000);
 	assert_int_equal(parsed.fs.gid_maps[0].count, 1);
+	options_release(&parsed);
+}
+
+static void squash_to_root_counts_least(void **state)
+{
+	assert_int_equal(parse("lowerdir=a,squash_to_uid=5,squash_to_root"), 0);
+	assert_int_equal(parsed.fs.squash_uid, 5);
+	assert_int_equal(parsed.fs.squash_gid, 0);
 	options_release(&parsed);
 }
 
@@ -144,7 +152,7 @@ static void misuse_is_refused_by_name(void **state)
 		{ "lowerdir=a::b,metacopy=off", "data-only lowers and metacopy=off" },
 		{ "lowerdir=a,store=b,image=c", "lowerdir and store cannot be combined" },
 		{ "store=b", "store and image go together" },
-		{ "lowerdir=a,uidmapping=0:1", "uidmapping: not INSIDE:OUTSIDE:COUNT" },
+		{ "lowerdir=a,uidmapping=0:1", "uidmapping: not DISK:SHOWN:COUNT" },
 		{ "lowerdir=a,squash_to_uid=root", "squash_to_uid: not an ID: root" },
 		{ "lowerdir=a,xattr_permissions=7", "xattr_permissions=7: only 2 is known" },
 		{ "lowerdir=a,io=magic", "io=magic" },
@@ -172,6 +180,7 @@ int main(void)
 		cmocka_unit_test(lowers_after_two_colons_are_data_only),
 		cmocka_unit_test(podman_s_empty_option_and_quotes_are_taken),
 		cmocka_unit_test(mappings_have_a_leading_colon_or_not),
+		cmocka_unit_test(squash_to_root_counts_least),
 		cmocka_unit_test(unknown_options_are_named_and_ignored),
 		cmocka_unit_test(one_thread_can_be_asked_for),
 		cmocka_unit_test(mount_names_a_source_first),
