@@ -64,6 +64,23 @@ static int set_times(struct fs *fs, struct node *node, const struct stat *want, 
 	return r;
 }
 
+/* While the data of a metacopy comes in, its file has another time, and perhaps mode, than it will have after. */
+static int apply(struct fs *fs, struct node *node, const struct stat *want, unsigned set)
+{
+	bool claimed = node_is(node, NODE_METACOPY);
+	int r = 0;
+
+	if (claimed)
+		node_claim(fs, node);
+	if (set & (FS_SET_UID | FS_SET_GID | FS_SET_MODE | FS_SET_KILL_PRIV))
+		r = set_owner_mode(fs, node, want, set);
+	if (r == 0 && set & (FS_SET_ATIME | FS_SET_MTIME))
+		r = set_times(fs, node, want, set);
+	if (claimed)
+		node_release(fs, node);
+	return r;
+}
+
 /*
  * With the write-back cache the kernel sends a file's times when it lets go of it,
  * also those that it was told itself.  They are no change; and of a lower's file
@@ -99,10 +116,8 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
 	if (set & FS_SET_SIZE)
 		r = file_truncate(fs, node, want->st_size, set & FS_SET_KILL_PRIV);
 	else
-		r = copyup(fs, node, UINT64_MAX);
-	if (r == 0 && set & (FS_SET_UID | FS_SET_GID | FS_SET_MODE | FS_SET_KILL_PRIV))
-		r = set_owner_mode(fs, node, want, set);
-	if (r == 0 && set & (FS_SET_ATIME | FS_SET_MTIME))
-		r = set_times(fs, node, want, set);
+		r = copyup_meta(fs, node);
+	if (r == 0)
+		r = apply(fs, node, want, set);
 	return r < 0 ? r : node_stat(fs, node, st);
 }

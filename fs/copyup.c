@@ -13,6 +13,9 @@
  *   crash before the rename    a file in work/, removed by the next mount
  *   crash after it             a complete copy
  *
+ * A copy may hold attributes only, its data staying where it is, until the data is
+ * to change (metacopy.c): then it is copied into the file that is there.
+ *
  * Copying a file into a folder changes that folder's times on disk; they are set
  * back, because to the users of the merged tree nothing happened.
  */
@@ -24,6 +27,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 
 /* What was built in work/. */
 struct copy {
@@ -31,8 +35,17 @@ struct copy {
 	struct stat st;
 	int fd; /* of a regular file, O_RDWR; owned */
 	bool indexed;
+	bool metacopy;
 	struct index_origin origin;
 };
+
+/* Where the node has its (first) name, or NULL. It stays in memory as long as the node is known. */
+static struct dirnode *first_dir(struct fs *fs, struct node *node)
+{
+	SHARED(&fs->names_lock);
+
+	return node->links ? node->links->dir : NULL;
+}
 
 static int copy_data(struct fs *fs, struct node *node, struct copy *copy, uint64_t limit)
 {
@@ -99,17 +112,29 @@ static int copy_make(struct fs *fs, struct node *node, struct copy *copy)
 	return r;
 }
 
+/* The data, or the mark that it is elsewhere. */
+static int copy_content(struct fs *fs, struct node *node, struct copy *copy, uint64_t limit)
+{
+	int r = -ENOTSUP;
+
+	if (copy->metacopy)
+		r = metacopy_mark(fs, copy->work, copy->fd, copy->st.st_size);
+	copy->metacopy = r == 0;
+	return r == -ENOTSUP ? copy_data(fs, node, copy, limit) : r;
+}
+
 static int copy_build(struct fs *fs, struct node *node, uint64_t limit, struct copy *copy)
 {
-	bool several_names = copy->st.st_nlink > 1 && !node_is_dir(node) && node->links;
+	bool several_names = copy->st.st_nlink > 1 && !node_is_dir(node) && first_dir(fs, node);
 	int r = copy_make(fs, node, copy);
 
 	if (r == 0 && S_ISREG(copy->st.st_mode))
-		r = copy_data(fs, node, copy, limit);
+		r = copy_content(fs, node, copy, limit);
 	if (r == 0)
 		r = copy_attributes(fs, node, copy);
 	/* Else a crash could leave an empty file where a whole one was. */
-	if (r == 0 && S_ISREG(copy->st.st_mode) && copy->st.st_size > 0 && !fs->options->volatile_upper)
+	if (r == 0 && S_ISREG(copy->st.st_mode) && copy->st.st_size > 0 && !copy->metacopy &&
+	    !fs->options->volatile_upper)
 		r = fdatasync(copy->fd) < 0 ? -errno : 0;
 	if (r == 0 && several_names) {
 		r = index_add(fs, node, &copy->st, copy->work, &copy->origin);
@@ -120,11 +145,36 @@ static int copy_build(struct fs *fs, struct node *node, uint64_t limit, struct c
 
 /* --- publishing --- */
 
+/* Where the data of a lower's file is, for the metacopy that takes its place. */
+static struct node_data *data_of_lower(const struct node *node)
+{
+	struct node_data *data = calloc(1, sizeof(*data));
+
+	if (!data)
+		return NULL;
+	if (node_is(node, NODE_ROW))
+		*data = (struct node_data){ .in_store = true, .content = node->row.content, .bytes = node->row.size };
+	else if (node_is(node, NODE_METACOPY))
+		*data = (struct node_data){
+			.in_store = node->back.data->in_store,
+			.content = node->back.data->content,
+			.bytes = node->back.data->bytes,
+		};
+	return data;
+}
+
 /* names_lock is held exclusively. */
 static int node_becomes_upper(struct fs *fs, struct node *node, const struct copy *copy)
 {
+	struct node_data *data = NULL;
 	struct stat st;
 
+	if (copy->metacopy) {
+		data = data_of_lower(node);
+		if (!data)
+			return -ENOMEM;
+	}
+	metacopy_clear(fs, node);
 	fd_drop(fs->fds, &node->slot);
 	if (node_is(node, NODE_MULTI)) {
 		pthread_mutex_lock(&fs->inodes.lock);
@@ -134,6 +184,8 @@ static int node_becomes_upper(struct fs *fs, struct node *node, const struct cop
 	node->layer = NO_LAYER;
 	memset(&node->row, 0, sizeof(node->row));
 	node_clear(node, NODE_ROW | NODE_XATTRS | NODE_IMPLICIT);
+	if (data)
+		metacopy_set(node, data);
 	node_set(node, NODE_UPPER | NODE_KILLPRIV | NODE_COPIED);
 	if (!copy->indexed)
 		return 0;
@@ -176,8 +228,10 @@ static int publish_nameless(struct fs *fs, struct node *node, struct copy *copy)
 {
 	struct fd_ref ref;
 	int r;
-	EXCLUSIVE(&fs->names_lock);
 
+	if (copy->metacopy)
+		return -EAGAIN; /* its data would not be found again */
+	EXCLUSIVE(&fs->names_lock);
 	r = node_becomes_upper(fs, node, copy);
 	if (r == 0)
 		r = fd_insert(fs->fds, &node->slot, TAKE_FD(copy->fd), &ref);
@@ -188,14 +242,6 @@ static int publish_nameless(struct fs *fs, struct node *node, struct copy *copy)
 	unlinkat(fs->work_fd, copy->work, 0);
 	copy->work[0] = '\0';
 	return 0;
-}
-
-/* Where the node has its (first) name, or NULL. It stays in memory as long as the node is known. */
-static struct dirnode *first_dir(struct fs *fs, struct node *node)
-{
-	SHARED(&fs->names_lock);
-
-	return node->links ? node->links->dir : NULL;
 }
 
 static int publish(struct fs *fs, struct node *node, struct copy *copy)
@@ -339,7 +385,7 @@ static int names_into_upper(struct fs *fs, struct node *node, struct name_list *
 
 /* --- files --- */
 
-static int copy_node(struct fs *fs, struct node *node, uint64_t limit)
+static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit)
 {
 	struct name_list names = { 0 };
 	struct copy copy = { .fd = -1 };
@@ -347,6 +393,7 @@ static int copy_node(struct fs *fs, struct node *node, uint64_t limit)
 
 	if (r == 0 && copy.st.st_nlink > 1)
 		r = names_of_origin(fs, node, &names);
+	copy.metacopy = r == 0 && !data && metacopy_wanted(fs, &copy.st) && first_dir(fs, node);
 	if (r == 0)
 		r = copy_build(fs, node, limit, &copy);
 	if (r == 0)
@@ -358,33 +405,135 @@ static int copy_node(struct fs *fs, struct node *node, uint64_t limit)
 	return r;
 }
 
-int copyup(struct fs *fs, struct node *node, uint64_t size_limit)
+/* --- completing a metacopy --- */
+
+/* Writing to a file takes these away from it, as writing through the mount does. */
+struct priv {
+	char caps[64];
+	ssize_t caps_bytes;
+};
+
+static void priv_save(int fd, struct priv *priv)
 {
-	int r;
+	priv->caps_bytes = fgetxattr(fd, "security.capability", priv->caps, sizeof(priv->caps));
+}
+
+static int priv_restore(int fd, const struct priv *priv, const struct stat *st)
+{
+	if (st->st_mode & (S_ISUID | S_ISGID) && fchmod(fd, st->st_mode & 07777) < 0)
+		return -errno;
+	if (priv->caps_bytes > 0 && fsetxattr(fd, "security.capability", priv->caps, (size_t)priv->caps_bytes, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The first @bytes of the data come into @fd; the rest of it is cut off. */
+static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct stat *st, uint64_t bytes)
+{
+	const struct timespec times[2] = { st->st_atim, st->st_mtim };
+	struct content_ref from = { .fd = -1 };
+	struct priv priv;
+	int r = 0;
+
+	priv_save(fd, &priv);
+	if (bytes > 0) {
+		r = node_open(fs, node, &from);
+		if (r < 0)
+			return r;
+		if (from.offset == 0 && bytes == (uint64_t)st->st_size)
+			r = io_copy_sparse(from.fd, fd, bytes);
+		else
+			r = io_copy_range(from.fd, (off_t)from.offset, fd, 0, bytes);
+		fd_put(fs->fds, &from.ref);
+	}
+	if (r == 0 && bytes < (uint64_t)st->st_size && ftruncate(fd, (off_t)bytes) < 0)
+		r = -errno;
+	if (r == 0)
+		r = priv_restore(fd, &priv, st);
+	if (r == 0 && futimens(fd, times) < 0)
+		r = -errno;
+	if (r == 0 && bytes > 0 && !fs->options->volatile_upper && fdatasync(fd) < 0)
+		r = -errno;
+	return r;
+}
+
+/* The node is claimed, so that nobody sets its times meanwhile. */
+static int complete(struct fs *fs, struct node *node, uint64_t limit)
+{
+	struct fd_ref ref;
+	struct stat st;
+	int r = upper_open(fs, node, &ref);
+
+	if (r < 0)
+		return r;
+	if (fstat(ref.fd, &st) < 0)
+		r = -errno;
+	if (r == 0)
+		r = fill_metacopy(fs, node, ref.fd, &st, limit < (uint64_t)st.st_size ? limit : (uint64_t)st.st_size);
+	if (r == 0)
+		r = metacopy_unmark(ref.fd);
+	if (r == 0) {
+		EXCLUSIVE(&fs->names_lock);
+
+		metacopy_clear(fs, node);
+	}
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+/* --- claims --- */
+
+void node_claim(struct fs *fs, struct node *node)
+{
+	LOCKED(&fs->copy_lock);
+
+	while (node_is(node, NODE_COPYING))
+		pthread_cond_wait(&fs->copy_cond, &fs->copy_lock);
+	node_set(node, NODE_COPYING);
+}
+
+void node_release(struct fs *fs, struct node *node)
+{
+	LOCKED(&fs->copy_lock);
+
+	node_clear(node, NODE_COPYING);
+	pthread_cond_broadcast(&fs->copy_cond);
+}
+
+static bool is_copied(const struct node *node, bool data)
+{
+	unsigned flags = node_flags(node);
+
+	return flags & NODE_UPPER && !(data && flags & NODE_METACOPY);
+}
+
+static int copyup_to(struct fs *fs, struct node *node, bool data, uint64_t limit)
+{
+	int r = 0;
 
 	if (fs->upper_fd < 0)
 		return -EROFS;
 	if (node_is_dir(node))
 		return copyup_dir(fs, node_dir(node));
-	if (node_is(node, NODE_UPPER))
+	if (is_copied(node, data))
 		return 0;
-	pthread_mutex_lock(&fs->copy_lock);
-	while (node_is(node, NODE_COPYING))
-		pthread_cond_wait(&fs->copy_cond, &fs->copy_lock);
-	if (node_is(node, NODE_UPPER)) {
-		pthread_mutex_unlock(&fs->copy_lock);
-		return 0;
-	}
-	node_set(node, NODE_COPYING);
-	pthread_mutex_unlock(&fs->copy_lock);
-
-	r = copy_node(fs, node, size_limit);
-
-	pthread_mutex_lock(&fs->copy_lock);
-	node_clear(node, NODE_COPYING);
-	pthread_cond_broadcast(&fs->copy_cond);
-	pthread_mutex_unlock(&fs->copy_lock);
+	node_claim(fs, node);
+	if (!is_copied(node, data)) /* else somebody was faster */
+		r = node_is(node, NODE_UPPER) ? complete(fs, node, limit) : copy_node(fs, node, data, limit);
+	if (r == -EAGAIN)
+		r = copy_node(fs, node, true, limit);
+	node_release(fs, node);
 	return r;
+}
+
+int copyup(struct fs *fs, struct node *node, uint64_t size_limit)
+{
+	return copyup_to(fs, node, true, size_limit);
+}
+
+int copyup_meta(struct fs *fs, struct node *node)
+{
+	return copyup_to(fs, node, false, UINT64_MAX);
 }
 
 /* --- directories --- */

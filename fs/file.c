@@ -36,7 +36,7 @@ static int open_forced(int dirfd, const char *name, int flags)
 	return fd < 0 ? -err : fd;
 }
 
-static int open_file(int dirfd, const char *name, bool writable)
+int file_open_at(int dirfd, const char *name, bool writable)
 {
 	int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK | O_NOATIME;
 	char path[PROC_PATH_BYTES];
@@ -67,51 +67,62 @@ static int open_backing(struct fs *fs, struct node *node, struct fd_ref *ret)
 	if (r < 0)
 		return r;
 	if (S_ISREG(node->mode))
-		fd = open_file(at.ref.fd, at.name, node_is(node, NODE_UPPER));
+		fd = file_open_at(at.ref.fd, at.name, node_is(node, NODE_UPPER));
 	else if ((fd = openat(at.ref.fd, at.name, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		fd = -errno;
 	fd_put(fs->fds, &at.ref);
 	return fd < 0 ? fd : fd_insert(fs->fds, &node->slot, fd, ret);
 }
 
-/* names_lock is held. */
-static int open_row(struct fs *fs, struct node *node, struct content_ref *ret)
+int content_open_slot(struct fs *fs, struct content_id content, uint64_t bytes, struct fd_slot *slot,
+		      struct content_ref *ret)
 {
 	struct content_place place;
 	int r;
 
-	ret->bytes = node->row.size;
-	if (node->row.size == 0)
+	*ret = (struct content_ref){ .fd = -1, .bytes = bytes };
+	if (bytes == 0)
 		return 0;
-	if (fd_get(fs->fds, &node->slot, &ret->ref)) {
+	if (fd_get(fs->fds, slot, &ret->ref)) {
 		ret->fd = ret->ref.fd;
 		return 0;
 	}
-	r = content_open(fs->store, node->row.content, &place);
+	r = content_open(fs->store, content, &place);
 	if (r < 0)
 		return r == -ENOENT ? -EIO : r;
 	ret->fd = place.fd;
 	ret->offset = place.offset;
 	if (place.owned) {
-		r = fd_insert(fs->fds, &node->slot, place.fd, &ret->ref);
+		r = fd_insert(fs->fds, slot, place.fd, &ret->ref);
 		ret->fd = ret->ref.fd;
 	}
 	return r;
 }
 
-static int open_named(struct fs *fs, struct node *node, struct content_ref *ret)
+/* The node's own file; names_lock is held. */
+static int open_own(struct fs *fs, struct node *node, struct content_ref *ret)
 {
 	int r;
 
 	*ret = (struct content_ref){ .fd = -1, .bytes = UINT64_MAX };
-	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
-		return open_row(fs, node, ret);
 	r = open_backing(fs, node, &ret->ref);
 	ret->fd = ret->ref.fd;
 	return r;
 }
 
-int node_open(struct fs *fs, struct node *node, struct content_ref *ret)
+/* names_lock is held. */
+static int open_data(struct fs *fs, struct node *node, struct content_ref *ret)
+{
+	if (node_is(node, NODE_METACOPY))
+		return metacopy_open(fs, node, ret);
+	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
+		return content_open_slot(fs, node->row.content, node->row.size, &node->slot, ret);
+	return open_own(fs, node, ret);
+}
+
+/* A name can go away between following it and using it. */
+static int open_settled(struct fs *fs, struct node *node, struct content_ref *ret,
+			int (*open)(struct fs *fs, struct node *node, struct content_ref *ret))
 {
 	int r = -ENOENT;
 
@@ -121,16 +132,21 @@ int node_open(struct fs *fs, struct node *node, struct content_ref *ret)
 		if (tries > 0)
 			node_settle(fs, node);
 		pthread_rwlock_rdlock(&fs->names_lock);
-		r = open_named(fs, node, ret);
+		r = open(fs, node, ret);
 		pthread_rwlock_unlock(&fs->names_lock);
 	}
 	return r;
 }
 
+int node_open(struct fs *fs, struct node *node, struct content_ref *ret)
+{
+	return open_settled(fs, node, ret, open_data);
+}
+
 int upper_open(struct fs *fs, struct node *node, struct fd_ref *ret)
 {
 	struct content_ref ref;
-	int r = node_open(fs, node, &ref);
+	int r = open_settled(fs, node, &ref, open_own);
 
 	*ret = ref.ref;
 	return r;
@@ -138,6 +154,7 @@ int upper_open(struct fs *fs, struct node *node, struct fd_ref *ret)
 
 int node_pin(struct fs *fs, struct node *node)
 {
+	struct content_ref data;
 	struct fd_ref ref;
 	int r;
 
@@ -148,6 +165,10 @@ int node_pin(struct fs *fs, struct node *node)
 		return r;
 	fd_pin(fs->fds, &node->slot);
 	fd_put(fs->fds, &ref);
+	if (node_is(node, NODE_METACOPY) && metacopy_open(fs, node, &data) == 0) {
+		fd_pin(fs->fds, &node->back.data->slot); /* content of the store can be found again */
+		fd_put(fs->fds, &data.ref);
+	}
 	return 0;
 }
 

@@ -72,7 +72,10 @@ static int layers_from_dirs(struct fs *fs, struct diag *diag)
 
 		if (r < 0)
 			return r;
-		fs->layer_count++;
+		if (i + options->data_lower_count < options->lower_count)
+			fs->layer_count++;
+		else
+			fs->data_layer_count++;
 	}
 	return 0;
 }
@@ -416,7 +419,7 @@ void fs_free(struct fs *fs)
 		dir_drop(fs, fs->root);
 		node_free(fs, &fs->root->node);
 	}
-	for (uint32_t i = 0; i < fs->layer_count; i++)
+	for (uint32_t i = 0; i < fs->layer_count + fs->data_layer_count; i++)
 		layer_free(fs->layers[i]);
 	free(fs->layers);
 	closep(&fs->upper_fd);

@@ -44,7 +44,7 @@ struct fs_options {
 	bool noxattrs;	     /* no xattr is shown or set */
 	bool noacl;
 	bool static_nlink; /* directories have nlink 1 */
-	bool metacopy;	   /* a change of attributes copies no data, and such copies of others are followed */
+	bool metacopy;	   /* a change of attributes copies no data; such copies of others are followed in any case */
 };
 
 void fs_options_release(struct fs_options *options);

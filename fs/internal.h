@@ -50,9 +50,10 @@ enum {
 	NODE_IMPLICIT = 1 << 13,   /* directory: the row only stands for one below (LAYER_IMPLICIT) */
 	NODE_ACL_KNOWN = 1 << 14,  /* directory: NODE_DEFAULT_ACL is right */
 	NODE_DEFAULT_ACL = 1 << 15,
-	NODE_PLAIN = 1 << 17,	/* made here, and no xattr set since: it has neither capabilities nor an ACL */
-	NODE_COPIED = 1 << 16,	/* its st_ino is that of its origin, kept in an xattr */
-	NODE_INDEXED = 1 << 12, /* the copy of a lower file of several names: found through fs->index_fd */
+	NODE_PLAIN = 1 << 17,	 /* made here, and no xattr set since: it has neither capabilities nor an ACL */
+	NODE_COPIED = 1 << 16,	 /* its st_ino is that of its origin, kept in an xattr */
+	NODE_INDEXED = 1 << 12,	 /* the copy of a lower file of several names: found through fs->index_fd */
+	NODE_METACOPY = 1 << 18, /* its file holds attributes only; the data is further down: back.data (metacopy.c) */
 };
 
 enum { TIME_LOCKS = 64 };
@@ -66,6 +67,14 @@ struct node_row {
 	int64_t mtime_ns;
 	uint64_t size;
 	struct content_id content;
+};
+
+/* Where the data of a metacopy is. */
+struct node_data {
+	struct fd_slot slot; /* its descriptor */
+	bool in_store;	     /* it is @content, else the file that metacopy_open() finds */
+	struct content_id content;
+	uint64_t bytes; /* of @content */
 };
 
 struct node {
@@ -83,6 +92,7 @@ struct node {
 			uint32_t nlink;			 /* NODE_INDEXED: names that show */
 			uint32_t gone;			 /* else: names of a lower's that were taken away here */
 			uint64_t origin_dev, origin_ino; /* NODE_INDEXED: what it is a copy of */
+			struct node_data *data;		 /* NODE_METACOPY: owned */
 		} back;
 	};
 };
@@ -137,11 +147,12 @@ struct fs {
 	const struct fs_options *options; /* borrowed */
 	struct store *store;		  /* owned; NULL without store lowers */
 	struct lease *lease;		  /* owned */
-	struct layer **layers;		  /* owned; the topmost lower first */
-	uint32_t layer_count;
-	int upper_fd, work_fd; /* roots of the upper and of what work/ holds; -1: read-only */
-	int index_fd;	       /* links to the copies of lower files that have several names; -1: read-only */
-	uint64_t *devs;	       /* devices met, for st_ino; guarded by inodes.lock */
+	struct layer **layers;		  /* owned; the topmost lower first, data-only ones last */
+	uint32_t layer_count;		  /* of those that are merged */
+	uint32_t data_layer_count;	  /* the rest: only metacopies lead there */
+	int upper_fd, work_fd;		  /* roots of the upper and of what work/ holds; -1: read-only */
+	int index_fd;	/* links to the copies of lower files that have several names; -1: read-only */
+	uint64_t *devs; /* devices met, for st_ino; guarded by inodes.lock */
 	uint32_t dev_count;
 	enum ovl_namespace xattr_ns;
 	bool override_upper; /* owners of the upper are in override_stat */
@@ -269,6 +280,12 @@ void node_take_row(struct node *node, uint16_t layer, const struct layer_entry *
 /** dir_part() - the part in layer @layer, or NULL. */
 const struct part *dir_part(const struct dirnode *dir, uint16_t layer);
 void parts_free(struct fs *fs, struct part *parts, uint32_t count);
+/**
+ * path_parts() - the folders at @path in the merged lowers from layer @first on, as far down as they show
+ * @path: "a/b" from the root, @len bytes of it; "" is the root
+ * @ret: to be released with parts_free(); no parts if there is no such folder
+ */
+int path_parts(struct fs *fs, const char *path, size_t len, uint16_t first, struct part **ret, uint32_t *ret_count);
 
 /* --- lookup.c --- */
 
@@ -361,8 +378,6 @@ int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *wh
 /** upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before. */
 int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret);
 int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino);
-/** upper_is_impure() - does folder @fd hold entries that were copied up? */
-bool upper_is_impure(struct fs *fs, int fd);
 /** upper_mark_impure() - mark folder @dirfd of @dir so. */
 void upper_mark_impure(struct fs *fs, struct dirnode *dir, int dirfd);
 /** upper_readlink() - target of a symlink, also of a recorded one; not terminated. Return: bytes or -errno. */
@@ -406,6 +421,33 @@ int copyup_dir(struct fs *fs, struct dirnode *dir);
  * No lock is held but rename_lock.  One thread copies, the others that need the same node wait.
  */
 int copyup(struct fs *fs, struct node *node, uint64_t size_limit);
+/** copyup_meta() - make sure that the upper has its attributes; the data may stay where it is. */
+int copyup_meta(struct fs *fs, struct node *node);
+/** node_claim() - let no copy-up of the node begin until node_release(). No lock is held but rename_lock. */
+void node_claim(struct fs *fs, struct node *node);
+void node_release(struct fs *fs, struct node *node);
+
+/* --- metacopy.c --- */
+
+/** metacopy_detect() - before the kernel sees a regular file of attributes @st: is it one? @link's directory is locked. */
+int metacopy_detect(struct fs *fs, struct link *link, const struct stat *st);
+/** metacopy_wanted() - may the copy of a file of attributes @st leave the data where it is? */
+bool metacopy_wanted(const struct fs *fs, const struct stat *st);
+/** metacopy_mark() - make @work in work/, @fd, a metacopy of @bytes. Return: 0; -ENOTSUP: it cannot be one here; -errno. */
+int metacopy_mark(struct fs *fs, const char *work, int fd, off_t bytes);
+/** metacopy_set() - the node is one. @data: what is known of its data, owned by the node from now on. */
+void metacopy_set(struct node *node, struct node_data *data);
+/** metacopy_clear() - it is none any more: its own file has the data. names_lock is held exclusively, if others know it. */
+void metacopy_clear(struct fs *fs, struct node *node);
+/** metacopy_unmark() - the same on disk, for its file @fd. */
+int metacopy_unmark(int fd);
+/** metacopy_keep_place() - before its name changes: let its file say where the data is. names_lock is held. */
+int metacopy_keep_place(struct fs *fs, struct node *node, const char *lower_path);
+/** metacopy_redirect() - where its file says that the data is, to be freed; NULL: under its name. names_lock is held. */
+int metacopy_redirect(struct fs *fs, struct node *node, char **ret);
+/** metacopy_open() - its data. names_lock is held. -EIO: there is none. */
+struct content_ref;
+int metacopy_open(struct fs *fs, struct node *node, struct content_ref *ret);
 
 /* --- file.c --- */
 
@@ -418,6 +460,11 @@ struct content_ref {
 };
 /** node_open() - a regular file for reading. No lock is held. */
 int node_open(struct fs *fs, struct node *node, struct content_ref *ret);
+/** file_open_at() - open regular file @name in @dirfd ("": itself), also if its mode keeps its owner out. */
+int file_open_at(int dirfd, const char *name, bool writable);
+/** content_open_slot() - content of the store, its descriptor kept in @slot if it has one of its own. */
+int content_open_slot(struct fs *fs, struct content_id content, uint64_t bytes, struct fd_slot *slot,
+		      struct content_ref *ret);
 /** upper_open() - a file of the upper for reading and writing. No lock is held. */
 int upper_open(struct fs *fs, struct node *node, struct fd_ref *ret);
 /** time_lock() - held while a file's mtime is set, or set back after a change; one for several files. */

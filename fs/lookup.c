@@ -204,6 +204,13 @@ static int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
 	return r;
 }
 
+/* What is a hole in its own file takes up room all the same. */
+static void stat_metacopy(const struct node *node, struct stat *st)
+{
+	if (node_is(node, NODE_METACOPY))
+		st->st_blocks = (blkcnt_t)((st->st_size + 511) / 512);
+}
+
 static void stat_finish(struct fs *fs, struct node *node, struct stat *st)
 {
 	if (node_is(node, NODE_RESOLVED))
@@ -212,6 +219,7 @@ static void stat_finish(struct fs *fs, struct node *node, struct stat *st)
 		st->st_nlink = node->back.nlink;
 	else if (!node_is(node, NODE_UPPER | NODE_ROW) && !node_is_dir(node))
 		st->st_nlink -= st->st_nlink < node->back.gone ? st->st_nlink : node->back.gone;
+	stat_metacopy(node, st);
 	if (fs->options->fakeroot && !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
 		st->st_blocks = 0;
 }
@@ -411,6 +419,10 @@ int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 		node->ino = ino_of_row(fs, node);
 	else
 		node->ino = ino_of_backing(fs, st);
+	r = metacopy_detect(fs, link, st);
+	if (r < 0)
+		return r;
+	stat_metacopy(node, st);
 	st->st_ino = node->ino;
 	node->mode = st->st_mode;
 	node_set(node, NODE_RESOLVED | NODE_KILLPRIV);

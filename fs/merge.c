@@ -138,10 +138,27 @@ static int parts_step(struct fs *fs, struct part_span parent, const char *name, 
 	return parts_follow(fs, ret, parent);
 }
 
-/* "/a/b" in the lowers from @first on. */
-static int redirect_absolute(struct fs *fs, const char *path, uint16_t first, struct part_list *ret)
+/* The parts of @span, once more. */
+static int span_keep(struct fs *fs, struct part_span span, struct part_list *ret)
 {
-	AUTO(freep) char *copy = strdup(path);
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < span.count; i++) {
+		const struct part *part = &span.parts[i];
+		struct layer *layer = fs->layers[part->layer];
+		union dref at;
+
+		r = layer->ops->keep(layer, part->at, &at);
+		if (r == 0)
+			r = part_add(fs, ret, part->layer, at);
+	}
+	return r;
+}
+
+/* "/a/b" in the lowers from @first on. */
+static int redirect_absolute(struct fs *fs, const char *path, size_t len, uint16_t first, struct part_list *ret)
+{
+	AUTO(freep) char *copy = strndup(path, len);
 	struct part_span from = span_from(fs->root->parts, fs->root->part_count, first);
 	struct part_list now = { 0 };
 	char *save = NULL;
@@ -165,6 +182,22 @@ static int redirect_absolute(struct fs *fs, const char *path, uint16_t first, st
 	return 0;
 }
 
+int path_parts(struct fs *fs, const char *path, size_t len, uint16_t first, struct part **ret, uint32_t *ret_count)
+{
+	struct part_list list = { 0 };
+	int r;
+
+	if (strspn(path, "/") >= len)
+		r = span_keep(fs, span_from(fs->root->parts, fs->root->part_count, first), &list);
+	else
+		r = redirect_absolute(fs, path, len, first, &list);
+	if (r < 0)
+		part_list_release(fs, &list);
+	*ret = list.parts;
+	*ret_count = list.count;
+	return r;
+}
+
 /*
  * What is below part @keep - 1 of the list comes from where @redirect says: a path
  * from the root, or a sibling's name.  It only ever leads to layers further down, so
@@ -177,20 +210,13 @@ static int tail_replace(struct fs *fs, struct part_list *list, uint32_t keep, ui
 	int r;
 
 	if (redirect[0] == '/')
-		r = redirect_absolute(fs, redirect, first, &tail);
+		r = redirect_absolute(fs, redirect, strlen(redirect), first, &tail);
 	else
 		r = parts_step(fs, span_from(parent.parts, parent.count, first), redirect, &tail);
 	parts_cut(fs, list, keep);
-	while (r == 0 && tail.count > 0 && list->count < keep + tail.count) {
-		struct part *part = &tail.parts[list->count - keep];
-		struct layer *layer = fs->layers[part->layer];
-		union dref at;
-
-		/* A reference of its own, so that both lists can be released whatever happens. */
-		r = layer->ops->keep(layer, part->at, &at);
-		if (r == 0)
-			r = part_add(fs, list, part->layer, at);
-	}
+	/* References of its own, so that both lists can be released whatever happens. */
+	if (r == 0)
+		r = span_keep(fs, (struct part_span){ tail.parts, tail.count }, list);
 	part_list_release(fs, &tail);
 	return r;
 }
@@ -471,7 +497,7 @@ static int merge_upper_dir(struct merge *m)
 	fd_put(m->fs->fds, &ref);
 	if (r < 0)
 		return r;
-	if (upper_is_impure(m->fs, fd))
+	if (ovl_is_impure(fd))
 		node_set(&m->dir->node, NODE_IMPURE);
 	return dir_scan_fd(fd, merge_upper, m);
 }

@@ -54,6 +54,7 @@ void node_free(struct fs *fs, struct node *node)
 	if (!node)
 		return;
 	fd_drop(fs->fds, &node->slot);
+	metacopy_clear(fs, node);
 	if (node_is_dir(node)) {
 		struct dirnode *dir = node_dir(node);
 

@@ -44,32 +44,44 @@ static struct link *find(struct dirnode *dir, const char *name)
 
 /* --- marks on directories that move --- */
 
-/* Where the lowers have the directory, as overlayfs writes it. names_lock is held. */
-static int lower_path(struct fs *fs, struct dirnode *dir, struct buf *path)
+/* Where its file in the upper says that its lower part is; NULL: where its name says. names_lock is held. */
+static int redirect_of(struct fs *fs, struct node *node, char **ret)
+{
+	struct fd_ref ref;
+	int r;
+
+	*ret = NULL;
+	if (!node_is(node, NODE_UPPER))
+		return 0;
+	if (!node_is_dir(node))
+		return metacopy_redirect(fs, node, ret);
+	r = upper_dir(fs, node_dir(node), &ref);
+	if (r < 0)
+		return r;
+	r = ovl_redirect(ref.fd, ret);
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
+/* Where the lowers have the directory or metacopy, as overlayfs writes it. names_lock is held. */
+static int lower_path(struct fs *fs, struct node *node, struct buf *path)
 {
 	AUTO(freep) char *redirect = NULL;
-	struct fd_ref ref;
-	int r = 0;
+	int r;
 
-	if (dir == fs->root)
+	if (node == &fs->root->node)
 		return 0;
-	if (node_is(&dir->node, NODE_UPPER)) {
-		r = upper_dir(fs, dir, &ref);
-		if (r < 0)
-			return r;
-		r = ovl_redirect(ref.fd, &redirect);
-		fd_put(fs->fds, &ref);
-	}
+	r = redirect_of(fs, node, &redirect);
 	if (r < 0)
 		return r;
 	if (redirect && redirect[0] == '/') {
 		buf_adds(path, redirect);
 		return buf_error(path);
 	}
-	if (!dir->node.links)
+	if (!node->links)
 		return -ENOENT;
-	r = lower_path(fs, dir->node.links->dir, path);
-	buf_addf(path, "/%s", redirect ? redirect : dir->node.links->name);
+	r = lower_path(fs, &node->links->dir->node, path);
+	buf_addf(path, "/%s", redirect ? redirect : node->links->name);
 	return r < 0 ? r : buf_error(path);
 }
 
@@ -84,13 +96,26 @@ static int mark_directory(struct fs *fs, struct dirnode *dir, bool lower_at_new_
 	if (r < 0)
 		return r;
 	if (dir->part_count > 0) {
-		r = lower_path(fs, dir, &path);
+		r = lower_path(fs, &dir->node, &path);
 		if (r == 0)
 			r = ovl_set_redirect(ref.fd, fs->xattr_ns, buf_str(&path));
 	} else if (lower_at_new_name) {
 		r = ovl_set_opaque(ref.fd, fs->xattr_ns);
 	}
 	fd_put(fs->fds, &ref);
+	buf_release(&path);
+	return r;
+}
+
+static int mark_metacopy(struct fs *fs, struct node *node)
+{
+	struct buf path = { 0 };
+	int r;
+	SHARED(&fs->names_lock);
+
+	r = lower_path(fs, node, &path);
+	if (r == 0)
+		r = metacopy_keep_place(fs, node, buf_str(&path));
 	buf_release(&path);
 	return r;
 }
@@ -102,7 +127,7 @@ static int mark_mover(struct fs *fs, struct link *link, const struct link *other
 	int r;
 
 	if (!node_is_dir(link->node))
-		return 0;
+		return node_is(link->node, NODE_METACOPY) ? mark_metacopy(fs, link->node) : 0;
 	LOCKED(&dir->lock);
 	r = dir_parts_locked(fs, dir);
 	return r < 0 ? r : mark_directory(fs, dir, other && other->flags & LINK_LOWER);
@@ -360,7 +385,7 @@ static int copyup_name(struct fs *fs, struct dirnode *dir, const char *name)
 	pthread_mutex_unlock(&dir->lock);
 	if (r < 0)
 		return r;
-	return node ? copyup(fs, node, UINT64_MAX) : -ENOENT;
+	return node ? copyup_meta(fs, node) : -ENOENT;
 }
 
 int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *newdir, const char *newname,

@@ -560,13 +560,6 @@ int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino)
 	return r == -EPERM || r == -ENOTSUP || r == -ENOSPC || r == -EACCES ? 0 : r;
 }
 
-bool upper_is_impure(struct fs *fs, int fd)
-{
-	char value[2];
-
-	return upper_get_private(fs, fd, "", "impure", value, sizeof(value)) > 0;
-}
-
 void upper_mark_impure(struct fs *fs, struct dirnode *dir, int dirfd)
 {
 	if (node_is(&dir->node, NODE_IMPURE))

@@ -182,7 +182,7 @@ static int change(struct fs *fs, struct node *node, const char *name, const void
 		return -ENOTSUP;
 	if (ovl_private_xattr(name))
 		return -EPERM;
-	r = copyup(fs, node, UINT64_MAX);
+	r = copyup_meta(fs, node);
 	if (r < 0)
 		return r;
 	SHARED(&fs->names_lock);

@@ -279,6 +279,12 @@ int ovl_is_metacopy(int fd)
 	return 0;
 }
 
+bool ovl_is_impure(int fd)
+{
+	return xattr_get(fd, "trusted.overlay.impure", NULL, 0) > 0 ||
+	       xattr_get(fd, "user.overlay.impure", NULL, 0) > 0;
+}
+
 /*
  * Digits of @base at *@text up to @end; stops at the first other byte.
  * strtoul() would take signs and spaces, and needs a NUL.

@@ -24,8 +24,8 @@ enum ovl_namespace {
 	OVL_USER,
 };
 
-#define OVL_WH_PREFIX ".wh."
-#define OVL_WH_OPAQUE ".wh..wh..opq"
+#define OVL_WH_PREFIX	  ".wh."
+#define OVL_WH_OPAQUE	  ".wh..wh..opq"
 #define OVL_OVERRIDE_STAT "user.containers.override_stat"
 
 /** ovl_is_whiteout_mode() - a 0:0 character device */
@@ -79,6 +79,9 @@ int ovl_set_redirect(int fd, enum ovl_namespace ns, const char *path);
  * Return: 1, 0, or -errno. */
 int ovl_is_metacopy(int fd);
 
+/** ovl_is_impure() - does directory @fd hold entries that were copied up into it? */
+bool ovl_is_impure(int fd);
+
 /** ovl_private_xattr() - overlay's own, which no mount shows: {trusted,user}.overlay.*,
  * user.fuseoverlayfs.*, user.containers.override_stat */
 bool ovl_private_xattr(const char *name);
@@ -86,7 +89,7 @@ bool ovl_private_xattr(const char *name);
 /* A recorded owner: "uid:gid:mode[:type]" */
 struct ovl_override {
 	uint32_t uid, gid;
-	uint32_t mode;		/* permission bits; with type bits if @has_type */
+	uint32_t mode; /* permission bits; with type bits if @has_type */
 	bool has_type;
 	dev_t rdev;
 };
