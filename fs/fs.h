@@ -24,6 +24,9 @@
 struct fs;
 struct node;
 
+/* To copy a small file costs hardly more than to mark it, and a whole one can be read by everybody. */
+enum { FS_METACOPY_FROM = 16 * 1024 };
+
 struct fs_idmap {
 	uint32_t disk, shown, count;
 };
@@ -44,7 +47,9 @@ struct fs_options {
 	bool noxattrs;	     /* no xattr is shown or set */
 	bool noacl;
 	bool static_nlink; /* directories have nlink 1 */
-	bool metacopy;	   /* a change of attributes copies no data; such copies of others are followed in any case */
+	/* A change of attributes copies no data of files of so many bytes or more; 0: it copies all.  Such copies that are
+	 * there already are followed in any case. */
+	off_t metacopy_from;
 };
 
 void fs_options_release(struct fs_options *options);

@@ -347,7 +347,9 @@ int metacopy_detect(struct fs *fs, struct link *link, const struct stat *st)
 
 bool metacopy_wanted(const struct fs *fs, const struct stat *st)
 {
-	return fs->options->metacopy && S_ISREG(st->st_mode) && st->st_size > 0 && st->st_nlink == 1;
+	off_t from = fs->options->metacopy_from;
+
+	return from > 0 && S_ISREG(st->st_mode) && st->st_size >= from && st->st_nlink == 1;
 }
 
 int metacopy_mark(struct fs *fs, const char *work, int fd, off_t bytes)

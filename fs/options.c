@@ -282,7 +282,9 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 	case OPT_WRITEBACK:
 		return parse_bool(name->name, value, &o->writeback, diag);
 	case OPT_METACOPY:
-		return parse_bool(name->name, value, &o->fs.metacopy, diag);
+		r = parse_bool(name->name, value, &on, diag);
+		o->fs.metacopy_from = on ? 1 : 0;
+		return r;
 	case OPT_IO:
 		if (strcmp(value, "cached") == 0)
 			return 0;
@@ -521,7 +523,7 @@ static int check(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "no lowerdir, and no store with an image, given");
 	if (fs->data_lower_count > 0 && fs->data_lower_count == fs->lower_count)
 		return diag_set(diag, -EINVAL, "data-only lowers need a lowerdir above them");
-	if (fs->data_lower_count > 0 && !fs->metacopy)
+	if (fs->data_lower_count > 0 && !fs->metacopy_from)
 		return diag_set(diag, -EINVAL, "data-only lowers and metacopy=off cannot be combined");
 	if (!fs->upper != !fs->work)
 		return diag_set(diag, -EINVAL, "upperdir and workdir go together");
@@ -548,7 +550,7 @@ int options_parse(int argc, char **argv, struct mount_options *ret, struct diag 
 	*ret = (struct mount_options){
 		.timeout = -1,
 		.writeback = true,
-		.fs = { .squash_uid = -1, .squash_gid = -1, .metacopy = true },
+		.fs = { .squash_uid = -1, .squash_gid = -1, .metacopy_from = FS_METACOPY_FROM },
 	};
 	for (int i = 1; r == 0 && i < argc; i++) {
 		if (argv[i][0] == '-' && argv[i][1])

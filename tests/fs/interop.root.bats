@@ -42,8 +42,8 @@ setup() {
 teardown() { unmount_all; }
 teardown_file() { lowers_unchanged; }
 
-kernel_options=('redirect_dir=on,index=off,metacopy=off' 'redirect_dir=off,index=off,metacopy=off'
-	'redirect_dir=on,index=off,metacopy=off,xino=off')
+kernel_options=('redirect_dir=on,index=off,metacopy=on' 'redirect_dir=off,index=off,metacopy=off'
+	'redirect_dir=on,index=off,metacopy=on,xino=off')
 
 by_kernel() {
 	mkdir -p "$UPPER" "$WORK"
@@ -208,7 +208,7 @@ changes() {
 	changes "$MNT"
 	unmount
 	mv "$UPPER" "$UPPER.lower"
-	mount -t overlay overlay -o "lowerdir=$UPPER.lower:$LOWERS,redirect_dir=follow" "$KERNEL"
+	mount -t overlay overlay -o "lowerdir=$UPPER.lower:$LOWERS,redirect_dir=on,metacopy=on" "$KERNEL"
 	mount_dirs_ro "$UPPER.lower" "$LOWERS"
 	assert_same_tree "$KERNEL" "$MNT"
 	umount "$KERNEL"

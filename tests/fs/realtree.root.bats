@@ -25,11 +25,11 @@ teardown() { unmount_all; }
 	unmount
 	UPPER=$layer.3
 	rm -rf "$WORK"
-	mount_kernel "$kernel" -o redirect_dir=on "$layer.2" "$TREE"
+	mount_kernel "$kernel" -o redirect_dir=on,metacopy=on "$layer.2" "$TREE"
 	find "$kernel" -name '*a*' -type f | head -n 300 | xargs -d '\n' rm -f
 	find "$kernel" -name '*b*' -type f | head -n 300 | xargs -d '\n' chmod 600
 	umount "$kernel"
-	mount -t overlay overlay -o "redirect_dir=follow,lowerdir=$layer.3:$layer.2:$TREE" "$kernel"
+	mount -t overlay overlay -o "redirect_dir=on,metacopy=on,lowerdir=$layer.3:$layer.2:$TREE" "$kernel"
 	mount_dirs_ro "$layer.3" "$layer.2" "$TREE"
 	same_metadata "$kernel" "$MNT" 0
 	same_content "$kernel" "$MNT"

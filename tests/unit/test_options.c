@@ -75,7 +75,7 @@ static void lowers_after_two_colons_are_data_only(void **state)
 	assert_int_equal(parsed.fs.lower_count, 4);
 	assert_int_equal(parsed.fs.data_lower_count, 2);
 	assert_folder(parsed.fs.lowers[3], "w");
-	assert_true(parsed.fs.metacopy);
+	assert_int_equal(parsed.fs.metacopy_from, FS_METACOPY_FROM);
 	options_release(&parsed);
 }
 
