@@ -114,8 +114,11 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
 	if (times_are_known(fs, node, want, set, st))
 		return 0;
 	if (set & FS_SET_SIZE)
-		r = file_truncate(fs, node, want->st_size, set & FS_SET_KILL_PRIV);
-	else if (set == FS_SET_MTIME) /* what the kernel sends after a write, which may have failed: then this fails too */
+		r = file_truncate(fs, node, want->st_size,
+				  (set & FS_SET_KILL_PRIV ? FS_WRITE_KILL_PRIV : 0) |
+					  (set & FS_SET_KEEP_MTIME ? FS_WRITE_KEEP_MTIME : 0));
+	else if (set ==
+		 FS_SET_MTIME) /* what the kernel sends after a write, which may have failed: then this fails too */
 		r = copyup(fs, node, UINT64_MAX);
 	else
 		r = copyup_meta(fs, node);

@@ -27,7 +27,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/xattr.h>
 
 /* What was built in work/. */
 struct copy {
@@ -407,26 +406,6 @@ static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit
 
 /* --- completing a metacopy --- */
 
-/* Writing to a file takes these away from it, as writing through the mount does. */
-struct priv {
-	char caps[64];
-	ssize_t caps_bytes;
-};
-
-static void priv_save(int fd, struct priv *priv)
-{
-	priv->caps_bytes = fgetxattr(fd, "security.capability", priv->caps, sizeof(priv->caps));
-}
-
-static int priv_restore(int fd, const struct priv *priv, const struct stat *st)
-{
-	if (st->st_mode & (S_ISUID | S_ISGID) && fchmod(fd, st->st_mode & 07777) < 0)
-		return -errno;
-	if (priv->caps_bytes > 0 && fsetxattr(fd, "security.capability", priv->caps, (size_t)priv->caps_bytes, 0) < 0)
-		return -errno;
-	return 0;
-}
-
 /* The first @bytes of the data come into @fd; the rest of it is cut off. */
 static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct stat *st, uint64_t bytes)
 {
@@ -435,7 +414,7 @@ static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct 
 	struct priv priv;
 	int r = 0;
 
-	priv_save(fd, &priv);
+	priv_save(fd, st, &priv);
 	if (bytes > 0) {
 		r = node_open(fs, node, &from);
 		if (r < 0)
@@ -449,7 +428,7 @@ static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct 
 	if (r == 0 && bytes < (uint64_t)st->st_size && ftruncate(fd, (off_t)bytes) < 0)
 		r = -errno;
 	if (r == 0)
-		r = priv_restore(fd, &priv, st);
+		r = priv_restore(fd, &priv);
 	if (r == 0 && futimens(fd, times) < 0)
 		r = -errno;
 	if (r == 0 && bytes > 0 && !fs->options->volatile_upper && fdatasync(fd) < 0)

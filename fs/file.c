@@ -11,8 +11,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
+
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 /* --- opening --- */
 
@@ -216,6 +218,21 @@ static int kill_priv(struct fs *fs, struct node *node, int fd, bool suid)
 	return upper_set_owner_mode(fs, fd, "", &st, FS_SET_MODE);
 }
 
+void priv_save(int fd, const struct stat *st, struct priv *priv)
+{
+	priv->caps_bytes = fgetxattr(fd, XATTR_CAPS, priv->caps, sizeof(priv->caps));
+	priv->mode = st->st_mode & (S_ISUID | S_ISGID) ? st->st_mode & 07777 : 0;
+}
+
+int priv_restore(int fd, const struct priv *priv)
+{
+	if (priv->mode && fchmod(fd, priv->mode) < 0)
+		return -errno;
+	if (priv->caps_bytes > 0 && fsetxattr(fd, XATTR_CAPS, priv->caps, (size_t)priv->caps_bytes, 0) < 0)
+		return -errno;
+	return 0;
+}
+
 /* The node's file in the upper, copied up if need be, open for writing. */
 static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struct fd_ref *ret)
 {
@@ -235,16 +252,33 @@ static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struc
 struct change {
 	pthread_mutex_t *lock; /* held; NULL: the time changes as it does */
 	struct timespec times[2];
+	bool has_priv;
+	struct priv priv;
 };
+
+/*
+ * The kernel took from the file what a write takes from it when that was made; what
+ * it was given since then must survive the page's way here.
+ */
+static void keep_priv(struct node *node, int fd, const struct stat *st, struct change *change)
+{
+	if (!node_is(node, NODE_KILLPRIV))
+		return;
+	priv_save(fd, st, &change->priv);
+	change->has_priv = change->priv.caps_bytes > 0 || change->priv.mode;
+	if (!change->has_priv)
+		node_clear(node, NODE_KILLPRIV);
+}
 
 /* Before @fd, the node's, is changed. change_end() has to follow if it succeeds. */
 static int change_begin(struct fs *fs, struct node *node, int fd, unsigned flags, struct change *change)
 {
-	int r = kill_priv(fs, node, fd, flags & FS_WRITE_KILL_PRIV);
+	int r = flags & FS_WRITE_BACK ? 0 : kill_priv(fs, node, fd, flags & FS_WRITE_KILL_PRIV);
 	struct stat st;
 
 	change->lock = NULL;
-	if (r < 0 || !(flags & FS_WRITE_KEEP_MTIME))
+	change->has_priv = false;
+	if (r < 0 || !(flags & (FS_WRITE_KEEP_MTIME | FS_WRITE_BACK)))
 		return r;
 	pthread_mutex_lock(time_lock(fs, node));
 	if (fstat(fd, &st) < 0) {
@@ -255,6 +289,10 @@ static int change_begin(struct fs *fs, struct node *node, int fd, unsigned flags
 	change->lock = time_lock(fs, node);
 	change->times[0].tv_nsec = UTIME_OMIT;
 	change->times[1] = st.st_mtim;
+	if (!(flags & FS_WRITE_KEEP_MTIME))
+		change->times[1].tv_nsec = UTIME_OMIT;
+	if (flags & FS_WRITE_BACK)
+		keep_priv(node, fd, &st, change);
 	return 0;
 }
 
@@ -263,6 +301,11 @@ static ssize_t change_end(int fd, struct change *change, ssize_t r)
 {
 	if (!change->lock)
 		return r;
+	if (r >= 0 && change->has_priv) {
+		int err = priv_restore(fd, &change->priv);
+
+		r = err < 0 ? err : r;
+	}
 	if (r >= 0 && futimens(fd, change->times) < 0)
 		r = -errno;
 	pthread_mutex_unlock(change->lock);
@@ -284,16 +327,17 @@ int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, of
 	return r;
 }
 
-int file_truncate(struct fs *fs, struct node *node, off_t size, bool kill)
+int file_truncate(struct fs *fs, struct node *node, off_t size, unsigned flags)
 {
+	struct change change;
 	struct fd_ref ref;
 	int r = writable(fs, node, (uint64_t)size, &ref);
 
 	if (r < 0)
 		return r;
-	r = ftruncate(ref.fd, size) < 0 ? -errno : 0;
+	r = change_begin(fs, node, ref.fd, flags, &change);
 	if (r == 0)
-		r = kill_priv(fs, node, ref.fd, kill);
+		r = (int)change_end(ref.fd, &change, ftruncate(ref.fd, size) < 0 ? -errno : 0);
 	fd_put(fs->fds, &ref);
 	return r;
 }
@@ -306,7 +350,7 @@ int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t
 
 	if (r < 0)
 		return r;
-	r = change_begin(fs, node, ref.fd, flags | FS_WRITE_KILL_PRIV, &change);
+	r = change_begin(fs, node, ref.fd, flags, &change);
 	if (r == 0)
 		r = (int)change_end(ref.fd, &change, fallocate(ref.fd, mode, offset, bytes) < 0 ? -errno : 0);
 	fd_put(fs->fds, &ref);
@@ -359,7 +403,7 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 	else if (bytes > from.bytes - (uint64_t)in_offset)
 		bytes = (size_t)(from.bytes - (uint64_t)in_offset);
 	in_offset += (off_t)from.offset;
-	n = bytes ? change_begin(fs, out, to.fd, flags | FS_WRITE_KILL_PRIV, &change) : 0;
+	n = bytes ? change_begin(fs, out, to.fd, flags, &change) : 0;
 	if (n == 0 && bytes > 0) {
 		n = copy_file_range(from.fd, &in_offset, to.fd, &out_offset, bytes, 0);
 		n = change_end(to.fd, &change, n < 0 ? -errno : n);

@@ -94,7 +94,8 @@ enum fs_set {
 	FS_SET_SIZE = 1 << 3,
 	FS_SET_ATIME = 1 << 4, /* tv_nsec may be UTIME_NOW */
 	FS_SET_MTIME = 1 << 5,
-	FS_SET_KILL_PRIV = 1 << 6, /* clear setuid, setgid and capabilities */
+	FS_SET_KILL_PRIV = 1 << 6,  /* clear setuid, setgid and capabilities */
+	FS_SET_KEEP_MTIME = 1 << 7, /* with FS_SET_SIZE: as FS_WRITE_KEEP_MTIME */
 };
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st);
 
@@ -126,6 +127,7 @@ ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t
 enum fs_write_flags {
 	FS_WRITE_KILL_PRIV = 1 << 0,  /* clear setuid and setgid, as for a writer without CAP_FSETID */
 	FS_WRITE_KEEP_MTIME = 1 << 1, /* the kernel's write-back: it has set the time of the write, or will */
+	FS_WRITE_BACK = 1 << 2,	      /* of pages that were written some time ago: what the write cleared is cleared */
 };
 /** fs_write() - all of it. */
 int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, unsigned flags);

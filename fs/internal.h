@@ -58,6 +58,8 @@ enum {
 
 enum { TIME_LOCKS = 64 };
 
+#define XATTR_CAPS "security.capability"
+
 enum { NO_LAYER = 0xffff }; /* node->layer of what only the upper has */
 
 /* Attributes as the index has them; 48 bytes. */
@@ -467,13 +469,21 @@ int content_open_slot(struct fs *fs, struct content_id content, uint64_t bytes, 
 		      struct content_ref *ret);
 /** upper_open() - a file of the upper for reading and writing. No lock is held. */
 int upper_open(struct fs *fs, struct node *node, struct fd_ref *ret);
+/* What changing a file's data takes away from it: capabilities, and from who lacks CAP_FSETID setuid and setgid. */
+struct priv {
+	char caps[64];
+	ssize_t caps_bytes;
+	mode_t mode;
+};
+void priv_save(int fd, const struct stat *st, struct priv *priv);
+int priv_restore(int fd, const struct priv *priv);
 /** time_lock() - held while a file's mtime is set, or set back after a change; one for several files. */
 static inline pthread_mutex_t *time_lock(struct fs *fs, const struct node *node)
 {
 	return &fs->time_locks[((uintptr_t)node >> 6) % TIME_LOCKS];
 }
-/** file_truncate() - copied up as far as needed, then cut or grown to @size. */
-int file_truncate(struct fs *fs, struct node *node, off_t size, bool kill_priv);
+/** file_truncate() - copied up as far as needed, then cut or grown to @size; @flags: enum fs_write_flags. */
+int file_truncate(struct fs *fs, struct node *node, off_t size, unsigned flags);
 /** node_pin() - open what is about to lose its last name, and keep it open. names_lock is held. */
 int node_pin(struct fs *fs, struct node *node);
 

@@ -46,6 +46,14 @@ static struct dir_layer *dir_layer(struct layer *layer)
 	return (struct dir_layer *)layer;
 }
 
+int folder_open(int dirfd, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dirfd, name, flags | O_NOATIME);
+
+	return fd < 0 && errno == EPERM ? openat(dirfd, name, flags) : fd;
+}
+
 static int lowdir_fd(struct dir_layer *layer, struct lowdir *dir, struct fd_ref *ret)
 {
 	struct fd_ref parent;
@@ -60,7 +68,7 @@ static int lowdir_fd(struct dir_layer *layer, struct lowdir *dir, struct fd_ref 
 	r = lowdir_fd(layer, dir->parent, &parent);
 	if (r < 0)
 		return r;
-	fd = openat(parent.fd, dir->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = folder_open(parent.fd, dir->name);
 	err = errno;
 	fd_put(layer->fds, &parent);
 	if (fd < 0)
@@ -156,7 +164,7 @@ static int dir_scan(struct layer *layer, union dref at, found_fn fn, void *arg)
 
 	if (r < 0)
 		return r;
-	fd = openat(ref.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = folder_open(ref.fd, ".");
 	r = fd < 0 ? -errno : 0;
 	fd_put(dir_layer(layer)->fds, &ref);
 	return r < 0 ? r : dir_scan_fd(fd, fn, arg);

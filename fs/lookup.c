@@ -36,7 +36,7 @@ int upper_dir(struct fs *fs, struct dirnode *dir, struct fd_ref *ret)
 	r = upper_dir(fs, link->dir, &parent);
 	if (r < 0)
 		return r;
-	fd = openat(parent.fd, link->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = folder_open(parent.fd, link->name);
 	err = errno;
 	fd_put(fs->fds, &parent);
 	return fd < 0 ? -err : fd_insert(fs->fds, &dir->node.slot, fd, ret);

@@ -492,7 +492,7 @@ static int merge_upper_dir(struct merge *m)
 	pthread_rwlock_unlock(&m->fs->names_lock);
 	if (r < 0)
 		return r;
-	fd = openat(ref.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = folder_open(ref.fd, ".");
 	r = fd < 0 ? -errno : 0;
 	fd_put(m->fs->fds, &ref);
 	if (r < 0)

@@ -153,6 +153,9 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 		if (to_set & map[i].fuse)
 			set |= map[i].set;
 	}
+	/* With the write-back cache the kernel asks for the time where the size changes indeed. */
+	if (to_set & FUSE_SET_ATTR_SIZE && mount_of(req)->writeback)
+		set |= FS_SET_KEEP_MTIME;
 	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
 		attr->st_atim.tv_nsec = UTIME_NOW;
 	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
@@ -311,8 +314,14 @@ static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
-	unsigned flags = (kills_priv(req, fi) ? FS_WRITE_KILL_PRIV : 0) | keep_mtime(req);
-	int r = fs_write(fs_of(req), node_of(req, ino), buf, size, offset, flags);
+	unsigned flags = keep_mtime(req);
+	int r;
+
+	if (fi->writepage)
+		flags |= FS_WRITE_BACK;
+	else if (kills_priv(req, fi))
+		flags |= FS_WRITE_KILL_PRIV;
+	r = fs_write(fs_of(req), node_of(req, ino), buf, size, offset, flags);
 
 	if (r < 0)
 		fuse_reply_err(req, -r);

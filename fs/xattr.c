@@ -13,8 +13,6 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#define XATTR_CAPS "security.capability"
-
 static bool is_absent(int err)
 {
 	return err == ENODATA || err == ENOTSUP;
@@ -190,16 +188,16 @@ static int change(struct fs *fs, struct node *node, const char *name, const void
 	if (r < 0)
 		return r;
 	proc_path(path, at.ref.fd, at.name);
+	LOCKED(time_lock(fs, node)); /* a page on its way must not take it away again (file.c) */
+	node_set(node, NODE_KILLPRIV);
 	if (remove)
 		r = *at.name ? lremovexattr(path, name) : removexattr(path, name);
 	else
 		r = *at.name ? lsetxattr(path, name, value, bytes, flags) : setxattr(path, name, value, bytes, flags);
 	r = r < 0 ? -errno : 0;
 	fd_put(fs->fds, &at.ref);
-	if (r == 0) {
-		node_set(node, NODE_KILLPRIV);
+	if (r == 0)
 		node_clear(node, NODE_ACL_KNOWN | NODE_PLAIN);
-	}
 	return r;
 }
 
