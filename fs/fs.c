@@ -361,6 +361,22 @@ static uint32_t descriptor_limit(void)
 	return (uint32_t)limit.rlim_cur / 2;
 }
 
+/*
+ * The same layers get the same numbers in each mount, whatever is looked at first: a copy keeps the st_ino that its
+ * origin had in an earlier one (lookup.c).
+ */
+static void number_devices(struct fs *fs)
+{
+	struct stat st;
+
+	if (fs->upper_fd >= 0 && fstat(fs->upper_fd, &st) == 0)
+		dev_slot(fs, st.st_dev);
+	for (uint32_t i = fs->layer_count; i > 0; i--) {
+		if (!fs->layers[i - 1]->is_store)
+			dev_slot(fs, fs->layers[i - 1]->dev);
+	}
+}
+
 static int fs_init(struct fs *fs, struct diag *diag)
 {
 	int r = 0;
@@ -376,6 +392,7 @@ static int fs_init(struct fs *fs, struct diag *diag)
 		r = upper_open_dirs(fs, diag);
 	if (r < 0)
 		return r;
+	number_devices(fs);
 	fs->any_xattrs = fs->upper_fd >= 0;
 	for (uint32_t i = 0; i < fs->layer_count; i++)
 		fs->any_xattrs |= fs->layers[i]->has_xattrs;

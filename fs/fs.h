@@ -31,6 +31,12 @@ struct fs_idmap {
 	uint32_t disk, shown, count;
 };
 
+enum fs_redirect {
+	FS_REDIRECT_ON,
+	FS_REDIRECT_FOLLOW,   /* a directory that lowers have is not renamed: EXDEV */
+	FS_REDIRECT_NOFOLLOW, /* and one that was renamed cannot be entered: EPERM */
+};
+
 struct fs_options {
 	char **lowers; /* owned: paths, the topmost first */
 	size_t lower_count;
@@ -47,6 +53,9 @@ struct fs_options {
 	bool noxattrs;	     /* no xattr is shown or set */
 	bool noacl;
 	bool static_nlink; /* directories have nlink 1 */
+	bool ino32;	   /* inode numbers have 32 bits */
+	enum fs_redirect redirect;
+	uint64_t size_limit, inode_limit; /* of the upper; 0: none */
 	/* A change of attributes copies no data of files of so many bytes or more; 0: it copies all.  Such copies that are
 	 * there already are followed in any case. */
 	off_t metacopy_from;

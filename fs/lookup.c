@@ -269,13 +269,23 @@ int node_stat(struct fs *fs, struct node *node, struct stat *st)
 
 /* --- inode numbers --- */
 
+/* With ino32_t: the layer or device, in the upper half, goes where the numbers of small file systems have nothing. */
+static uint64_t ino_shown(const struct fs *fs, uint64_t ino)
+{
+	uint32_t low = (uint32_t)ino ^ (uint32_t)(ino >> 32) * 0x9e3779b1u;
+
+	if (!fs->options->ino32)
+		return ino;
+	return low ? low : 1;
+}
+
 uint64_t ino_of_backing(struct fs *fs, const struct stat *st)
 {
 	uint64_t slot = dev_slot(fs, st->st_dev);
 
 	if (st->st_ino >> 48)
-		return st->st_ino ^ (slot << 40); /* numbers that large are hashes already */
-	return st->st_ino | slot << 48;
+		return ino_shown(fs, st->st_ino ^ (slot << 40)); /* numbers that large are hashes already */
+	return ino_shown(fs, st->st_ino | slot << 48);
 }
 
 int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *ino)
@@ -296,7 +306,7 @@ int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *
 
 static uint64_t ino_of_row(struct fs *fs, const struct node *node)
 {
-	return 1ull << 62 | fs->layers[node->layer]->dev << 32 | node->row.no;
+	return ino_shown(fs, 1ull << 62 | fs->layers[node->layer]->dev << 32 | node->row.no);
 }
 
 /* The upper keeps it for what was copied up: names that a lower has too, and what a folder so marked holds. */
@@ -314,7 +324,7 @@ static uint64_t ino_of_upper(struct fs *fs, struct link *link, const struct stat
 			fd_put(fs->fds, &at.ref);
 		}
 	}
-	return ino ? ino : ino_of_backing(fs, st);
+	return ino ? ino_shown(fs, ino) : ino_of_backing(fs, st);
 }
 
 /* Puts the inode that another name brought up in the place of this name's own. Return: false: there is none. */

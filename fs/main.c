@@ -142,8 +142,9 @@ static unsigned thread_count(void)
 	return cores < 2 ? 4 : cores > 8 ? 10 : (unsigned)cores + 2;
 }
 
-static int loop(struct fuse_session *session, unsigned threads)
+static int loop(struct fuse_session *session, const struct mount_options *o)
 {
+	unsigned threads = o->threads ? o->threads : thread_count();
 	struct fuse_loop_config *config;
 	int r;
 
@@ -153,9 +154,9 @@ static int loop(struct fuse_session *session, unsigned threads)
 
 	if (!config)
 		return -ENOMEM;
-	fuse_loop_cfg_set_clone_fd(config, 0);
-	fuse_loop_cfg_set_max_threads(config, thread_count());
-	fuse_loop_cfg_set_idle_threads(config, thread_count());
+	fuse_loop_cfg_set_clone_fd(config, o->clone_fd);
+	fuse_loop_cfg_set_max_threads(config, threads);
+	fuse_loop_cfg_set_idle_threads(config, o->idle_threads ? o->idle_threads : threads);
 	r = fuse_session_loop_mt(session, config);
 	fuse_loop_cfg_destroy(config);
 	return r;
@@ -180,7 +181,7 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	if (fuse_set_signal_handlers(session) == 0) {
 		if (fuse_session_mount(session, o->mountpoint) == 0) {
 			now_ready(ready);
-			status = loop(session, o->threads) < 0 ? EXIT_FAILED : EXIT_DONE;
+			status = loop(session, o) < 0 ? EXIT_FAILED : EXIT_DONE;
 			fuse_session_unmount(session);
 		} else {
 			fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));

@@ -209,6 +209,8 @@ static int tail_replace(struct fs *fs, struct part_list *list, uint32_t keep, ui
 	struct part_list tail = { 0 };
 	int r;
 
+	if (fs->options->redirect == FS_REDIRECT_NOFOLLOW)
+		return -EPERM;
 	if (redirect[0] == '/')
 		r = redirect_absolute(fs, redirect, strlen(redirect), first, &tail);
 	else

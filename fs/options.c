@@ -8,14 +8,18 @@
  * program that refuses an option of a newer podman starts no container.
  *
  * Within -o a backslash keeps the next character from ending an option or a
- * path, and double quotes keep a comma (SELinux's context="...").
+ * path, and double quotes around a value keep a comma (SELinux's context="...").
  */
 
+#include "fs/optvalue.h"
 #include "store/base/auto.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
 enum option_id {
 	OPT_LOWERDIR,
@@ -27,14 +31,19 @@ enum option_id {
 	OPT_IMAGE,
 	OPT_RO,
 	OPT_RW,
+	OPT_DEBUG,
 	OPT_FAKEROOT,
 	OPT_VOLATILE,
 	OPT_FSYNC,
+	OPT_SYNC,
 	OPT_USERXATTR,
 	OPT_NOACL,
 	OPT_NOXATTRS,
 	OPT_STATIC_NLINK,
+	OPT_INO32,
 	OPT_TIMEOUT,
+	OPT_SIZE,
+	OPT_INODES,
 	OPT_WRITEBACK,
 	OPT_UIDMAPPING,
 	OPT_GIDMAPPING,
@@ -43,211 +52,132 @@ enum option_id {
 	OPT_SQUASH_TO_GID,
 	OPT_XATTR_PERMISSIONS,
 	OPT_ALLOW_OTHER,
-	OPT_ALLOW_ROOT,
 	OPT_SUID,
 	OPT_NOSUID,
 	OPT_DEV,
 	OPT_NODEV,
 	OPT_IO,
 	OPT_THREADED,
-	OPT_KERNEL, /* goes on as it is */
+	OPT_MAX_THREADS,
+	OPT_MAX_IDLE_THREADS,
+	OPT_CLONE_FD,
 	OPT_REDIRECT_DIR,
 	OPT_METACOPY,
+	OPT_CHOICE, /* one of the words of .words is needless, others are refused */
+	OPT_KERNEL, /* goes on as it is */
+	OPT_NODIRATIME,
+	OPT_CONTEXT,  /* goes on where the kernel knows it */
 	OPT_NEEDLESS, /* asks for what is so anyway */
+	OPT_ABSENT,   /* warned of like an unknown one */
+	OPT_REFUSED,
 };
+
+enum option_value { VALUE_NONE, VALUE_NEEDED, VALUE_OPTIONAL };
 
 static const struct option_name {
 	const char *name;
 	enum option_id id;
-	bool value; /* NAME=VALUE */
+	enum option_value value;
+	const char *words;  /* OPT_CHOICE: what is accepted */
+	const char *reason; /* of OPT_CHOICE and OPT_REFUSED to refuse */
 } names[] = {
-	{ "lowerdir", OPT_LOWERDIR, true },
-	{ "lowerdir+", OPT_LOWERDIR_ADD, true },
-	{ "datadir+", OPT_DATADIR_ADD, true },
-	{ "upperdir", OPT_UPPERDIR, true },
-	{ "workdir", OPT_WORKDIR, true },
-	{ "store", OPT_STORE, true },
-	{ "image", OPT_IMAGE, true },
-	{ "ro", OPT_RO, false },
-	{ "rw", OPT_RW, false },
-	{ "fakeroot", OPT_FAKEROOT, false },
-	{ "volatile", OPT_VOLATILE, false },
-	{ "fsync", OPT_FSYNC, true },
-	{ "userxattr", OPT_USERXATTR, false },
-	{ "noacl", OPT_NOACL, false },
-	{ "noxattrs", OPT_NOXATTRS, false },
-	{ "static_nlink", OPT_STATIC_NLINK, false },
-	{ "timeout", OPT_TIMEOUT, true },
-	{ "writeback", OPT_WRITEBACK, true },
-	{ "uidmapping", OPT_UIDMAPPING, true },
-	{ "gidmapping", OPT_GIDMAPPING, true },
-	{ "squash_to_root", OPT_SQUASH_TO_ROOT, false },
-	{ "squash_to_uid", OPT_SQUASH_TO_UID, true },
-	{ "squash_to_gid", OPT_SQUASH_TO_GID, true },
-	{ "xattr_permissions", OPT_XATTR_PERMISSIONS, true },
-	{ "allow_other", OPT_ALLOW_OTHER, false },
-	{ "allow_root", OPT_ALLOW_ROOT, false },
-	{ "suid", OPT_SUID, false },
-	{ "nosuid", OPT_NOSUID, false },
-	{ "dev", OPT_DEV, false },
-	{ "nodev", OPT_NODEV, false },
-	{ "io", OPT_IO, true },
-	{ "exec", OPT_KERNEL, false },
-	{ "noexec", OPT_KERNEL, false },
-	{ "sync", OPT_KERNEL, false },
-	{ "dirsync", OPT_KERNEL, false },
-	{ "atime", OPT_KERNEL, false },
-	{ "noatime", OPT_KERNEL, false },
-	{ "nodiratime", OPT_KERNEL, false },
-	{ "fsname", OPT_KERNEL, true },
-	{ "subtype", OPT_KERNEL, true },
-	{ "context", OPT_KERNEL, true },
-	{ "fscontext", OPT_KERNEL, true },
-	{ "defcontext", OPT_KERNEL, true },
-	{ "rootcontext", OPT_KERNEL, true },
-	{ "max_read", OPT_KERNEL, true },
-	{ "redirect_dir", OPT_REDIRECT_DIR, true },
-	{ "metacopy", OPT_METACOPY, true },
-	{ "default_permissions", OPT_KERNEL, false },
-	{ "async", OPT_NEEDLESS, false },
-	{ "diratime", OPT_NEEDLESS, false },
-	{ "nonempty", OPT_NEEDLESS, false },
-	{ "private", OPT_NEEDLESS, false },
-	{ "threaded", OPT_THREADED, true },
-	{ "fast_ino", OPT_NEEDLESS, true },
-	{ "xino", OPT_NEEDLESS, true },
-	{ "auto_unmount", OPT_KERNEL, false },
+	{ "lowerdir", OPT_LOWERDIR, VALUE_NEEDED },
+	{ "lowerdir+", OPT_LOWERDIR_ADD, VALUE_NEEDED },
+	{ "datadir+", OPT_DATADIR_ADD, VALUE_NEEDED },
+	{ "upperdir", OPT_UPPERDIR, VALUE_NEEDED },
+	{ "workdir", OPT_WORKDIR, VALUE_NEEDED },
+	{ "store", OPT_STORE, VALUE_NEEDED },
+	{ "image", OPT_IMAGE, VALUE_NEEDED },
+	{ "ro", OPT_RO },
+	{ "rw", OPT_RW },
+	{ "debug", OPT_DEBUG },
+	{ "fakeroot", OPT_FAKEROOT },
+	{ "size", OPT_SIZE, VALUE_NEEDED },
+	{ "inodes", OPT_INODES, VALUE_NEEDED },
+	{ "volatile", OPT_VOLATILE },
+	{ "fsync", OPT_FSYNC, VALUE_NEEDED },
+	{ "sync", OPT_SYNC, VALUE_OPTIONAL },
+	{ "userxattr", OPT_USERXATTR },
+	{ "noacl", OPT_NOACL },
+	{ "noxattrs", OPT_NOXATTRS, VALUE_OPTIONAL },
+	{ "static_nlink", OPT_STATIC_NLINK },
+	{ "ino32_t", OPT_INO32 },
+	{ "timeout", OPT_TIMEOUT, VALUE_NEEDED },
+	{ "writeback", OPT_WRITEBACK, VALUE_NEEDED },
+	{ "uidmapping", OPT_UIDMAPPING, VALUE_NEEDED },
+	{ "gidmapping", OPT_GIDMAPPING, VALUE_NEEDED },
+	{ "squash_to_root", OPT_SQUASH_TO_ROOT },
+	{ "squash_to_uid", OPT_SQUASH_TO_UID, VALUE_NEEDED },
+	{ "squash_to_gid", OPT_SQUASH_TO_GID, VALUE_NEEDED },
+	{ "xattr_permissions", OPT_XATTR_PERMISSIONS, VALUE_NEEDED },
+	{ "redirect_dir", OPT_REDIRECT_DIR, VALUE_NEEDED },
+	{ "metacopy", OPT_METACOPY, VALUE_NEEDED },
+	{ "io", OPT_IO, VALUE_NEEDED },
+	{ "threaded", OPT_THREADED, VALUE_NEEDED },
+	{ "max_threads", OPT_MAX_THREADS, VALUE_NEEDED },
+	{ "max_idle_threads", OPT_MAX_IDLE_THREADS, VALUE_NEEDED },
+	{ "clone_fd", OPT_CLONE_FD },
+	{ "index", OPT_CHOICE, VALUE_NEEDED, "on off" },
+	{ "xino", OPT_CHOICE, VALUE_NEEDED, "on off auto" },
+	{ "uuid", OPT_CHOICE, VALUE_NEEDED, "off null auto", "the ID that statfs shows is the kernel's to choose" },
+	{ "nfs_export", OPT_CHOICE, VALUE_NEEDED, "off", "a mount of this driver cannot be exported" },
+	{ "verity", OPT_CHOICE, VALUE_NEEDED, "off", "digests of fs-verity are not checked" },
+	{ "override_creds", OPT_NEEDLESS },
+	{ "nooverride_creds", OPT_REFUSED, .reason = "the layers are always used with the rights of who mounts" },
+	{ "plugins", OPT_ABSENT, VALUE_OPTIONAL },
+	{ "fast_ino", OPT_NEEDLESS, VALUE_OPTIONAL },
+	{ "fast_ino_check", OPT_NEEDLESS, VALUE_OPTIONAL },
+	/* The kernel, through libfuse, which refuses what it does not know. */
+	{ "allow_other", OPT_ALLOW_OTHER },
+	{ "allow_root", OPT_REFUSED,
+	  .reason = "what the kernel has in its caches would be open to all; use allow_other" },
+	{ "default_permissions", OPT_KERNEL },
+	{ "suid", OPT_SUID },
+	{ "nosuid", OPT_NOSUID },
+	{ "dev", OPT_DEV },
+	{ "nodev", OPT_NODEV },
+	{ "exec", OPT_KERNEL },
+	{ "noexec", OPT_KERNEL },
+	{ "dirsync", OPT_KERNEL },
+	{ "noatime", OPT_KERNEL },
+	{ "nodiratime", OPT_NODIRATIME },
+	{ "nosymfollow", OPT_KERNEL },
+	{ "fsname", OPT_KERNEL, VALUE_NEEDED },
+	{ "subtype", OPT_KERNEL, VALUE_NEEDED },
+	{ "max_read", OPT_KERNEL, VALUE_NEEDED },
+	{ "auto_unmount", OPT_KERNEL },
+	{ "context", OPT_CONTEXT, VALUE_NEEDED },
+	{ "fscontext", OPT_CONTEXT, VALUE_NEEDED },
+	{ "defcontext", OPT_CONTEXT, VALUE_NEEDED },
+	{ "rootcontext", OPT_CONTEXT, VALUE_NEEDED },
+	{ "async", OPT_NEEDLESS },
+	{ "atime", OPT_NEEDLESS },
+	{ "diratime", OPT_NEEDLESS },
+	{ "relatime", OPT_NEEDLESS },
+	{ "symfollow", OPT_NEEDLESS },
+	{ "nonempty", OPT_NEEDLESS },
+	{ "private", OPT_NEEDLESS },
+	{ "kernel_cache", OPT_NEEDLESS },
+	{ "max_write", OPT_NEEDLESS, VALUE_OPTIONAL },
+	{ "splice_read", OPT_NEEDLESS },
+	{ "splice_write", OPT_NEEDLESS },
+	{ "splice_move", OPT_NEEDLESS },
+	/* Words of fstab, for mount(8) itself. */
+	{ "defaults", OPT_NEEDLESS },
+	{ "auto", OPT_NEEDLESS },
+	{ "noauto", OPT_NEEDLESS },
+	{ "user", OPT_NEEDLESS, VALUE_OPTIONAL },
+	{ "users", OPT_NEEDLESS },
+	{ "nouser", OPT_NEEDLESS },
+	{ "owner", OPT_NEEDLESS },
+	{ "group", OPT_NEEDLESS },
+	{ "nofail", OPT_NEEDLESS },
+	{ "_netdev", OPT_NEEDLESS },
 };
 
-static int set_path(const char *value, size_t len, char **ret)
+const char *options_name(size_t i)
 {
-	free(*ret);
-	*ret = strndup(value, len);
-	return *ret ? 0 : -ENOMEM;
-}
-
-/* A relative path is meant from here; the daemon goes to "/". */
-static int set_folder(const char *name, const char *value, char **ret, struct diag *diag)
-{
-	char *real;
-
-	if (!*value)
-		return diag_set(diag, -EINVAL, "option %s needs a path", name);
-	real = realpath(value, NULL);
-	if (!real)
-		return diag_errno(diag, -errno, "%s %s", name, value);
-	free(*ret);
-	*ret = real;
-	return 0;
-}
-
-/* The next part up to an unescaped @end; its backslashes before special characters are taken out. */
-static char *part_next(const char **at, char end)
-{
-	struct buf part = { 0 };
-	const char *p = *at;
-
-	buf_add(&part, "", 0);
-	for (; *p && *p != end; p++) {
-		if (*p == '\\' && p[1])
-			p++;
-		buf_add(&part, p, 1);
-	}
-	*at = *p ? p + 1 : NULL;
-	return buf_take(&part);
-}
-
-static int add_lower(struct fs_options *fs, const char *path, bool data, struct diag *diag)
-{
-	char **more;
-	int r;
-
-	if (fs->data_lower_count > 0 && !data)
-		return diag_set(diag, -EINVAL, "lowerdir %s: a data-only lower can only be followed by others", path);
-	more = realloc(fs->lowers, (fs->lower_count + 1) * sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	fs->lowers = more;
-	more[fs->lower_count] = NULL;
-	r = set_folder("lowerdir", path, &more[fs->lower_count], diag);
-	if (r < 0)
-		return r;
-	fs->lower_count++;
-	fs->data_lower_count += data;
-	return 0;
-}
-
-static void drop_lowers(struct fs_options *fs)
-{
-	for (size_t i = 0; i < fs->lower_count; i++)
-		free(fs->lowers[i]);
-	fs->lower_count = fs->data_lower_count = 0;
-}
-
-/* "A:B::D1::D2": what two colons precede is data-only.  The last lowerdir= counts. */
-static int set_lowers(struct fs_options *fs, const char *value, struct diag *diag)
-{
-	bool data = false;
-	int r = 0;
-
-	drop_lowers(fs);
-	while (r == 0 && value) {
-		AUTO(freep) char *path = part_next(&value, ':');
-
-		r = path ? add_lower(fs, path, data, diag) : -ENOMEM;
-		data = value && *value == ':';
-		if (data)
-			value++;
-	}
-	return r;
-}
-
-static int parse_id(const char *name, const char *value, int64_t *ret, struct diag *diag)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoll(value, &end, 10);
-	if (errno || *end || end == value || *ret < 0 || *ret > UINT32_MAX)
-		return diag_set(diag, -EINVAL, "option %s: not an ID: %s", name, value);
-	return 0;
-}
-
-/* "DISK:SHOWN:COUNT[:...]", with a leading colon from podman. */
-static int set_idmap(const char *name, const char *value, struct fs_idmap **maps, size_t *count, struct diag *diag)
-{
-	const char *at = value + strspn(value, ":");
-
-	while (at && *at) {
-		struct fs_idmap map, *more;
-		uint32_t *fields[] = { &map.disk, &map.shown, &map.count };
-
-		for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-			AUTO(freep) char *text = at ? part_next(&at, ':') : NULL;
-			int64_t id;
-
-			if (!text || parse_id(name, text, &id, diag) < 0)
-				return diag_set(diag, -EINVAL, "option %s: not DISK:SHOWN:COUNT: %s", name, value);
-			*fields[i] = (uint32_t)id;
-		}
-		more = realloc(*maps, (*count + 1) * sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		*maps = more;
-		more[(*count)++] = map;
-	}
-	return 0;
-}
-
-static int parse_bool(const char *name, const char *value, bool *ret, struct diag *diag)
-{
-	if (strcmp(value, "1") == 0 || strcmp(value, "on") == 0 || strcmp(value, "true") == 0)
-		*ret = true;
-	else if (strcmp(value, "0") == 0 || strcmp(value, "off") == 0 || strcmp(value, "false") == 0)
-		*ret = false;
-	else
-		return diag_set(diag, -EINVAL, "option %s: not on or off: %s", name, value);
-	return 0;
+	return i < ARRAY_SIZE(names) ? names[i].name : NULL;
 }
 
 static void pass_on(struct mount_options *o, const char *text)
@@ -255,14 +185,66 @@ static void pass_on(struct mount_options *o, const char *text)
 	buf_addf(&o->kernel, "%s%s", o->kernel.len ? "," : "", text);
 }
 
-static int set_timeout(struct mount_options *o, const char *value, struct diag *diag)
+static int refuse(const char *text, const char *reason, struct diag *diag)
 {
-	char *end;
+	return diag_set(diag, -EINVAL, "option %s: %s", text, reason);
+}
 
-	o->timeout = strtod(value, &end);
-	if (*end || end == value || o->timeout < 0)
-		return diag_set(diag, -EINVAL, "option timeout: not a number of seconds: %s", value);
+static bool has_word(const char *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = words; len > 0 && (p = strstr(p, word)); p += len) {
+		if ((p == words || p[-1] == ' ') && (p[len] == ' ' || !p[len]))
+			return true;
+	}
+	return false;
+}
+
+static int check_choice(const struct option_name *name, const char *text, const char *value, struct diag *diag)
+{
+	if (has_word(name->words, value))
+		return 0;
+	return name->reason && (strcmp(value, "on") == 0 || strcmp(value, "require") == 0)
+		       ? refuse(text, name->reason, diag)
+		       : diag_set(diag, -EINVAL, "option %s: not one of: %s", text, name->words);
+}
+
+static int set_redirect(struct fs_options *fs, const char *value, struct diag *diag)
+{
+	/* Kernels follow them with "off" too, unless they are built or set up otherwise. */
+	if (strcmp(value, "on") == 0)
+		fs->redirect = FS_REDIRECT_ON;
+	else if (strcmp(value, "off") == 0 || strcmp(value, "follow") == 0)
+		fs->redirect = FS_REDIRECT_FOLLOW;
+	else if (strcmp(value, "nofollow") == 0)
+		fs->redirect = FS_REDIRECT_NOFOLLOW;
+	else
+		return diag_set(diag, -EINVAL, "option redirect_dir=%s: not one of: on off follow nofollow", value);
 	return 0;
+}
+
+static int set_override(struct fs_options *fs, const char *value, struct diag *diag)
+{
+	if (strcmp(value, "1") == 0)
+		return diag_set(
+			diag, -EINVAL,
+			"option xattr_permissions=1: owners are recorded in user.containers.override_stat only, "
+			"which is xattr_permissions=2");
+	if (strcmp(value, "2") != 0 && strcmp(value, "0") != 0)
+		return diag_set(diag, -EINVAL, "option xattr_permissions=%s: only 2 is known", value);
+	fs->override_stat = value[0] == '2';
+	return 0;
+}
+
+static int set_threads(const struct option_name *name, const char *value, unsigned *ret, struct diag *diag)
+{
+	uint64_t count;
+	int r = value_number(name->name, value, 1, &count, diag);
+
+	if (r == 0)
+		*ret = count < 1000 ? (unsigned)count : 1000;
+	return r;
 }
 
 static int set_choice(struct mount_options *o, const struct option_name *name, const char *value, struct diag *diag)
@@ -271,18 +253,17 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 	int r;
 
 	switch (name->id) {
-	case OPT_FSYNC: /* fuse-overlayfs's word for volatile */
-		r = parse_bool(name->name, value, &on, diag);
+	case OPT_FSYNC: /* fuse-overlayfs's word for volatile; "sync=0" too */
+	case OPT_SYNC:
+		r = value_bool(name->name, value, &on, diag);
 		o->fs.volatile_upper |= !on;
 		return r;
-	case OPT_THREADED:
-		r = parse_bool(name->name, value, &on, diag);
-		o->threads = on ? 0 : 1;
-		return r;
+	case OPT_NOXATTRS:
+		return value_bool(name->name, value, &o->fs.noxattrs, diag);
 	case OPT_WRITEBACK:
-		return parse_bool(name->name, value, &o->writeback, diag);
+		return value_bool(name->name, value, &o->writeback, diag);
 	case OPT_METACOPY:
-		r = parse_bool(name->name, value, &on, diag);
+		r = value_bool(name->name, value, &on, diag);
 		o->fs.metacopy_from = on ? 1 : 0;
 		return r;
 	case OPT_IO:
@@ -290,17 +271,34 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 			return 0;
 		return diag_set(diag, -EINVAL, "option io=%s: this build has io=cached only", value);
 	case OPT_XATTR_PERMISSIONS:
-		if (strcmp(value, "2") != 0 && strcmp(value, "0") != 0)
-			return diag_set(diag, -EINVAL, "option xattr_permissions=%s: only 2 is known", value);
-		o->fs.override_stat = value[0] == '2';
-		return 0;
+		return set_override(&o->fs, value, diag);
 	case OPT_REDIRECT_DIR:
-		/* Redirects are always followed and made: without them a rename of a directory would fail. */
-		if (strcmp(value, "on") == 0 || strcmp(value, "off") == 0 || strcmp(value, "follow") == 0)
-			return 0;
-		return diag_set(diag, -EINVAL, "option redirect_dir=%s: redirects cannot be switched off", value);
+		return set_redirect(&o->fs, value, diag);
+	case OPT_TIMEOUT:
+		return value_seconds(name->name, value, &o->timeout, diag);
+	case OPT_SIZE:
+		return value_bytes(name->name, value, &o->fs.size_limit, diag);
+	case OPT_INODES:
+		return value_number(name->name, value, 1, &o->fs.inode_limit, diag);
 	default:
 		return 0;
+	}
+}
+
+static int set_loop(struct mount_options *o, const struct option_name *name, const char *value, struct diag *diag)
+{
+	bool on = true;
+	int r;
+
+	switch (name->id) {
+	case OPT_MAX_THREADS:
+		return set_threads(name, value, &o->threads, diag);
+	case OPT_MAX_IDLE_THREADS:
+		return set_threads(name, value, &o->idle_threads, diag);
+	default:
+		r = value_bool(name->name, value, &on, diag);
+		o->threads = on ? 0 : 1;
+		return r;
 	}
 }
 
@@ -310,13 +308,13 @@ static int set_identity(struct mount_options *o, const struct option_name *name,
 
 	switch (name->id) {
 	case OPT_UIDMAPPING:
-		return set_idmap(name->name, value, &fs->uid_maps, &fs->uid_map_count, diag);
+		return value_idmap(name->name, value, &fs->uid_maps, &fs->uid_map_count, diag);
 	case OPT_GIDMAPPING:
-		return set_idmap(name->name, value, &fs->gid_maps, &fs->gid_map_count, diag);
+		return value_idmap(name->name, value, &fs->gid_maps, &fs->gid_map_count, diag);
 	case OPT_SQUASH_TO_UID:
-		return parse_id(name->name, value, &fs->squash_uid, diag);
+		return value_id(name->name, value, &fs->squash_uid, diag);
 	case OPT_SQUASH_TO_GID:
-		return parse_id(name->name, value, &fs->squash_gid, diag);
+		return value_id(name->name, value, &fs->squash_gid, diag);
 	default:
 		o->squash_to_root = true;
 		return 0;
@@ -329,22 +327,24 @@ static int set_layers(struct mount_options *o, const struct option_name *name, c
 	const char *at = value;
 
 	if (name->id == OPT_LOWERDIR)
-		return set_lowers(&o->fs, value, diag);
-	plain = part_next(&at, '\0');
+		return value_lowers(&o->fs, value, diag);
+	plain = value_next(&at, '\0');
 	if (!plain)
 		return -ENOMEM;
 	switch (name->id) {
 	case OPT_LOWERDIR_ADD:
 	case OPT_DATADIR_ADD:
-		return add_lower(&o->fs, plain, name->id == OPT_DATADIR_ADD, diag);
+		return value_lower(&o->fs, plain, name->id == OPT_DATADIR_ADD, diag);
 	case OPT_UPPERDIR:
-		return set_folder(name->name, plain, &o->fs.upper, diag);
+		return value_folder(name->name, plain, &o->fs.upper, diag);
 	case OPT_WORKDIR:
-		return set_folder(name->name, plain, &o->fs.work, diag);
+		return value_folder(name->name, plain, &o->fs.work, diag);
 	case OPT_STORE:
-		return set_folder(name->name, plain, &o->fs.store, diag);
+		return value_folder(name->name, plain, &o->fs.store, diag);
 	default:
-		return set_path(plain, strlen(plain), &o->fs.image);
+		free(o->fs.image);
+		o->fs.image = TAKE(plain);
+		return 0;
 	}
 }
 
@@ -357,8 +357,20 @@ static void set_flag(struct mount_options *o, enum option_id id)
 	case OPT_RW:
 		o->read_only = false;
 		break;
+	case OPT_DEBUG:
+		o->foreground = o->debug = true;
+		break;
 	case OPT_FAKEROOT:
 		o->fs.fakeroot = true;
+		break;
+	case OPT_INO32:
+		o->fs.ino32 = true;
+		break;
+	case OPT_CLONE_FD:
+		o->clone_fd = true;
+		break;
+	case OPT_SYNC:
+		pass_on(o, "sync");
 		break;
 	case OPT_VOLATILE:
 		o->fs.volatile_upper = true;
@@ -404,20 +416,27 @@ static const struct option_name *option_find(const char *text, size_t len)
 	return NULL;
 }
 
-static int option_apply(struct mount_options *o, const char *text, struct diag *diag)
+static void ignore(struct mount_options *o, const char *text, size_t len)
 {
-	size_t len = strcspn(text, "=");
-	const char *value = text[len] ? text + len + 1 : NULL;
-	const struct option_name *name = option_find(text, len);
+	buf_addf(&o->ignored, "%s%.*s", o->ignored.len ? ", " : "", (int)len, text);
+}
 
-	if (!name) {
-		buf_addf(&o->ignored, "%s%.*s", o->ignored.len ? ", " : "", (int)len, text);
-		return 0;
+/* As mount(8) does it: a label means nothing to a kernel without SELinux, which would refuse the mount for it. */
+static void set_context(struct mount_options *o, const struct option_name *name, const char *text)
+{
+	if (access("/sys/fs/selinux/enforce", F_OK) < 0) {
+		ignore(o, text, strlen(name->name));
+		return;
 	}
-	if (name->value && !value && name->id != OPT_NEEDLESS)
-		return diag_set(diag, -EINVAL, "option %s needs a value", name->name);
-	if (!name->value && value)
-		return diag_set(diag, -EINVAL, "option %s takes no value", name->name);
+	/* libfuse splits at commas, in quotes too. */
+	buf_adds(&o->kernel, o->kernel.len ? "," : "");
+	for (const char *p = text; *p; p++)
+		buf_addf(&o->kernel, *p == ',' ? "\\%c" : "%c", *p);
+}
+
+static int option_value(struct mount_options *o, const struct option_name *name, const char *text, const char *value,
+			struct diag *diag)
+{
 	switch (name->id) {
 	case OPT_LOWERDIR:
 	case OPT_LOWERDIR_ADD:
@@ -429,39 +448,72 @@ static int option_apply(struct mount_options *o, const char *text, struct diag *
 		return set_layers(o, name, value, diag);
 	case OPT_UIDMAPPING:
 	case OPT_GIDMAPPING:
-	case OPT_SQUASH_TO_ROOT:
 	case OPT_SQUASH_TO_UID:
 	case OPT_SQUASH_TO_GID:
 		return set_identity(o, name, value, diag);
-	case OPT_TIMEOUT:
-		return set_timeout(o, value, diag);
-	case OPT_FSYNC:
 	case OPT_THREADED:
-	case OPT_WRITEBACK:
-	case OPT_IO:
-	case OPT_XATTR_PERMISSIONS:
-	case OPT_REDIRECT_DIR:
-	case OPT_METACOPY:
+	case OPT_MAX_THREADS:
+	case OPT_MAX_IDLE_THREADS:
+		return set_loop(o, name, value, diag);
+	case OPT_CHOICE:
+		return check_choice(name, text, value, diag);
+	default:
 		return set_choice(o, name, value, diag);
-	case OPT_ALLOW_ROOT:
-		return diag_set(diag, -EINVAL, "option allow_root: use allow_other");
+	}
+}
+
+static int option_apply(struct mount_options *o, const char *text, struct diag *diag)
+{
+	size_t len = strcspn(text, "=");
+	const char *value = text[len] ? text + len + 1 : NULL;
+	const struct option_name *name = option_find(text, len);
+
+	if (strncasecmp(text, "x-", 2) == 0 || strncmp(text, "comment=", 8) == 0)
+		return 0; /* other programs' words in fstab */
+	if (!name || name->id == OPT_ABSENT) {
+		ignore(o, text, len);
+		return 0;
+	}
+	if (name->value == VALUE_NEEDED && !value)
+		return diag_set(diag, -EINVAL, "option %s needs a value", name->name);
+	if (name->value == VALUE_NONE && value)
+		return diag_set(diag, -EINVAL, "option %s takes no value", name->name);
+	switch (name->id) {
+	case OPT_REFUSED:
+		return refuse(text, name->reason, diag);
+	case OPT_NEEDLESS:
+		return 0;
 	case OPT_KERNEL:
 		pass_on(o, text);
 		return 0;
+	case OPT_NODIRATIME:
+		if (geteuid() == 0) /* fusermount3 knows it only of late, and the kernel sets no atime here anyway */
+			pass_on(o, text);
+		return 0;
+	case OPT_CONTEXT:
+		set_context(o, name, text);
+		return 0;
+	case OPT_SQUASH_TO_ROOT:
+		return set_identity(o, name, NULL, diag);
 	default:
+		if (value)
+			return option_value(o, name, text, value, diag);
 		set_flag(o, name->id);
 		return 0;
 	}
 }
 
-/* Up to an unescaped comma outside quotes; backslashes stay, they mean something in paths too. */
+/*
+ * Up to an unescaped comma outside quotes, which a value begins with: within a path they are nothing special.
+ * Backslashes stay, they mean something in paths too.
+ */
 static char *option_next(const char **at)
 {
 	const char *p = *at, *start = p;
 	bool quoted = false;
 
 	for (; *p && (quoted || *p != ','); p++) {
-		if (*p == '"')
+		if (*p == '"' && (quoted || (p > start && p[-1] == '=')))
 			quoted = !quoted;
 		if (*p == '\\' && p[1])
 			p++;
@@ -498,8 +550,10 @@ static int option_word(struct mount_options *o, int argc, char **argv, int *i, s
 	}
 	if (strcmp(word, "-f") == 0)
 		o->foreground = true;
-	else if (strcmp(word, "-d") == 0)
+	else if (strcmp(word, "-d") == 0 || strcmp(word, "--debug") == 0)
 		o->foreground = o->debug = true;
+	else if (strcmp(word, "-s") == 0)
+		o->threads = 1;
 	else if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
 		o->help = true;
 	else if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0)
@@ -527,6 +581,12 @@ static int check(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "data-only lowers and metacopy=off cannot be combined");
 	if (!fs->upper != !fs->work)
 		return diag_set(diag, -EINVAL, "upperdir and workdir go together");
+	if (fs->metacopy_from == 1 && fs->redirect != FS_REDIRECT_ON)
+		return diag_set(diag, -EINVAL, "metacopy=on needs redirect_dir=on");
+	if (fs->redirect != FS_REDIRECT_ON && fs->upper)
+		fs->metacopy_from = 0;
+	if ((fs->size_limit || fs->inode_limit) && !fs->upper)
+		return diag_set(diag, -EINVAL, "size and inodes limit an upperdir: there is none");
 	if (fs->fakeroot && fs->uid_map_count + fs->gid_map_count > 0)
 		return diag_set(diag, -EINVAL, "fakeroot and ID mappings cannot be combined");
 	if (fs->fakeroot && o->allow_other)
@@ -564,7 +624,7 @@ int options_parse(int argc, char **argv, struct mount_options *ret, struct diag 
 		return r;
 	/* mount(8) names a source first; there is none here. */
 	if (count > 0)
-		r = set_folder("mount point", words[count - 1], &ret->mountpoint, diag);
+		r = value_folder("mount point", words[count - 1], &ret->mountpoint, diag);
 	return r < 0 ? r : check(ret, diag);
 }
 
@@ -582,7 +642,8 @@ const char *options_help(void)
 	       "\n"
 	       "Merge read-only layers and a writable directory into one tree.\n"
 	       "\n"
-	       "  -o lowerdir=A:B:...        directories, the topmost first\n"
+	       "  -o lowerdir=A:B:...        directories, the topmost first; after '::' data-only\n"
+	       "  -o lowerdir+=A,datadir+=D  one more directory; one more that is data-only\n"
 	       "  -o store=DIR,image=REF     or the layers of an image of a nacre store\n"
 	       "  -o upperdir=U,workdir=W    where changes go; read-only without\n"
 	       "  -o ro                      read-only although there is an upper\n"
@@ -594,7 +655,11 @@ const char *options_help(void)
 	       "  -o uidmapping=D:S:N[:...]  show owner D+i of the disk as S+i; gidmapping= likewise\n"
 	       "  -o squash_to_root          show every file as root's; squash_to_uid=, squash_to_gid=\n"
 	       "  -o xattr_permissions=2     keep owners and modes in user.containers.override_stat\n"
+	       "  -o size=BYTES, inodes=N    the upper grows no larger; bytes with k, m, g or t\n"
+	       "  -o redirect_dir=off        rename no directory that a lower has; nofollow\n"
+	       "  -o metacopy=off            copy all of a file when only its attributes change\n"
 	       "  -o static_nlink            directories have a link count of 1\n"
+	       "  -o ino32_t                 inode numbers below 2^32\n"
 	       "  -o timeout=SECONDS         how long the kernel may keep names (default: for ever)\n"
 	       "  -o writeback=0             write through to the upper at each write\n"
 	       "  -f, -d                     stay in the foreground; with a log of all requests\n"

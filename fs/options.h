@@ -17,16 +17,20 @@ struct mount_options {
 	bool help, version;
 	bool read_only;
 	bool squash_to_root;
+	bool clone_fd; /* a descriptor of its own for each thread */
 	bool writeback;
-	bool allow_other, allow_other_set;
+	bool allow_other;
 	bool suid, dev; /* from "suid", "dev", or root's default */
 	bool no_suid, no_dev;
-	unsigned threads; /* 1: threaded=0 was said; 0: as many as there is need for */
+	unsigned threads;      /* 1: threaded=0 was said; 0: as many as there is need for */
+	unsigned idle_threads; /* 0: as many */
 };
 
 /** options_parse() - Return: 0; -EINVAL: misused, diag says how. Release in any case. */
 int options_parse(int argc, char **argv, struct mount_options *ret, struct diag *diag);
 void options_release(struct mount_options *options);
+/** options_name() - of the @i-th option that is known, for tests; NULL: there are no more. */
+const char *options_name(size_t i);
 /** options_help() - text of --help. */
 const char *options_help(void);
 

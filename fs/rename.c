@@ -130,6 +130,8 @@ static int mark_mover(struct fs *fs, struct link *link, const struct link *other
 		return node_is(link->node, NODE_METACOPY) ? mark_metacopy(fs, link->node) : 0;
 	LOCKED(&dir->lock);
 	r = dir_parts_locked(fs, dir);
+	if (r == 0 && dir->part_count > 0 && fs->options->redirect != FS_REDIRECT_ON)
+		r = -EXDEV;
 	return r < 0 ? r : mark_directory(fs, dir, other && other->flags & LINK_LOWER);
 }
 
