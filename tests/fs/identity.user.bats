@@ -18,7 +18,7 @@ teardown_file() { lowers_unchanged; }
 in_namespace() {
 	local script=${*: -1}
 	export MNT UPPER WORK
-	unshare --mount "${@:1:$#-1}" bash -euc 'source "$NACRE_TOP/tests/lib/common.bash"
+	unshare --mount --propagation slave "${@:1:$#-1}" bash -euc 'source "$NACRE_TOP/tests/lib/common.bash"
 		# The driver lives in the namespace and would hold it, and its own mount.
 		trap "cd /; umount -l \"$MNT\" 2>/dev/null || true" EXIT
 		refused() { if "$@" 2>/dev/null; then fail "not refused: $*"; fi; }'"
