@@ -38,7 +38,7 @@ static int set_owner_mode(struct fs *fs, struct node *node, const struct stat *w
 	}
 	fd_put(fs->fds, &at.ref);
 	if (r == 0)
-		node->mode = st.st_mode;
+		node->mode = (node->mode & S_IFMT) | (st.st_mode & 07777);
 	if (r == 0 && st.st_mode & (S_ISUID | S_ISGID))
 		node_set(node, NODE_KILLPRIV);
 	return r;

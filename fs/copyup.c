@@ -209,7 +209,8 @@ static int publish_at(struct fs *fs, struct link *link, struct node *node, struc
 
 	if (r < 0)
 		return r;
-	if (fstat(ref.fd, &dir_st) < 0 || renameat(fs->work_fd, copy->work, ref.fd, link->name) < 0)
+	r = upper_mark_for(fs, node, ref.fd);
+	if (r == 0 && (fstat(ref.fd, &dir_st) < 0 || renameat(fs->work_fd, copy->work, ref.fd, link->name) < 0))
 		r = -errno;
 	if (r == 0) {
 		copy->work[0] = '\0';

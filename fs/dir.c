@@ -87,9 +87,11 @@ static int make_on_disk(struct making *m, struct stat *st)
 	r = upper_dir(fs, m->dir, &ref);
 	if (r < 0)
 		return r;
-	if (m->whiteout)
+	if (ovl_is_whiteout_mode(m->st.st_mode, m->st.st_rdev))
+		r = upper_mark_nested_whiteouts(fs, ref.fd);
+	if (r == 0 && m->whiteout)
 		r = make_over_whiteout(m, ref.fd);
-	else
+	else if (r == 0)
 		r = upper_make(fs, ref.fd, m->name, &m->st, m->target, m->born_gid, &m->fd);
 	if (r == 0)
 		r = upper_stat(fs, m->fd >= 0 ? m->fd : ref.fd, m->fd >= 0 ? "" : m->name, fs->override_upper, st);
@@ -103,7 +105,7 @@ static void made(struct making *m, struct node *node, const struct stat *st)
 	struct fs *fs = m->fs;
 	struct fd_ref ref;
 
-	node->mode = st->st_mode;
+	node->mode = (node->mode & S_IFMT) | (st->st_mode & 07777);
 	node->ino = ino_of_backing(fs, st);
 	node_set(node, NODE_UPPER | NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL : 0) |
 			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0) |
@@ -149,6 +151,10 @@ static int make_locked(struct making *m, struct fs_entry *ret)
 	made(m, node, &ret->st);
 	ret->node = node;
 	ret->st.st_ino = node->ino;
+	if (ovl_is_whiteout_mode(m->st.st_mode, m->st.st_rdev)) { /* on disk it is a file */
+		ret->st.st_mode = node->mode;
+		ret->st.st_rdev = 0;
+	}
 	node_get(m->fs, node);
 	return 0;
 }
@@ -185,8 +191,6 @@ static int make(struct fs *fs, struct node *dir, const char *name, mode_t mode, 
 int fs_mknod(struct fs *fs, struct node *dir, const char *name, mode_t mode, dev_t rdev, const struct fs_cred *cred,
 	     struct fs_entry *ret)
 {
-	if (ovl_is_whiteout_mode(mode, rdev))
-		return -EPERM; /* it would be a whiteout to whoever reads the upper */
 	return make(fs, dir, name, mode, rdev, NULL, cred, ret);
 }
 
@@ -273,9 +277,10 @@ static int link_place(struct fs *fs, struct node *node, struct dirnode *dir, con
 
 	if (r < 0)
 		return r;
-	if (!whiteout) {
+	r = upper_mark_for(fs, node, ref.fd);
+	if (r == 0 && !whiteout) {
 		r = link_on_disk(fs, node, ref.fd, name);
-	} else {
+	} else if (r == 0) {
 		work_name(fs, work);
 		r = link_on_disk(fs, node, fs->work_fd, work);
 		if (r == 0)

@@ -363,6 +363,12 @@ int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st
 #define UPPER_NO_OWNER ((gid_t)-2)
 /** upper_keep_owner() - @name, a copy of @node, gets the owner that @node has on disk, whatever is shown (@st). */
 int upper_keep_owner(struct fs *fs, struct node *node, int dirfd, const char *name, const struct stat *st);
+/** upper_make_nested_whiteout() - what upper_make() makes of a 0:0 device (store/ovl.h), with no owner set. */
+int upper_make_nested_whiteout(struct fs *fs, int dirfd, const char *name);
+/** upper_mark_nested_whiteouts() - folder @dirfd is going to hold one. */
+int upper_mark_nested_whiteouts(struct fs *fs, int dirfd);
+/** upper_mark_for() - folder @dirfd is going to hold @node, whatever it is. names_lock is held. */
+int upper_mark_for(struct fs *fs, struct node *node, int dirfd);
 /** upper_make_nameless() - a regular file as @st says, O_RDWR, that a link may give a name. */
 int upper_make_nameless(struct fs *fs, const struct stat *st, int *ret_fd);
 enum { WORK_NAME_BYTES = 24 };

@@ -90,15 +90,20 @@ static mode_t type_of(int dirfd, const struct linux_dirent64 *de, int *err)
 	return ovl_is_whiteout_mode(st.st_mode, st.st_rdev) ? 0 : st.st_mode & S_IFMT;
 }
 
-/* The kernel 6.7 form, in folders marked for it: an empty file with a mark. */
-static int is_marked_whiteout(int dirfd, const char *name)
+/* In folders marked for it an empty file may stand for a whiteout, or for a device that is one to somebody else. */
+static int type_of_file(int dirfd, const char *name, int forms, uint32_t *type)
 {
-	AUTO(closep) int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	AUTO(closep) int fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int form = fd < 0 ? -errno : ovl_file_form(fd, forms);
 
-	return fd < 0 ? -errno : ovl_is_xattr_whiteout(fd);
+	if (form == OVL_FORM_WHITEOUT)
+		*type = 0;
+	else if (form == OVL_FORM_NESTED)
+		*type = S_IFCHR;
+	return form < 0 ? form : 0;
 }
 
-static int entry_found(int dirfd, bool marked, const struct linux_dirent64 *de, found_fn fn, void *arg)
+static int entry_found(int dirfd, int forms, const struct linux_dirent64 *de, found_fn fn, void *arg)
 {
 	struct found found = { .name = de->d_name };
 	const char *hidden = ovl_whiteout_name(de->d_name);
@@ -113,22 +118,16 @@ static int entry_found(int dirfd, bool marked, const struct linux_dirent64 *de, 
 	found.mode = type_of(dirfd, de, &err);
 	if (err < 0)
 		return err == -ENOENT ? 0 : err;
-	if (marked && S_ISREG(found.mode)) {
-		int r = is_marked_whiteout(dirfd, de->d_name);
-
-		if (r < 0)
-			return r;
-		if (r > 0)
-			found.mode = 0;
-	}
-	return fn(&found, arg);
+	if (forms > 0 && S_ISREG(found.mode))
+		err = type_of_file(dirfd, de->d_name, forms, &found.mode);
+	return err < 0 ? err : fn(&found, arg);
 }
 
 int dir_scan_fd(int fd, found_fn fn, void *arg)
 {
 	enum { BUF_BYTES = 64 * 1024 };
 	AUTO(freep) char *buf = malloc(BUF_BYTES);
-	int marked = ovl_has_xattr_whiteouts(fd);
+	int forms = ovl_file_forms(fd);
 
 	if (!buf)
 		return -ENOMEM;
@@ -148,7 +147,7 @@ int dir_scan_fd(int fd, found_fn fn, void *arg)
 			at += de->d_reclen;
 			if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
 				continue;
-			r = entry_found(fd, marked > 0, de, fn, arg);
+			r = entry_found(fd, forms, de, fn, arg);
 			if (r != 0)
 				return r;
 		}
@@ -175,12 +174,12 @@ static int find_in(int dirfd, const char *name, found_fn fn, void *arg)
 	char wh[NAME_MAX + 8];
 	struct found found = { .name = name };
 	struct stat st;
+	int forms;
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		found.mode = ovl_is_whiteout_mode(st.st_mode, st.st_rdev) ? 0 : st.st_mode;
-		if (S_ISREG(st.st_mode) && st.st_size == 0 && ovl_has_xattr_whiteouts(dirfd) > 0 &&
-		    is_marked_whiteout(dirfd, name) > 0)
-			found.mode = 0;
+		if (S_ISREG(st.st_mode) && st.st_size == 0 && (forms = ovl_file_forms(dirfd)) > 0)
+			(void)type_of_file(dirfd, name, forms, &found.mode);
 		return fn(&found, arg);
 	}
 	if (errno != ENOENT)

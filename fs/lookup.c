@@ -220,6 +220,10 @@ static void stat_finish(struct fs *fs, struct node *node, struct stat *st)
 	else if (!node_is(node, NODE_UPPER | NODE_ROW) && !node_is_dir(node))
 		st->st_nlink -= st->st_nlink < node->back.gone ? st->st_nlink : node->back.gone;
 	stat_metacopy(node, st);
+	if (S_ISCHR(node->mode) && S_ISREG(st->st_mode)) { /* a nested overlay's whiteout, see store/ovl.h */
+		st->st_mode = S_IFCHR | (st->st_mode & 07777);
+		st->st_rdev = 0;
+	}
 	if (fs->options->fakeroot && !S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
 		st->st_blocks = 0;
 }

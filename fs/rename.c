@@ -14,6 +14,9 @@
  * says where the lowers have it.  One that only the upper has becomes opaque where a
  * lower has its new name.  Both are set before the move; a crash between leaves a
  * mark that says of the old place what is true there anyway.
+ *
+ * RENAME_WHITEOUT is for whoever runs an overlay on top of the mount: what it leaves
+ * is a whiteout of his, made beforehand in work/, moved to the old name afterwards.
  */
 
 #include <fcntl.h>
@@ -33,6 +36,11 @@ struct renaming {
 	struct link *link;    /* what moves */
 	struct link *newlink; /* what is there, a whiteout, or NULL */
 	struct link *fresh;   /* owned: the new name's link if there was none */
+	struct left {	      /* with RENAME_WHITEOUT, what is left at the old name; owned until it is there */
+		char work[WORK_NAME_BYTES]; /* "": there is none */
+		struct node *node;
+		struct link *link;
+	} left;
 };
 
 static struct link *find(struct dirnode *dir, const char *name)
@@ -207,7 +215,11 @@ static int rename_on_disk(struct renaming *m)
 		return r;
 	r = upper_dir(fs, m->newdir, &newref);
 	if (r == 0) {
-		r = move_on_disk(m, ref.fd, newref.fd);
+		r = upper_mark_for(fs, m->link->node, newref.fd);
+		if (r == 0 && m->flags & RENAME_EXCHANGE)
+			r = upper_mark_for(fs, m->newlink->node, ref.fd);
+		if (r == 0)
+			r = move_on_disk(m, ref.fd, newref.fd);
 		if (r == 0 && node_is(m->link->node, NODE_COPIED))
 			upper_mark_impure(fs, m->newdir, newref.fd);
 		if (r == 0 && m->flags & RENAME_EXCHANGE && node_is(m->newlink->node, NODE_COPIED))
@@ -257,6 +269,78 @@ static struct node *move_in_memory(struct renaming *m)
 	return replaced;
 }
 
+/* --- the whiteout that is left --- */
+
+static int left_make(struct renaming *m)
+{
+	struct fs *fs = m->fs;
+	struct left *left = &m->left;
+	struct fd_ref ref;
+	struct stat st;
+	int r = table_reserve(&m->dir->table, 2);
+	SHARED(&fs->names_lock);
+
+	left->node = node_new(S_IFCHR, NO_LAYER);
+	left->link = link_new(m->name, strlen(m->name));
+	if (r == 0 && (!left->node || !left->link))
+		r = -ENOMEM;
+	if (r == 0)
+		r = upper_dir(fs, m->dir, &ref);
+	if (r < 0)
+		return r;
+	r = upper_mark_nested_whiteouts(fs, ref.fd);
+	fd_put(fs->fds, &ref);
+	if (r < 0)
+		return r;
+	work_name(fs, left->work);
+	r = upper_make_nested_whiteout(fs, fs->work_fd, left->work);
+	if (r == 0 && fstatat(fs->work_fd, left->work, &st, 0) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	left->node->ino = ino_of_backing(fs, &st);
+	node_set(left->node, NODE_UPPER | NODE_RESOLVED);
+	return 0;
+}
+
+/* The old name is free, or a whiteout of ours (@whiteout). names_lock is held exclusively. */
+static int left_place(struct renaming *m, struct link *whiteout)
+{
+	struct fs *fs = m->fs;
+	struct left *left = &m->left;
+	struct fd_ref ref;
+	int r = upper_dir(fs, m->dir, &ref);
+
+	if (r < 0)
+		return r;
+	if (whiteout)
+		r = upper_replace_whiteout(fs, left->work, ref.fd, m->name, false);
+	else
+		r = renameat(fs->work_fd, left->work, ref.fd, m->name) < 0 ? -errno : 0;
+	fd_put(fs->fds, &ref);
+	if (r < 0)
+		return r;
+	left->work[0] = '\0';
+	if (whiteout) {
+		link_set_node(whiteout, left->node);
+		whiteout->flags = LINK_LOWER | LINK_UPPER;
+	} else {
+		link_add(fs, m->dir, left->link, left->node);
+		left->link->flags = LINK_UPPER;
+		left->link = NULL;
+	}
+	left->node = NULL;
+	return 0;
+}
+
+static void left_release(struct renaming *m)
+{
+	if (m->left.work[0])
+		unlinkat(m->fs->work_fd, m->left.work, 0);
+	node_free(m->fs, m->left.node);
+	free(m->left.link);
+}
+
 /* --- checks --- */
 
 /* What the new name shows must be one that may be replaced. */
@@ -297,6 +381,8 @@ static int prepare(struct renaming *m)
 		if (r == 0 && !m->fresh)
 			r = -ENOMEM;
 	}
+	if (r == 0 && m->flags & RENAME_WHITEOUT)
+		r = left_make(m);
 	if (r == 0 && m->newlink && m->newlink->node && !(m->flags & RENAME_EXCHANGE)) {
 		SHARED(&fs->names_lock);
 
@@ -324,6 +410,7 @@ static int rename_locked(struct renaming *m, struct node **replaced)
 		return 0; /* two names of one file: rename(2) does nothing */
 	r = prepare(m);
 	if (r == 0) {
+		struct link *whiteout = m->link->flags & LINK_LOWER ? m->link : NULL;
 		EXCLUSIVE(&fs->names_lock);
 
 		r = rename_on_disk(m);
@@ -331,7 +418,10 @@ static int rename_locked(struct renaming *m, struct node **replaced)
 			exchange_in_memory(m);
 		else if (r == 0)
 			*replaced = move_in_memory(m);
+		if (r == 0 && m->flags & RENAME_WHITEOUT)
+			r = left_place(m, whiteout);
 	}
+	left_release(m);
 	free(m->fresh);
 	return r;
 }
@@ -406,8 +496,8 @@ int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *ne
 
 	if (fs->upper_fd < 0)
 		return -EROFS;
-	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
-		return -EINVAL; /* RENAME_WHITEOUT too, as kernel overlayfs has it */
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
 	r = name_check(newname);
 	if (r < 0)
 		return r;

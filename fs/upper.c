@@ -80,7 +80,8 @@ static int override_put(int dirfd, const char *name, const struct stat *st, uid_
 	struct ovl_override o = {
 		.uid = uid,
 		.gid = gid,
-		.mode = st->st_mode,
+		/* What stands for a nested overlay's whiteout is a file: recorded as a device it would be ours. */
+		.mode = ovl_is_whiteout_mode(st->st_mode, st->st_rdev) ? S_IFREG | (st->st_mode & 07777) : st->st_mode,
 		.has_type = true,
 		.rdev = st->st_rdev,
 	};
@@ -302,6 +303,47 @@ static int make_recorded_symlink(int dirfd, const char *name, const char *target
 	return r < 0 ? r : io_write_full(fd, target, strlen(target));
 }
 
+/* As store/ovl.h has it. user.* can only be set on what one may write to, whatever mode was asked for. */
+int upper_make_nested_whiteout(struct fs *fs, int dirfd, const char *name)
+{
+	AUTO(closep) int fd = -1;
+	int r = make_regular(dirfd, name, 0600, &fd);
+
+	if (r < 0)
+		return r;
+	r = upper_set_private(fs, fd, "", OVL_NESTED_WHITEOUT, "y", 1);
+	if (r < 0)
+		unlinkat(dirfd, name, 0);
+	return r;
+}
+
+int upper_mark_nested_whiteouts(struct fs *fs, int dirfd)
+{
+	char value[2];
+	int r;
+
+	if (upper_get_private(fs, dirfd, "", OVL_NESTED_DEVICES, value, sizeof(value)) > 0)
+		return 0;
+	/* The nested overlay may have marked it otherwise: that is its own affair. */
+	if (upper_get_private(fs, dirfd, "", OVL_NESTED_OPAQUE, value, sizeof(value)) == -ENODATA)
+		(void)upper_set_private(fs, dirfd, "", OVL_NESTED_OPAQUE, "x", 1);
+	r = upper_set_private(fs, dirfd, "", OVL_NESTED_DEVICES, "y", 1);
+	return r == -ENOTSUP ? -EPERM : r; /* what mknod(2) says where no such device can be */
+}
+
+int upper_mark_for(struct fs *fs, struct node *node, int dirfd)
+{
+	struct stat st;
+	int r;
+
+	if (!S_ISCHR(node->mode))
+		return 0;
+	r = node_stat_named(fs, node, &st);
+	if (r == 0 && ovl_is_whiteout_mode(st.st_mode, st.st_rdev))
+		r = upper_mark_nested_whiteouts(fs, dirfd);
+	return r;
+}
+
 static int make_inode(struct fs *fs, int dirfd, const char *name, const struct stat *st, const char *target, int *fd)
 {
 	mode_t mode = mode_on_disk(fs, st->st_mode);
@@ -316,6 +358,8 @@ static int make_inode(struct fs *fs, int dirfd, const char *name, const struct s
 			return make_recorded_symlink(dirfd, name, target);
 		return symlinkat(target, dirfd, name) < 0 ? -errno : 0;
 	default:
+		if (ovl_is_whiteout_mode(st->st_mode, st->st_rdev))
+			return upper_make_nested_whiteout(fs, dirfd, name);
 		if (fs->override_upper)
 			return make_regular(dirfd, name, mode, fd);
 		return mknodat(dirfd, name, (st->st_mode & S_IFMT) | mode, st->st_rdev) < 0 ? -errno : 0;

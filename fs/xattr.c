@@ -2,9 +2,11 @@
 #include "fs/internal.h"
 
 /*
- * Extended attributes.  Overlay's own are neither shown nor taken.  A file
- * system without them says "no such attribute", never an error that an open or
- * a copy would stumble over.
+ * Extended attributes.  Overlay's own are never shown.  What a user of the mount
+ * sets by such a name, because he runs an overlay on top of it, stands on disk by
+ * another (store/ovl.h), so that our marks and his are never taken for each other.
+ * A file system without xattrs says "no such attribute", never an error that an
+ * open or a copy would stumble over.
  */
 
 #include <linux/capability.h>
@@ -70,17 +72,19 @@ static int row_xattrs(struct fs *fs, struct node *node, layer_xattr_fn fn, void 
 
 /* --- reading --- */
 
-ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *name, void *value, size_t bytes)
+ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *value, size_t bytes)
 {
+	char escaped[OVL_XATTR_NAME_BYTES];
+	const char *name = ovl_xattr_escape(shown, escaped);
 	struct row_get get = { .name = name, .value = value, .room = bytes, .ret = -ENODATA };
 	char path[PROC_PATH_BYTES];
 	struct node_at at;
 	ssize_t n;
 	int r;
 
-	if (fs->options->noxattrs || is_unknown(fs, name))
+	if (fs->options->noxattrs || is_unknown(fs, shown))
 		return -ENOTSUP;
-	if (ovl_private_xattr(name))
+	if (!name)
 		return -ENODATA;
 	/* The kernel asks at the first write to each file, tar after each it makes; of those made here it is known. */
 	if (node_is(node, NODE_PLAIN) && (strcmp(name, XATTR_CAPS) == 0 || is_acl(name)))
@@ -107,13 +111,16 @@ struct row_list {
 	size_t room, bytes;
 };
 
-static int row_list_one(const char *name, const void *value, size_t bytes, void *arg)
+static int row_list_one(const char *disk, const void *value, size_t bytes, void *arg)
 {
 	struct row_list *list = arg;
-	size_t len = strlen(name) + 1;
+	char shown[OVL_XATTR_NAME_BYTES];
+	const char *name = ovl_xattr_unescape(disk, shown);
+	size_t len;
 
-	if (ovl_private_xattr(name) || is_unknown(list->fs, name))
+	if (!name || is_unknown(list->fs, name))
 		return 0;
+	len = strlen(name) + 1;
 	if (list->room && list->bytes + len > list->room)
 		return -ERANGE;
 	if (list->room)
@@ -169,17 +176,19 @@ ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
 
 /* --- changing --- */
 
-static int change(struct fs *fs, struct node *node, const char *name, const void *value, size_t bytes, int flags,
+static int change(struct fs *fs, struct node *node, const char *shown, const void *value, size_t bytes, int flags,
 		  bool remove)
 {
+	char escaped[OVL_XATTR_NAME_BYTES];
+	const char *name = ovl_xattr_escape(shown, escaped);
 	char path[PROC_PATH_BYTES];
 	struct node_at at;
 	int r;
 
-	if (fs->options->noxattrs || is_unknown(fs, name))
+	if (fs->options->noxattrs || is_unknown(fs, shown))
 		return -ENOTSUP;
-	if (ovl_private_xattr(name))
-		return -EPERM;
+	if (!name)
+		return -ERANGE;
 	r = copyup_meta(fs, node);
 	if (r < 0)
 		return r;

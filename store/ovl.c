@@ -31,18 +31,62 @@ bool ovl_reserved_name(const char *name)
 	return strncmp(name, OVL_WH_PREFIX, strlen(OVL_WH_PREFIX)) == 0;
 }
 
+/* Overlay's own xattrs, and where those of a nested overlay stand instead. */
+static const struct own_xattr {
+	const char *shown, *disk;
+	bool prefix;
+} own_xattrs[] = {
+	{ "trusted.overlay.", "trusted.overlay.overlay.", true },
+	{ "user.overlay.", "user.overlay.overlay.", true },
+	{ "user.fuseoverlayfs.", "user.fuseoverlayfs.overlay.", true },
+	{ OVL_OVERRIDE_STAT, "user.overlay.containers.override_stat", false },
+};
+
+static bool is_named(const struct own_xattr *own, const char *as, const char *name)
+{
+	return own->prefix ? strncmp(name, as, strlen(as)) == 0 : strcmp(name, as) == 0;
+}
+
+static const struct own_xattr *own_as_shown(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(own_xattrs); i++)
+		if (is_named(&own_xattrs[i], own_xattrs[i].shown, name))
+			return &own_xattrs[i];
+	return NULL;
+}
+
+static const struct own_xattr *own_as_escaped(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(own_xattrs); i++)
+		if (is_named(&own_xattrs[i], own_xattrs[i].disk, name))
+			return &own_xattrs[i];
+	return NULL;
+}
+
 bool ovl_private_xattr(const char *name)
 {
-	static const char *const prefixes[] = {
-		"trusted.overlay.",
-		"user.overlay.",
-		"user.fuseoverlayfs.",
-	};
+	return own_as_shown(name) && !own_as_escaped(name);
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	return strcmp(name, OVL_OVERRIDE_STAT) == 0;
+const char *ovl_xattr_escape(const char *shown, char buf[static OVL_XATTR_NAME_BYTES])
+{
+	const struct own_xattr *own = own_as_shown(shown);
+
+	if (!own)
+		return shown;
+	if (snprintf(buf, OVL_XATTR_NAME_BYTES, "%s%s", own->disk, shown + strlen(own->shown)) >= OVL_XATTR_NAME_BYTES)
+		return NULL;
+	return buf;
+}
+
+const char *ovl_xattr_unescape(const char *disk, char buf[static OVL_XATTR_NAME_BYTES])
+{
+	const struct own_xattr *own = own_as_escaped(disk);
+
+	if (!own)
+		return own_as_shown(disk) ? NULL : disk;
+	snprintf(buf, OVL_XATTR_NAME_BYTES, "%s%s", own->shown, disk + strlen(own->disk));
+	return buf;
 }
 
 /*
@@ -151,19 +195,15 @@ int ovl_has_xattr_whiteouts(int fd)
 	return may_have_marks(fd) ? has_any_mark(fd, names, ARRAY_SIZE(names), 'x') : 0;
 }
 
-int ovl_is_xattr_whiteout(int fd)
+static int is_empty_file_with(int fd, const char *const names[2])
 {
-	static const char *const names[] = {
-		"trusted.overlay.whiteout",
-		"user.overlay.whiteout",
-	};
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || st.st_size != 0)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+	for (size_t i = 0; i < 2; i++) {
 		/* Any value counts: the kernel looks at its presence only. */
 		ssize_t n = xattr_get(fd, names[i], NULL, 0);
 
@@ -173,6 +213,54 @@ int ovl_is_xattr_whiteout(int fd)
 			return (int)n;
 	}
 	return 0;
+}
+
+int ovl_is_xattr_whiteout(int fd)
+{
+	static const char *const names[] = { "trusted.overlay.whiteout", "user.overlay.whiteout" };
+
+	return is_empty_file_with(fd, names);
+}
+
+static int is_nested_whiteout(int fd)
+{
+	static const char *const names[] = {
+		"trusted.overlay." OVL_NESTED_WHITEOUT,
+		"user.overlay." OVL_NESTED_WHITEOUT,
+	};
+
+	return is_empty_file_with(fd, names);
+}
+
+int ovl_file_forms(int fd)
+{
+	static const char *const nested[] = {
+		"trusted.overlay." OVL_NESTED_DEVICES,
+		"user.overlay." OVL_NESTED_DEVICES,
+	};
+	int whiteouts, devices;
+
+	if (!may_have_marks(fd))
+		return 0;
+	whiteouts = ovl_has_xattr_whiteouts(fd);
+	if (whiteouts < 0)
+		return whiteouts;
+	devices = has_any_mark(fd, nested, ARRAY_SIZE(nested), 'y');
+	if (devices < 0)
+		return devices;
+	return (whiteouts ? OVL_FORM_WHITEOUT : 0) | (devices ? OVL_FORM_NESTED : 0);
+}
+
+int ovl_file_form(int fd, int forms)
+{
+	int r = forms & OVL_FORM_WHITEOUT ? ovl_is_xattr_whiteout(fd) : 0;
+
+	if (r != 0)
+		return r < 0 ? r : OVL_FORM_WHITEOUT;
+	r = forms & OVL_FORM_NESTED ? is_nested_whiteout(fd) : 0;
+	if (r != 0)
+		return r < 0 ? r : OVL_FORM_NESTED;
+	return OVL_FORM_FILE;
 }
 
 int ovl_set_opaque(int fd, enum ovl_namespace ns)

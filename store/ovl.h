@@ -63,6 +63,29 @@ int ovl_is_xattr_whiteout(int fd);
 /** ovl_has_xattr_whiteouts() - is directory @fd marked overlay.opaque "x"? */
 int ovl_has_xattr_whiteouts(int fd);
 
+/*
+ * A nested overlay's whiteouts: 0:0 devices that somebody made in a mount.  On disk
+ * such a device would be a whiteout of ours, so it is an empty file with the escaped
+ * xattr whiteout, overlay.overlay.whiteout, in a directory marked
+ * overlay.overlay.opaque "x": any nested overlay that knows xattr whiteouts sees what
+ * it is, whoever mounts this.  overlay.nacre.whiteouts on the directory says that
+ * nacrefs shows them as the devices they were made as.
+ */
+#define OVL_NESTED_WHITEOUT "overlay.whiteout" /* after "{trusted,user}.overlay." */
+#define OVL_NESTED_OPAQUE   "overlay.opaque"
+#define OVL_NESTED_DEVICES  "nacre.whiteouts"
+
+/* What an empty regular file may stand for. */
+enum ovl_file_form {
+	OVL_FORM_FILE = 0,
+	OVL_FORM_WHITEOUT = 1 << 0, /* kernel 6.7: ovl_is_xattr_whiteout() */
+	OVL_FORM_NESTED = 1 << 1,   /* a nested overlay's whiteout */
+};
+/** ovl_file_forms() - which forms directory @fd is marked for. Return: OVL_FORM_* together, or -errno. */
+int ovl_file_forms(int fd);
+/** ovl_file_form() - which of @forms regular file @fd has. Return: one, or -errno. */
+int ovl_file_form(int fd, int forms);
+
 /** ovl_set_opaque() - mark directory @fd (not O_PATH). */
 int ovl_set_opaque(int fd, enum ovl_namespace ns);
 
@@ -82,9 +105,21 @@ int ovl_is_metacopy(int fd);
 /** ovl_is_impure() - does directory @fd hold entries that were copied up into it? */
 bool ovl_is_impure(int fd);
 
-/** ovl_private_xattr() - overlay's own, which no mount shows: {trusted,user}.overlay.*,
- * user.fuseoverlayfs.*, user.containers.override_stat */
+/**
+ * ovl_private_xattr() - overlay's own, which no mount shows: {trusted,user}.overlay.*,
+ * user.fuseoverlayfs.*, user.containers.override_stat
+ *
+ * Not those of an overlay nested in the mount, which stand on disk under an escaped name, as the kernel's
+ * overlayfs has it: trusted.overlay.overlay.opaque is the file's as any other xattr, and shown as
+ * trusted.overlay.opaque.
+ */
 bool ovl_private_xattr(const char *name);
+
+enum { OVL_XATTR_NAME_BYTES = 256 };
+/** ovl_xattr_escape() - the name on disk of @shown: itself, or in @buf. NULL: it would be too long. */
+const char *ovl_xattr_escape(const char *shown, char buf[static OVL_XATTR_NAME_BYTES]);
+/** ovl_xattr_unescape() - the name shown for @disk: itself, or in @buf. NULL: none, it is private. */
+const char *ovl_xattr_unescape(const char *disk, char buf[static OVL_XATTR_NAME_BYTES]);
 
 /* A recorded owner: "uid:gid:mode[:type]" */
 struct ovl_override {

@@ -482,7 +482,7 @@ in/fifo fifo 600 3:4 0 12345 0:0 1"
 	done
 }
 
-@test "overlay's own xattrs are neither shown nor taken" {
+@test "overlay's own xattrs are not shown, and those of a nested overlay are never taken for them" {
 	while fresh_mount; do
 		in_python <<-'END'
 			# Everything that leaves marks in the upper.
@@ -496,13 +496,33 @@ in/fifo fifo 600 3:4 0 12345 0:0 1"
 			for p in ".", "file", "replaced", "moved", "hl1", "d", "new":
 			    bad = [n for n in os.listxattr(p) if "overlay" in n or "containers" in n]
 			    eq(bad, [], p)
-			for name in ("user.overlay.opaque", "user.overlay.redirect", "user.fuseoverlayfs.opaque",
-			             "user.containers.override_stat", "trusted.overlay.opaque"):
+			own = ["user.overlay.opaque", "user.overlay.redirect", "user.fuseoverlayfs.opaque",
+			       "user.containers.override_stat", "user.overlay.overlay.opaque", "user.overlay.nacre.ino"]
+			if os.getuid() == 0:
+			    own += ["trusted.overlay.opaque", "trusted.overlay.overlay.overlay.redirect"]
+			was = os.lstat("d")
+			for name in own:
 			    fails(errno.ENODATA, os.getxattr, "replaced", name)
-			    fails(errno.EPERM, os.setxattr, "d", name, b"y")
-			    fails(errno.EPERM, os.removexattr, "replaced", name)
+			    fails(errno.ENODATA, os.removexattr, "replaced", name)
+			    os.setxattr("d", name, b"y")
+			    eq(os.getxattr("d", name), b"y")
+			os.setxattr("file", "user.overlay.metacopy", b"")
 			os.setxattr("d", "user.overlayx", b"y")
+			eq(sorted(os.listxattr("d")), sorted(own + ["user.overlayx", "user.dir"]))
+			fails(errno.ERANGE, os.setxattr, "d", "user.overlay." + "x" * 242, b"y")
 			eq(names("replaced"), [])
+		END
+		# Nothing was hidden, redirected or given away by it.
+		remount
+		in_python <<-'END'
+			eq(names("d"), ["a", "b", "hl3", "sub"])
+			eq(read("file"), b"hello\n!")
+			eq(mode("d"), 0o700)
+			for name in os.listxattr("d"):
+			    if name != "user.dir":
+			        os.removexattr("d", name)
+			eq(os.listxattr("d"), ["user.dir"])
+			eq(os.listxattr("file"), ["user.one", "user.overlay.metacopy"])
 		END
 	done
 }

@@ -60,12 +60,41 @@ teardown_file() { lowers_unchanged; }
 	done
 }
 
-@test "a 0:0 character device, which would be a whiteout, cannot be made" {
+@test "a 0:0 character device is one to whoever made it, and hides nothing of ours" {
 	while fresh_mount; do
 		in_python <<-'END'
-			fails(errno.EPERM, os.mknod, "whiteout", stat.S_IFCHR | 0o600, 0)
-			eq(exists("whiteout"), False)
+			os.mknod("whiteout", stat.S_IFCHR | 0o600, 0)
+			os.mknod("d/whiteout", stat.S_IFCHR, 0)
+			os.unlink("file")
+			os.mknod("file", stat.S_IFCHR, 0)
+			os.link("whiteout", "tree/linked")
+			os.rename("d/whiteout", "tree/x/2")
+			os.mkdir("new")
+			os.mknod("new/one", stat.S_IFCHR, 0)
+			os.rename("new", "d/new")
+			os.chmod("whiteout", 0o640)
 		END
+		for _ in 1 2; do
+			in_python <<-'END'
+				for name in "whiteout", "file", "tree/linked", "tree/x/2", "d/new/one":
+				    st = os.lstat(name)
+				    assert stat.S_ISCHR(st.st_mode) and st.st_rdev == 0 and st.st_size == 0, name
+				    if os.getuid() == 0:
+				        fails(errno.ENXIO, os.open, name, os.O_RDONLY)
+				eq(os.lstat("whiteout").st_nlink, 2)
+				eq(mode("whiteout"), 0o640)
+				fails(errno.ENOENT, os.lstat, "d/whiteout")
+				for d in ".", "d", "d/new", "tree", "tree/x":
+				    same_listing(d)
+			END
+			remount
+		done
+		rm "$MNT/whiteout" "$MNT/file"
+		[ -c "$MNT/tree/linked" ] && [ ! -e "$MNT/file" ]
+		remount
+		[ -c "$MNT/tree/linked" ] && [ ! -e "$MNT/file" ] && [ ! -e "$MNT/whiteout" ]
+		# Whoever reads the upper without us finds no device that would be a whiteout of ours.
+		is_root || is_fake || assert_equal "$(find "$UPPER/tree" "$UPPER/d/new" -type c)" ""
 	done
 }
 
@@ -75,7 +104,11 @@ teardown_file() { lowers_unchanged; }
 			for name in ".wh.file", ".wh..wh..opq", "d/.wh.", ".wh.x":
 			    fails(errno.EINVAL, os.open, name, os.O_CREAT | os.O_WRONLY, 0o644)
 			    fails(errno.EINVAL, os.mkdir, name)
+			    fails(errno.EINVAL, os.mkfifo, name)
+			    fails(errno.EINVAL, os.mknod, name, stat.S_IFREG | 0o600)
 			    fails(errno.EINVAL, os.symlink, "x", name)
+			    fails(errno.EINVAL, os.rename, "d", name)
+			    fails(errno.EINVAL, renameat2, "d", name, RENAME_NOREPLACE)
 			    fails(errno.EINVAL, os.rename, "file", name)
 			    fails(errno.EINVAL, os.link, "file", name)
 			    fails(errno.ENOENT, os.lstat, name)

@@ -372,7 +372,8 @@ teardown_file() { lowers_unchanged; }
 			fails(errno.ENOTEMPTY, os.rename, "d/sub", "d")
 			os.rename("file", "file")
 			os.rename("d", "d")
-			fails(errno.EINVAL, renameat2, "file", "new", RENAME_WHITEOUT)
+			fails(errno.EINVAL, renameat2, "file", "new", RENAME_WHITEOUT | RENAME_EXCHANGE)
+			fails(errno.EEXIST, renameat2, "file", "d/a", RENAME_WHITEOUT | RENAME_NOREPLACE)
 			fails(errno.EINVAL, renameat2, "file", "new", 1 << 10)
 			eq(read("file"), b"hello\n")
 			eq(names("d"), ["a", "b", "hl3", "sub"])
@@ -435,5 +436,41 @@ teardown_file() { lowers_unchanged; }
 			    eq(os.waitpid(pid, 0)[1], 0)
 			eq(len([p for p in walk() if p.endswith("/f") and "/p" in p]), 6)
 		END
+	done
+}
+
+@test "RENAME_WHITEOUT leaves a 0:0 device, of lower, new and copied-up files and folders" {
+	while fresh_mount; do
+		in_python <<-'END'
+			write("new", b"new")
+			append("d/a", b"!")
+			os.mkdir("newdir")
+			moves = (("file", "d/file"), ("new", "d/b"), ("d/a", "moved"), ("newdir", "tree/newdir"), ("tree/x", "x"),
+			         ("exec", "exec2"), ("hl1", "hl9"))
+			for old, to in moves:
+			    ino = os.lstat(old).st_ino
+			    renameat2(old, to, RENAME_WHITEOUT)
+			    eq(os.lstat(to).st_ino, ino)
+			# One that is there may be moved and replaced as anything else.
+			renameat2("exec2", "exec", 0)
+			os.rename("file", "other")
+		END
+		for _ in 1 2; do
+			in_python <<-'END'
+				def is_left(p):
+				    st = os.lstat(p)
+				    return stat.S_ISCHR(st.st_mode) and st.st_rdev == 0
+				for p in "new", "d/a", "newdir", "tree/x", "hl1", "other":
+				    assert is_left(p), p
+				eq([read(p) for p in ("d/file", "d/b", "moved", "x/2", "exec", "hl9")],
+				   [b"hello\n", b"new", b"a!", b"2", b"run\n", b"linked"])
+				fails(errno.ENOENT, os.lstat, "file")
+				fails(errno.ENOENT, os.lstat, "exec2")
+				for d in ".", "d", "tree", "x":
+				    same_listing(d)
+			END
+			[ -z "$(find "$WORK/work" -mindepth 1 ! -name whiteout)" ] || fail "$(find "$WORK/work")"
+			remount
+		done
 	done
 }

@@ -199,8 +199,35 @@ static void private_xattrs_are_the_overlays_own(void **state)
 	assert_true(ovl_private_xattr("user.fuseoverlayfs.opaque"));
 	assert_true(ovl_private_xattr("user.containers.override_stat"));
 	assert_false(ovl_private_xattr("user.overlay"));
+	assert_false(ovl_private_xattr("user.overlay.overlay.opaque")); /* a nested overlay's */
+	assert_false(ovl_private_xattr("trusted.overlay.overlay.overlay.opaque"));
 	assert_false(ovl_private_xattr("user.containers.override_stat2"));
 	assert_false(ovl_private_xattr("security.capability"));
+}
+
+static void nested_xattrs_are_escaped_and_shown_again(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "trusted.overlay.opaque", "trusted.overlay.overlay.opaque" },
+		{ "user.overlay.opaque", "user.overlay.overlay.opaque" },
+		{ "user.overlay.overlay.opaque", "user.overlay.overlay.overlay.opaque" },
+		{ "user.fuseoverlayfs.opaque", "user.fuseoverlayfs.overlay.opaque" },
+		{ "user.containers.override_stat", "user.overlay.containers.override_stat" },
+		{ "user.overlay", "user.overlay" },
+		{ "security.capability", "security.capability" },
+	};
+	char buf[OVL_XATTR_NAME_BYTES], longest[256] = "user.overlay.";
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		assert_string_equal(ovl_xattr_escape(pairs[i][0], buf), pairs[i][1]);
+		assert_string_equal(ovl_xattr_unescape(pairs[i][1], buf), pairs[i][0]);
+	}
+	assert_null(ovl_xattr_unescape("user.overlay.opaque", buf));
+	memset(longest + strlen(longest), 'x', 247 - strlen(longest));
+	assert_non_null(ovl_xattr_escape(longest, buf));
+	longest[247] = 'x';
+	assert_int_equal(strlen(longest), 248);
+	assert_null(ovl_xattr_escape(longest, buf));
 }
 
 static void parse(const char *text, int result, struct ovl_override *o)
@@ -330,6 +357,7 @@ int main(void)
 		cmocka_unit_test(a_redirect_that_is_set_is_read_again),
 		cmocka_unit_test(a_metacopy_is_known_by_the_mark_alone),
 		cmocka_unit_test(private_xattrs_are_the_overlays_own),
+		cmocka_unit_test(nested_xattrs_are_escaped_and_shown_again),
 		cmocka_unit_test(recorded_owners_are_parsed),
 		cmocka_unit_test(what_is_no_recorded_owner_is_refused),
 		cmocka_unit_test(every_type_survives_writing_and_parsing),
