@@ -53,6 +53,26 @@ static int making_owner(struct making *m, const struct fs_cred *cred)
 	return 0;
 }
 
+static int make_in_work(struct making *m, int dirfd, const char *work)
+{
+	struct fs *fs = m->fs;
+	struct cradle cradle;
+	int r;
+
+	if (!node_is(&m->dir->node, NODE_DEFAULT_ACL))
+		return upper_make(fs, fs->work_fd, work, &m->st, m->target, (gid_t)-1, &m->fd);
+	r = cradle_open(fs, dirfd, &cradle);
+	if (r < 0)
+		return r;
+	r = upper_make(fs, cradle.fd, work, &m->st, m->target, (gid_t)-1, &m->fd);
+	if (r == 0 && renameat(cradle.fd, work, fs->work_fd, work) < 0) {
+		r = -errno;
+		unlinkat(cradle.fd, work, S_ISDIR(m->st.st_mode) ? AT_REMOVEDIR : 0);
+	}
+	cradle_close(&cradle);
+	return r;
+}
+
 /* In the place of a whiteout: made in work/, moved there complete. */
 static int make_over_whiteout(struct making *m, int dirfd)
 {
@@ -62,7 +82,7 @@ static int make_over_whiteout(struct making *m, int dirfd)
 	int r;
 
 	work_name(fs, work);
-	r = upper_make(fs, fs->work_fd, work, &m->st, m->target, (gid_t)-1, &m->fd);
+	r = make_in_work(m, dirfd, work);
 	if (r < 0)
 		return r;
 	if (is_dir && m->link->flags & LINK_LOWER) {
@@ -208,6 +228,27 @@ int fs_symlink(struct fs *fs, struct node *dir, const char *name, const char *ta
 
 /* --- files without a name --- */
 
+static int make_nameless(struct making *m)
+{
+	struct fs *fs = m->fs;
+	struct cradle cradle;
+	struct fd_ref ref;
+	int r;
+	SHARED(&fs->names_lock);
+
+	if (!node_is(&m->dir->node, NODE_DEFAULT_ACL))
+		return upper_make_nameless(fs, fs->work_fd, &m->st, &m->fd);
+	r = upper_dir(fs, m->dir, &ref);
+	if (r < 0)
+		return r;
+	r = cradle_open(fs, ref.fd, &cradle);
+	if (r == 0)
+		r = upper_make_nameless(fs, cradle.fd, &m->st, &m->fd);
+	cradle_close(&cradle);
+	fd_put(fs->fds, &ref);
+	return r;
+}
+
 int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cred *cred, struct fs_entry *ret)
 {
 	struct making m = {
@@ -229,7 +270,7 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 	node = node_new(m.st.st_mode, NO_LAYER);
 	if (!node)
 		return -ENOMEM;
-	r = upper_make_nameless(fs, &m.st, &m.fd);
+	r = make_nameless(&m);
 	if (r == 0)
 		r = upper_stat(fs, m.fd, "", fs->override_upper, &ret->st);
 	if (r == 0)

@@ -157,6 +157,9 @@ static int upper_open_dirs(struct fs *fs, struct diag *diag)
 		r = subfolder(workdir, "links", &fs->index_fd);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot prepare workdir %s", options->work);
+	/* workdir's own ACLs, if it has some, are nothing to what is only built there. */
+	(void)fremovexattr(fs->work_fd, "system.posix_acl_default");
+	(void)fremovexattr(fs->work_fd, "system.posix_acl_access");
 	fs->xattr_ns = namespace_of(options, fs->work_fd);
 	fs->override_upper = options->fakeroot || options->override_stat;
 	return 0;

@@ -369,9 +369,23 @@ int upper_make_nested_whiteout(struct fs *fs, int dirfd, const char *name);
 int upper_mark_nested_whiteouts(struct fs *fs, int dirfd);
 /** upper_mark_for() - folder @dirfd is going to hold @node, whatever it is. names_lock is held. */
 int upper_mark_for(struct fs *fs, struct node *node, int dirfd);
-/** upper_make_nameless() - a regular file as @st says, O_RDWR, that a link may give a name. */
-int upper_make_nameless(struct fs *fs, const struct stat *st, int *ret_fd);
 enum { WORK_NAME_BYTES = 24 };
+/** upper_make_nameless() - a regular file as @st says, O_RDWR, that a link may give a name; made in @dirfd. */
+int upper_make_nameless(struct fs *fs, int dirfd, const struct stat *st, int *ret_fd);
+/**
+ * struct cradle - a folder in work/ with the default ACL of another
+ *
+ * What is born in it inherits what it would have inherited there.
+ */
+struct cradle {
+	struct fs *fs; /* NULL: it is not open */
+	char work[WORK_NAME_BYTES];
+	int fd;
+};
+/** cradle_open() - with the default ACL of folder @dirfd. */
+int cradle_open(struct fs *fs, int dirfd, struct cradle *ret);
+/** cradle_close() - what was born in it has been moved out. */
+void cradle_close(struct cradle *cradle);
 /** work_name() - a name that is not used in work/. */
 void work_name(struct fs *fs, char *name);
 /** upper_whiteout() - a whiteout named @name in @dirfd, where nothing is. */

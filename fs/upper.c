@@ -366,12 +366,17 @@ static int make_inode(struct fs *fs, int dirfd, const char *name, const struct s
 	}
 }
 
-/* A chown took them, and mkdir(2) gives a folder none. */
+/* A chown took them, and mkdir(2) gives a folder none. What a default ACL took beside them stays taken. */
 static int make_priv(int dirfd, const char *name, const struct stat *st, bool other)
 {
-	if ((other || S_ISDIR(st->st_mode)) && st->st_mode & (S_ISUID | S_ISGID) && !S_ISLNK(st->st_mode))
-		return chmod_disk(dirfd, name, st->st_mode);
-	return 0;
+	const mode_t priv = st->st_mode & (S_ISUID | S_ISGID);
+	struct stat now;
+
+	if (!priv || S_ISLNK(st->st_mode) || (!other && !S_ISDIR(st->st_mode)))
+		return 0;
+	if (fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
+		return -errno;
+	return chmod_disk(dirfd, name, (now.st_mode & 01777) | priv);
 }
 
 static int make_owner(struct fs *fs, int dirfd, const char *name, const struct stat *st, gid_t born_gid)
@@ -436,9 +441,48 @@ int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st
 	return 0;
 }
 
-int upper_make_nameless(struct fs *fs, const struct stat *st, int *ret_fd)
+#define DEFAULT_ACL "system.posix_acl_default"
+
+static int copy_default_acl(int from, int to)
 {
-	AUTO(closep) int fd = openat(fs->work_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode_on_disk(fs, st->st_mode));
+	AUTO(freep) char *acl = malloc(XATTR_SIZE_MAX);
+	ssize_t n;
+
+	if (!acl)
+		return -ENOMEM;
+	n = fgetxattr(from, DEFAULT_ACL, acl, XATTR_SIZE_MAX);
+	if (n < 0)
+		return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+	return fsetxattr(to, DEFAULT_ACL, acl, (size_t)n, 0) < 0 ? -errno : 0;
+}
+
+int cradle_open(struct fs *fs, int dirfd, struct cradle *ret)
+{
+	int r;
+
+	*ret = (struct cradle){ .fs = fs, .fd = -1 };
+	work_name(fs, ret->work);
+	if (mkdirat(fs->work_fd, ret->work, 0700) < 0)
+		return -errno;
+	ret->fd = openat(fs->work_fd, ret->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = ret->fd < 0 ? -errno : copy_default_acl(dirfd, ret->fd);
+	if (r < 0)
+		cradle_close(ret);
+	return r;
+}
+
+void cradle_close(struct cradle *cradle)
+{
+	if (!cradle->fs)
+		return;
+	unlinkat(cradle->fs->work_fd, cradle->work, AT_REMOVEDIR);
+	closep(&cradle->fd);
+	*cradle = (struct cradle){ .fd = -1 };
+}
+
+int upper_make_nameless(struct fs *fs, int dirfd, const struct stat *st, int *ret_fd)
+{
+	AUTO(closep) int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode_on_disk(fs, st->st_mode));
 	char work[WORK_NAME_BYTES];
 	int r;
 
