@@ -113,6 +113,10 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
 		return node_stat(fs, node, st); /* only ctime, which is not ours to set */
 	if (times_are_known(fs, node, want, set, st))
 		return 0;
+	/* An append-only file's times follow what is appended: with the write-back cache they come by this way. */
+	r = set & ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME) ? node_may_change(fs, node) : node_may_grow(fs, node);
+	if (r < 0)
+		return r;
 	if (set & FS_SET_SIZE)
 		r = file_truncate(fs, node, want->st_size,
 				  (set & FS_SET_KILL_PRIV ? FS_WRITE_KILL_PRIV : 0) |

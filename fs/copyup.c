@@ -70,15 +70,20 @@ static int copy_data(struct fs *fs, struct node *node, struct copy *copy, uint64
 /* Everything but the data; a write to the file may have cleared setuid, so the mode comes after it. */
 static int copy_attributes(struct fs *fs, struct node *node, struct copy *copy)
 {
-	int r;
+	struct node_extra extra;
+	int r = node_extra(fs, node, &extra);
 
+	if (r < 0)
+		return r;
 	pthread_rwlock_rdlock(&fs->names_lock);
 	r = xattrs_copy(fs, node, fs->work_fd, copy->work);
 	pthread_rwlock_unlock(&fs->names_lock);
+	if (r == 0)
+		r = extra_copy(fs, &extra, fs->work_fd, copy->work);
 	if (r == 0 && S_ISREG(copy->st.st_mode) && copy->st.st_mode & (S_ISUID | S_ISGID))
 		r = upper_set_owner_mode(fs, fs->work_fd, copy->work, &copy->st, FS_SET_MODE);
 	if (r == 0)
-		r = upper_write_ino(fs, fs->work_fd, copy->work, node->ino);
+		r = upper_write_ino(fs, fs->work_fd, copy->work, node->ino, &extra.birth);
 	if (r == 0)
 		r = upper_set_times(fs->work_fd, copy->work, &copy->st);
 	return r;

@@ -199,6 +199,8 @@ static int make(struct fs *fs, struct node *dir, const char *name, mode_t mode, 
 		return -ENOTDIR;
 	r = name_check(name);
 	if (r == 0)
+		r = node_may_grow(fs, dir);
+	if (r == 0)
 		r = copyup_dir(fs, m.dir);
 	if (r == 0)
 		r = making_owner(&m, cred);
@@ -426,6 +428,10 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 		return -EROFS;
 	r = name_check(name);
 	if (r == 0)
+		r = node_may_change(fs, node);
+	if (r == 0)
+		r = node_may_grow(fs, dir);
+	if (r == 0)
 		r = copyup(fs, node, UINT64_MAX);
 	if (r == 0)
 		r = copyup_dir(fs, node_dir(dir));
@@ -522,6 +528,9 @@ static int unlink_locked(struct fs *fs, struct dirnode *dir, const char *name, s
 		return r;
 	if (node_is_dir(link->node))
 		return -EISDIR;
+	r = node_may_change(fs, link->node);
+	if (r < 0)
+		return r;
 	*ret = link->node;
 	pthread_rwlock_rdlock(&fs->names_lock);
 	if (!link->node->links->next)
@@ -559,6 +568,8 @@ static int rmdir_locked(struct fs *fs, struct dirnode *dir, const char *name, st
 	child = node_dir(link->node);
 	LOCKED(&child->lock);
 	r = dir_is_empty_locked(fs, child);
+	if (r == 0)
+		r = node_may_change(fs, link->node);
 	if (r < 0)
 		return r;
 	pthread_rwlock_rdlock(&fs->names_lock);
@@ -580,7 +591,9 @@ static int take_away(struct fs *fs, struct node *dir, const char *name,
 
 	if (fs->upper_fd < 0)
 		return -EROFS;
-	r = copyup_dir(fs, node_dir(dir));
+	r = node_may_change(fs, dir);
+	if (r == 0)
+		r = copyup_dir(fs, node_dir(dir));
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&node_dir(dir)->lock);

@@ -236,8 +236,10 @@ int priv_restore(int fd, const struct priv *priv)
 /* The node's file in the upper, copied up if need be, open for writing. */
 static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struct fd_ref *ret)
 {
-	int r = copyup(fs, node, size_limit);
+	int r = node_may_grow(fs, node);
 
+	if (r == 0)
+		r = copyup(fs, node, size_limit);
 	return r < 0 ? r : upper_open(fs, node, ret);
 }
 
@@ -320,7 +322,10 @@ int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, of
 
 	if (r < 0)
 		return r;
-	r = change_begin(fs, node, ref.fd, flags, &change);
+	if (node_is_append_only(fs, node))
+		r = append_check(ref.fd, buf, bytes, offset);
+	if (r == 0)
+		r = change_begin(fs, node, ref.fd, flags, &change);
 	if (r == 0)
 		r = (int)change_end(ref.fd, &change, io_pwrite_full(ref.fd, buf, bytes, offset));
 	fd_put(fs->fds, &ref);

@@ -146,6 +146,19 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 		      unsigned flags);
 int fs_fsync(struct fs *fs, struct node *node, bool datasync);
 
+/**
+ * fs_get_flags(), ... - inode flags, as FS_IOC_GETFLAGS, SETFLAGS, FSGETXATTR and FSSETXATTR have them
+ *
+ * -ENOTTY: the backing file has none.
+ */
+struct fsxattr;
+int fs_get_flags(struct fs *fs, struct node *node, unsigned *flags);
+int fs_set_flags(struct fs *fs, struct node *node, unsigned flags);
+int fs_get_xflags(struct fs *fs, struct node *node, struct fsxattr *fsx);
+int fs_set_xflags(struct fs *fs, struct node *node, const struct fsxattr *fsx);
+/** fs_birth() - when it was made. -ENODATA: nobody knows. */
+int fs_birth(struct fs *fs, struct node *node, struct timespec *ret);
+
 /** fs_getxattr() - @bytes 0 asks for the size. Return: bytes, or -errno. */
 ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *name, void *value, size_t bytes);
 ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes);

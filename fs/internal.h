@@ -54,6 +54,9 @@ enum {
 	NODE_COPIED = 1 << 16,	 /* its st_ino is that of its origin, kept in an xattr */
 	NODE_INDEXED = 1 << 12,	 /* the copy of a lower file of several names: found through fs->index_fd */
 	NODE_METACOPY = 1 << 18, /* its file holds attributes only; the data is further down: back.data (metacopy.c) */
+	NODE_PROTECTION_KNOWN = 1 << 28, /* the next two are right (flags.c) */
+	NODE_IMMUTABLE = 1 << 29,
+	NODE_APPEND_ONLY = 1 << 30,
 };
 
 enum { TIME_LOCKS = 64 };
@@ -397,9 +400,11 @@ int upper_replace_whiteout(struct fs *fs, const char *work, int dirfd, const cha
 /** upper_get_private(), upper_set_private() - an xattr of overlay's own, {trusted,user}.overlay.WHAT. */
 ssize_t upper_get_private(struct fs *fs, int dirfd, const char *name, const char *what, void *value, size_t bytes);
 int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *what, const void *value, size_t bytes);
-/** upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before. */
+/** upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before, and its birth time. */
 int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret);
-int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino);
+int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, const struct timespec *birth);
+/** upper_read_birth() - the birth time of a copy; @ret stays as it is where none was kept. */
+void upper_read_birth(struct fs *fs, int dirfd, const char *name, struct timespec *ret);
 /** upper_mark_impure() - mark folder @dirfd of @dir so. */
 void upper_mark_impure(struct fs *fs, struct dirnode *dir, int dirfd);
 /** upper_readlink() - target of a symlink, also of a recorded one; not terminated. Return: bytes or -errno. */
@@ -527,6 +532,30 @@ void link_gone(struct fs *fs, struct link *link);
 void name_lost(struct fs *fs, struct node *node);
 /** dir_is_empty_locked() - 0, -ENOTEMPTY, or an error. */
 int dir_is_empty_locked(struct fs *fs, struct dirnode *dir);
+
+/* --- flags.c: inode flags, birth times --- */
+
+enum { NO_BIRTH = -1 }; /* in tv_nsec: the time is not known */
+
+/* What a file has beside the attributes that stat(2) knows. */
+struct node_extra {
+	struct timespec birth;
+	unsigned protection; /* FS_IMMUTABLE_FL, FS_APPEND_FL */
+};
+/** node_extra() - of any node. No lock is held but a directory's. */
+int node_extra(struct fs *fs, struct node *node, struct node_extra *ret);
+/** extra_copy() - give the copy @name in @dirfd the protection of what it was copied from. */
+int extra_copy(struct fs *fs, const struct node_extra *extra, int dirfd, const char *name);
+/**
+ * node_may_change(), node_may_grow() - -EPERM: it is immutable or, for the first, append-only
+ *
+ * A directory grows by a new name, a file by data at its end; anything else is a change.  names_lock is not held.
+ */
+int node_may_change(struct fs *fs, struct node *node);
+int node_may_grow(struct fs *fs, struct node *node);
+bool node_is_append_only(struct fs *fs, struct node *node);
+/** append_check() - -EPERM: writing @data there would change what file @fd has. */
+int append_check(int fd, const void *data, size_t bytes, off_t offset);
 
 /* --- ids.c --- */
 

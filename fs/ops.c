@@ -14,8 +14,12 @@
 #include "store/base/auto.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 static struct mount *mount_of(fuse_req_t req)
@@ -70,7 +74,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		FUSE_CAP_ASYNC_READ,	    FUSE_CAP_DONT_MASK,		 FUSE_CAP_NO_OPEN_SUPPORT,
 		FUSE_CAP_READDIRPLUS,	    FUSE_CAP_NO_OPENDIR_SUPPORT, FUSE_CAP_PARALLEL_DIROPS,
 		FUSE_CAP_CACHE_SYMLINKS,    FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_ASYNC_DIO,
-		FUSE_CAP_NO_EXPORT_SUPPORT,
+		FUSE_CAP_NO_EXPORT_SUPPORT, FUSE_CAP_IOCTL_DIR,
 	};
 	static const uint64_t unwanted[] = {
 		FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_ATOMIC_O_TRUNC,
@@ -364,6 +368,78 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, s
 		fuse_reply_write(req, (size_t)n);
 }
 
+/* --- inode flags, birth time --- */
+
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
+		     const void *in, size_t in_bytes, size_t out_bytes)
+{
+	struct fs *fs = fs_of(req);
+	struct node *node = node_of(req, ino);
+	union {
+		unsigned flags;
+		struct fsxattr fsx;
+	} value = { 0 };
+	size_t bytes = cmd == FS_IOC_FSGETXATTR || cmd == FS_IOC_FSSETXATTR ? sizeof(value.fsx) : sizeof(value.flags);
+	bool get = cmd == FS_IOC_GETFLAGS || cmd == FS_IOC_FSGETXATTR;
+	int r = -ENOTTY;
+
+	if (in_bytes >= bytes)
+		memcpy(&value, in, bytes);
+	if (cmd == FS_IOC_GETFLAGS && out_bytes >= bytes)
+		r = fs_get_flags(fs, node, &value.flags);
+	else if (cmd == FS_IOC_FSGETXATTR && out_bytes >= bytes)
+		r = fs_get_xflags(fs, node, &value.fsx);
+	else if (cmd == FS_IOC_SETFLAGS && in_bytes >= bytes)
+		r = fs_set_flags(fs, node, value.flags);
+	else if (cmd == FS_IOC_FSSETXATTR && in_bytes >= bytes)
+		r = fs_set_xflags(fs, node, &value.fsx);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_ioctl(req, 0, &value, get ? bytes : 0);
+}
+
+#ifdef HAVE_FUSE_STATX
+static struct statx_timestamp statx_time(struct timespec t)
+{
+	return (struct statx_timestamp){ .tv_sec = t.tv_sec, .tv_nsec = (uint32_t)t.tv_nsec };
+}
+
+/* Sent where somebody asks for the birth time; the kernel wants all the rest with it. */
+static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi)
+{
+	struct node *node = node_of(req, ino);
+	struct timespec birth = { 0 };
+	struct statx stx = { 0 };
+	struct stat st;
+	int r = fs_getattr(fs_of(req), node, &st);
+
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	stx.stx_mask = STATX_BASIC_STATS;
+	stx.stx_blksize = (uint32_t)st.st_blksize;
+	stx.stx_nlink = (uint32_t)st.st_nlink;
+	stx.stx_uid = st.st_uid;
+	stx.stx_gid = st.st_gid;
+	stx.stx_mode = (uint16_t)st.st_mode;
+	stx.stx_ino = st.st_ino;
+	stx.stx_size = (uint64_t)st.st_size;
+	stx.stx_blocks = (uint64_t)st.st_blocks;
+	stx.stx_atime = statx_time(st.st_atim);
+	stx.stx_ctime = statx_time(st.st_ctim);
+	stx.stx_mtime = statx_time(st.st_mtim);
+	stx.stx_rdev_major = major(st.st_rdev);
+	stx.stx_rdev_minor = minor(st.st_rdev);
+	if (fs_birth(fs_of(req), node, &birth) == 0) {
+		stx.stx_mask |= STATX_BTIME;
+		stx.stx_btime = statx_time(birth);
+	}
+	fuse_reply_statx(req, 0, &stx, mount_of(req)->timeout);
+}
+#endif
+
 /* --- listings --- */
 
 struct listing {
@@ -505,6 +581,10 @@ const struct fuse_lowlevel_ops nacrefs_ops = {
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
 	.copy_file_range = op_copy_file_range,
+	.ioctl = op_ioctl,
+#ifdef HAVE_FUSE_STATX
+	.statx = op_statx,
+#endif
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,
 	.getxattr = op_getxattr,

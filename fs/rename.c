@@ -347,6 +347,7 @@ static void left_release(struct renaming *m)
 static int check_target(struct renaming *m)
 {
 	struct node *node = m->link->node, *target = m->newlink ? m->newlink->node : NULL;
+	int r;
 
 	if (m->flags & RENAME_EXCHANGE)
 		return target ? 0 : -ENOENT;
@@ -356,8 +357,9 @@ static int check_target(struct renaming *m)
 		return -EEXIST;
 	if (node_is_dir(node) != node_is_dir(target))
 		return node_is_dir(target) ? -EISDIR : -ENOTDIR;
-	if (!node_is_dir(target))
-		return 0;
+	r = node_may_change(m->fs, target);
+	if (r < 0 || !node_is_dir(target))
+		return r;
 	LOCKED(&node_dir(target)->lock);
 	return dir_is_empty_locked(m->fs, node_dir(target));
 }
@@ -477,7 +479,10 @@ static int copyup_name(struct fs *fs, struct dirnode *dir, const char *name)
 	pthread_mutex_unlock(&dir->lock);
 	if (r < 0)
 		return r;
-	return node ? copyup_meta(fs, node) : -ENOENT;
+	if (!node)
+		return -ENOENT;
+	r = node_may_change(fs, node);
+	return r < 0 ? r : copyup_meta(fs, node);
 }
 
 int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *newdir, const char *newname,
@@ -499,6 +504,11 @@ int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *ne
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	r = name_check(newname);
+	if (r < 0)
+		return r;
+	r = node_may_change(fs, dir);
+	if (r == 0 && dir != newdir)
+		r = flags & RENAME_EXCHANGE ? node_may_change(fs, newdir) : node_may_grow(fs, newdir);
 	if (r < 0)
 		return r;
 	LOCKED(&fs->rename_lock);

@@ -490,9 +490,9 @@ int upper_make_nameless(struct fs *fs, int dirfd, const struct stat *st, int *re
 		return -errno;
 	if (fd < 0) { /* a file system without it: linkat(2) will not give this one a name again */
 		work_name(fs, work);
-		r = upper_make(fs, fs->work_fd, work, st, NULL, (gid_t)-1, ret_fd);
+		r = upper_make(fs, dirfd, work, st, NULL, (gid_t)-1, ret_fd);
 		if (r == 0)
-			unlinkat(fs->work_fd, work, 0);
+			unlinkat(dirfd, work, 0);
 		return r;
 	}
 	r = make_owner(fs, fd, "", st, (gid_t)-1);
@@ -605,6 +605,8 @@ int upper_replace_whiteout(struct fs *fs, const char *work, int dirfd, const cha
 
 /* --- what a copy keeps of its origin --- */
 
+enum { INO_TEXT_BYTES = 64 };
+
 static const char *private_name(const struct fs *fs, const char *what, char *buf, size_t bytes)
 {
 	snprintf(buf, bytes, "%s.overlay.%s", fs->xattr_ns == OVL_TRUSTED ? "trusted" : "user", what);
@@ -625,24 +627,49 @@ int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *wh
 	return set_xattr(dirfd, name, private_name(fs, what, xattr, sizeof(xattr)), value, bytes);
 }
 
+/* "INO", or "INO SECONDS.NANOSECONDS" with the birth time; INO in hexadecimal. */
+static ssize_t read_ino_text(struct fs *fs, int dirfd, const char *name, char text[static INO_TEXT_BYTES])
+{
+	ssize_t n = upper_get_private(fs, dirfd, name, "nacre.ino", text, INO_TEXT_BYTES - 1);
+
+	if (n >= 0)
+		text[n] = '\0';
+	return n;
+}
+
 int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret)
 {
-	char text[32];
-	ssize_t n = upper_get_private(fs, dirfd, name, "nacre.ino", text, sizeof(text) - 1);
+	char text[INO_TEXT_BYTES];
+	ssize_t n = read_ino_text(fs, dirfd, name, text);
 
 	if (n < 0)
 		return (int)n;
-	text[n] = '\0';
 	*ret = strtoull(text, NULL, 16);
 	return 0;
 }
 
-int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino)
+void upper_read_birth(struct fs *fs, int dirfd, const char *name, struct timespec *ret)
 {
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%llx", (unsigned long long)ino);
-	int r = upper_set_private(fs, dirfd, name, "nacre.ino", text, (size_t)n);
+	char text[INO_TEXT_BYTES];
+	long long seconds;
+	long ns;
 
+	if (read_ino_text(fs, dirfd, name, text) < 0 || sscanf(text, "%*x %lld.%9ld", &seconds, &ns) != 2 || ns < 0)
+		return;
+	ret->tv_sec = seconds;
+	ret->tv_nsec = ns;
+}
+
+int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, const struct timespec *birth)
+{
+	char text[INO_TEXT_BYTES];
+	int n = snprintf(text, sizeof(text), "%llx", (unsigned long long)ino);
+	int r;
+
+	if (birth->tv_nsec != NO_BIRTH)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " %lld.%09ld", (long long)birth->tv_sec,
+			      birth->tv_nsec);
+	r = upper_set_private(fs, dirfd, name, "nacre.ino", text, (size_t)n);
 	/* user.* cannot stand on symlinks and devices, some file systems have none: st_ino then changes
 	 * with a remount, which is all. */
 	return r == -EPERM || r == -ENOTSUP || r == -ENOSPC || r == -EACCES ? 0 : r;

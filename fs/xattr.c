@@ -189,7 +189,9 @@ static int change(struct fs *fs, struct node *node, const char *shown, const voi
 		return -ENOTSUP;
 	if (!name)
 		return -ERANGE;
-	r = copyup_meta(fs, node);
+	r = node_may_change(fs, node);
+	if (r == 0)
+		r = copyup_meta(fs, node);
 	if (r < 0)
 		return r;
 	SHARED(&fs->names_lock);
