@@ -93,7 +93,22 @@ static int lower_path(struct fs *fs, struct node *node, struct buf *path)
 	return r < 0 ? r : buf_error(path);
 }
 
-static int mark_directory(struct fs *fs, struct dirnode *dir, bool lower_at_new_name)
+enum { REDIRECT_BYTES = 3000 }; /* what an xattr holds on any file system */
+
+/* What it was called where its lowers have it, if that is still in the same folder. names_lock is held. */
+static int redirect_in_place(struct fs *fs, struct dirnode *dir, int fd)
+{
+	AUTO(freep) char *old = NULL;
+	int r = ovl_redirect(fd, &old);
+
+	if (r < 0)
+		return r;
+	if (old && old[0] == '/')
+		return -EXDEV;
+	return ovl_set_redirect(fd, fs->xattr_ns, old ? old : dir->node.links->name);
+}
+
+static int mark_directory(struct fs *fs, struct dirnode *dir, bool lower_at_new_name, bool same_folder)
 {
 	struct buf path = { 0 };
 	struct fd_ref ref;
@@ -107,6 +122,9 @@ static int mark_directory(struct fs *fs, struct dirnode *dir, bool lower_at_new_
 		r = lower_path(fs, &dir->node, &path);
 		if (r == 0)
 			r = ovl_set_redirect(ref.fd, fs->xattr_ns, buf_str(&path));
+		/* Too deep for its path to be kept: the caller may copy it, as between file systems. */
+		if (r < 0 && path.len > REDIRECT_BYTES)
+			r = same_folder ? redirect_in_place(fs, dir, ref.fd) : -EXDEV;
 	} else if (lower_at_new_name) {
 		r = ovl_set_opaque(ref.fd, fs->xattr_ns);
 	}
@@ -129,7 +147,7 @@ static int mark_metacopy(struct fs *fs, struct node *node)
 }
 
 /* @link is about to stand where @other stands (NULL: nothing does). */
-static int mark_mover(struct fs *fs, struct link *link, const struct link *other)
+static int mark_mover(struct fs *fs, struct link *link, const struct link *other, bool same_folder)
 {
 	struct dirnode *dir = node_dir(link->node);
 	int r;
@@ -140,7 +158,7 @@ static int mark_mover(struct fs *fs, struct link *link, const struct link *other
 	r = dir_parts_locked(fs, dir);
 	if (r == 0 && dir->part_count > 0 && fs->options->redirect != FS_REDIRECT_ON)
 		r = -EXDEV;
-	return r < 0 ? r : mark_directory(fs, dir, other && other->flags & LINK_LOWER);
+	return r < 0 ? r : mark_directory(fs, dir, other && other->flags & LINK_LOWER, same_folder);
 }
 
 /* --- on disk; names_lock is held exclusively --- */
@@ -374,9 +392,9 @@ static int prepare(struct renaming *m)
 	if (r == 0 && m->flags & RENAME_EXCHANGE)
 		r = link_into_upper(fs, m->newlink);
 	if (r == 0)
-		r = mark_mover(fs, m->link, m->newlink);
+		r = mark_mover(fs, m->link, m->newlink, m->dir == m->newdir);
 	if (r == 0 && m->flags & RENAME_EXCHANGE)
-		r = mark_mover(fs, m->newlink, m->link);
+		r = mark_mover(fs, m->newlink, m->link, m->dir == m->newdir);
 	if (r == 0 && !m->newlink) {
 		r = table_reserve(&m->newdir->table, 1);
 		m->fresh = r == 0 ? link_new(m->newname, strlen(m->newname)) : NULL;
