@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/ops.h"
+#include "fs/loop.h"
 #include "fs/options.h"
 
 /*
@@ -130,38 +130,6 @@ static struct fuse_session *session_new(const struct mount_options *o, struct mo
 	return session;
 }
 
-/*
- * A request wakes the thread that has slept longest, so the fewer there are, the
- * warmer are its caches; but a copy-up or a sync holds one, and the others must not
- * wait for it.
- */
-static unsigned thread_count(void)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return cores < 2 ? 4 : cores > 8 ? 10 : (unsigned)cores + 2;
-}
-
-static int loop(struct fuse_session *session, const struct mount_options *o)
-{
-	unsigned threads = o->threads ? o->threads : thread_count();
-	struct fuse_loop_config *config;
-	int r;
-
-	if (threads == 1)
-		return fuse_session_loop(session);
-	config = fuse_loop_cfg_create();
-
-	if (!config)
-		return -ENOMEM;
-	fuse_loop_cfg_set_clone_fd(config, o->clone_fd);
-	fuse_loop_cfg_set_max_threads(config, threads);
-	fuse_loop_cfg_set_idle_threads(config, o->idle_threads ? o->idle_threads : threads);
-	r = fuse_session_loop_mt(session, config);
-	fuse_loop_cfg_destroy(config);
-	return r;
-}
-
 static int serve(const struct mount_options *o, struct fs *fs, int ready)
 {
 	struct mount mount = {
@@ -178,15 +146,12 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 		return fail(&diag, -ENOMEM);
 	if (!session)
 		return fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
-	if (fuse_set_signal_handlers(session) == 0) {
-		if (fuse_session_mount(session, o->mountpoint) == 0) {
-			now_ready(ready);
-			status = loop(session, o) < 0 ? EXIT_FAILED : EXIT_DONE;
-			fuse_session_unmount(session);
-		} else {
-			fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
-		}
-		fuse_remove_signal_handlers(session);
+	if (fuse_session_mount(session, o->mountpoint) == 0) {
+		now_ready(ready);
+		status = loop_run(session, o->threads) < 0 ? EXIT_FAILED : EXIT_DONE;
+		fuse_session_unmount(session);
+	} else {
+		fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
 	}
 	fuse_session_destroy(session);
 	return status;
@@ -210,6 +175,7 @@ static int run(const struct mount_options *o, int ready)
 	int r = check_mountpoint(o, &diag);
 	int status;
 
+	loop_block_signals();
 	umask(0);				      /* modes come complete with the requests */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES); /* else each read of 1 MiB maps and unmaps its buffer */
 	if (r == 0)

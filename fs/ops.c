@@ -91,6 +91,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		mount->writeback = fuse_set_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
 	if (mount->posix_acl)
 		fuse_set_feature_flag(conn, FUSE_CAP_POSIX_ACL);
+	if (conn->max_write > MAX_WRITE_BYTES)
+		conn->max_write = MAX_WRITE_BYTES;
 	conn->no_interrupt = 1;
 	conn->time_gran = 1;
 }

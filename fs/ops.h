@@ -11,7 +11,7 @@
 #define FUSE_USE_VERSION 317
 #include <fuse_lowlevel.h>
 
-enum { READ_BUFFER_BYTES = 1024 * 1024 };
+enum { READ_BUFFER_BYTES = 1024 * 1024, MAX_WRITE_BYTES = 1024 * 1024 };
 
 /* What the handlers work on; their userdata. */
 struct mount {

@@ -59,8 +59,6 @@ enum option_id {
 	OPT_IO,
 	OPT_THREADED,
 	OPT_MAX_THREADS,
-	OPT_MAX_IDLE_THREADS,
-	OPT_CLONE_FD,
 	OPT_REDIRECT_DIR,
 	OPT_METACOPY,
 	OPT_CHOICE, /* one of the words of .words is needless, others are refused */
@@ -115,8 +113,8 @@ static const struct option_name {
 	{ "io", OPT_IO, VALUE_NEEDED },
 	{ "threaded", OPT_THREADED, VALUE_NEEDED },
 	{ "max_threads", OPT_MAX_THREADS, VALUE_NEEDED },
-	{ "max_idle_threads", OPT_MAX_IDLE_THREADS, VALUE_NEEDED },
-	{ "clone_fd", OPT_CLONE_FD },
+	{ "max_idle_threads", OPT_NEEDLESS, VALUE_NEEDED }, /* those that have nothing to do sleep */
+	{ "clone_fd", OPT_NEEDLESS },			    /* mostly one thread reads */
 	{ "index", OPT_CHOICE, VALUE_NEEDED, "on off" },
 	{ "xino", OPT_CHOICE, VALUE_NEEDED, "on off auto" },
 	{ "uuid", OPT_CHOICE, VALUE_NEEDED, "off null auto", "the ID that statfs shows is the kernel's to choose" },
@@ -293,8 +291,6 @@ static int set_loop(struct mount_options *o, const struct option_name *name, con
 	switch (name->id) {
 	case OPT_MAX_THREADS:
 		return set_threads(name, value, &o->threads, diag);
-	case OPT_MAX_IDLE_THREADS:
-		return set_threads(name, value, &o->idle_threads, diag);
 	default:
 		r = value_bool(name->name, value, &on, diag);
 		o->threads = on ? 0 : 1;
@@ -365,9 +361,6 @@ static void set_flag(struct mount_options *o, enum option_id id)
 		break;
 	case OPT_INO32:
 		o->fs.ino32 = true;
-		break;
-	case OPT_CLONE_FD:
-		o->clone_fd = true;
 		break;
 	case OPT_SYNC:
 		pass_on(o, "sync");
@@ -453,7 +446,6 @@ static int option_value(struct mount_options *o, const struct option_name *name,
 		return set_identity(o, name, value, diag);
 	case OPT_THREADED:
 	case OPT_MAX_THREADS:
-	case OPT_MAX_IDLE_THREADS:
 		return set_loop(o, name, value, diag);
 	case OPT_CHOICE:
 		return check_choice(name, text, value, diag);

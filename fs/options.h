@@ -17,13 +17,11 @@ struct mount_options {
 	bool help, version;
 	bool read_only;
 	bool squash_to_root;
-	bool clone_fd; /* a descriptor of its own for each thread */
 	bool writeback;
 	bool allow_other;
 	bool suid, dev; /* from "suid", "dev", or root's default */
 	bool no_suid, no_dev;
-	unsigned threads;      /* 1: threaded=0 was said; 0: as many as there is need for */
-	unsigned idle_threads; /* 0: as many */
+	unsigned threads; /* at most; 1: threaded=0 was said; 0: as many as there is need for */
 };
 
 /** options_parse() - Return: 0; -EINVAL: misused, diag says how. Release in any case. */

@@ -137,9 +137,7 @@ static void options_of_others_mean_the_same(void **state)
 		0);
 	assert_false(parsed.fs.noxattrs);
 	assert_true(parsed.fs.ino32);
-	assert_true(parsed.clone_fd);
 	assert_int_equal(parsed.threads, 3);
-	assert_int_equal(parsed.idle_threads, 2);
 	assert_string_equal(buf_str(&parsed.kernel), "noexec");
 	assert_int_equal(parsed.ignored.len, 0);
 	options_release(&parsed);

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/loop.h"
+
+/*
+ * A client waits for each of its requests, so most of the time there is one request
+ * at a time, and what it costs is waking a thread with cold caches.  So one thread
+ * has the lead: it reads a request, serves it and reads the next, and the others sleep.
+ * The lead goes to another
+ *
+ *   at once     when the request is one that takes long: data, a sync
+ *   by 1 ms     when it takes longer than one was to expect: a copy-up, a cold disk.  A
+ *               watch looks every millisecond, while requests come in, whether
+ *               somebody reads; with nothing to do it sleeps too.
+ *
+ * When a thread has finished and somebody else reads, it sleeps.  Several may read at
+ * a time where there is work for them: a leader that finds the next request waiting
+ * each time it reads asks for one more, up to the number of processors, and one that
+ * has to wait each time does without.
+ *
+ * `readers` counts the threads that read, or are on their way to.  It is 0 only while all
+ * that are awake are serving; each of them reads when it has done.
+ */
+
+#include "store/base/auto.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	MAX_WORKERS = 64,
+	MAX_READERS = 16,
+	REQUEST_BYTES = MAX_WRITE_BYTES + 8192, /* a WRITE with its header */
+	LONG_BYTES = 64 * 1024,			/* data that takes longer than waking a thread */
+	WATCH_NS = 1000000,
+	WATCH_ROUNDS = 50, /* so many without a request, and the watch sleeps */
+	AT_ONCE_NS = 3000, /* a read that took no longer did not wait */
+	PATIENCE = 16,	   /* reads in a row that say the same, before it is believed */
+};
+
+struct worker {
+	struct loop *loop;
+	struct worker *next;
+	pthread_t thread;
+	void *request; /* owned */
+	int at_once, waited;
+};
+
+struct loop {
+	struct fuse_session *session; /* borrowed */
+	int fd;
+	pthread_t main;
+	unsigned max_workers, max_readers;
+	_Atomic unsigned readers;
+	_Atomic unsigned width; /* how many may read */
+	_Atomic unsigned taken; /* requests, in all */
+	_Atomic bool stopping;
+	_Atomic int error;
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t lead;  /* for the workers that sleep */
+	unsigned worker_count, sleeping;
+	unsigned offered; /* leads that sleeping workers are to take */
+	struct worker *workers;
+	bool watch_made;
+	pthread_t watch;
+	pthread_cond_t work; /* for the watch */
+	_Atomic bool watch_sleeps;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void *worker_run(void *arg);
+
+/* The lock is held; the new worker has the lead. */
+static int worker_start(struct loop *loop)
+{
+	struct worker *worker = calloc(1, sizeof(*worker));
+	int err;
+
+	if (!worker)
+		return -ENOMEM;
+	worker->loop = loop;
+	worker->request = malloc(REQUEST_BYTES);
+	err = worker->request ? pthread_create(&worker->thread, NULL, worker_run, worker) : ENOMEM;
+	if (err) {
+		free(worker->request);
+		free(worker);
+		return -err;
+	}
+	worker->next = loop->workers;
+	loop->workers = worker;
+	loop->worker_count++;
+	return 0;
+}
+
+/* One more thread reads; none if all are at work. */
+static void lead_offer(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	atomic_fetch_add(&loop->readers, 1);
+	if (loop->sleeping > loop->offered) {
+		loop->offered++;
+		pthread_cond_signal(&loop->lead);
+	} else if (atomic_load(&loop->stopping) || loop->worker_count == loop->max_workers || worker_start(loop) < 0) {
+		atomic_fetch_sub(&loop->readers, 1);
+	}
+	pthread_mutex_unlock(&loop->lock);
+}
+
+/* Return: false: enough others read. */
+static bool lead_take(struct loop *loop)
+{
+	unsigned readers = atomic_load(&loop->readers);
+
+	while (readers < atomic_load(&loop->width)) {
+		if (atomic_compare_exchange_weak(&loop->readers, &readers, readers + 1))
+			return true;
+	}
+	return false;
+}
+
+/* Sleep until somebody gives up the lead. */
+static void lead_wait(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	loop->sleeping++;
+	while (loop->offered == 0 && !atomic_load(&loop->stopping))
+		pthread_cond_wait(&loop->lead, &loop->lock);
+	loop->sleeping--;
+	if (loop->offered > 0)
+		loop->offered--;
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void stop(struct loop *loop, int error)
+{
+	pthread_mutex_lock(&loop->lock);
+	if (!atomic_exchange(&loop->stopping, true)) {
+		atomic_store(&loop->error, error);
+		pthread_cond_broadcast(&loop->lead);
+		pthread_cond_broadcast(&loop->work);
+		pthread_kill(loop->main, SIGTERM);
+	}
+	pthread_mutex_unlock(&loop->lock);
+}
+
+/* --- how many read --- */
+
+/* Did the request wait for us, or we for it? */
+static void note_wait(struct worker *worker, uint64_t ns)
+{
+	struct loop *loop = worker->loop;
+	unsigned width = atomic_load(&loop->width);
+
+	if (ns < AT_ONCE_NS) {
+		worker->waited = 0;
+		if (++worker->at_once < PATIENCE || width >= loop->max_readers)
+			return;
+		worker->at_once = 0;
+		if (atomic_compare_exchange_strong(&loop->width, &width, width + 1))
+			lead_offer(loop);
+		return;
+	}
+	worker->at_once = 0;
+	if (++worker->waited < PATIENCE || width == 1)
+		return;
+	worker->waited = 0;
+	atomic_compare_exchange_strong(&loop->width, &width, width - 1);
+}
+
+static bool is_forget(const struct fuse_in_header *in)
+{
+	return in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET;
+}
+
+static bool takes_long(const struct fuse_in_header *in, size_t bytes)
+{
+	const struct fuse_read_in *read_in = (const struct fuse_read_in *)(in + 1);
+
+	switch (in->opcode) {
+	case FUSE_READ:
+		return bytes >= sizeof(*in) + sizeof(*read_in) && read_in->size >= LONG_BYTES;
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_FALLOCATE:
+	case FUSE_COPY_FILE_RANGE:
+		return true;
+	default:
+		return bytes >= LONG_BYTES;
+	}
+}
+
+/* --- the watch --- */
+
+static void watch_wake(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	atomic_store(&loop->watch_sleeps, false);
+	pthread_cond_signal(&loop->work);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void watch_sleep(struct loop *loop)
+{
+	pthread_mutex_lock(&loop->lock);
+	atomic_store(&loop->watch_sleeps, true);
+	while (atomic_load(&loop->watch_sleeps) && !atomic_load(&loop->stopping))
+		pthread_cond_wait(&loop->work, &loop->lock);
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static void *watch_run(void *arg)
+{
+	struct loop *loop = arg;
+	unsigned seen = 0, quiet = 0;
+
+	while (!atomic_load(&loop->stopping)) {
+		unsigned taken = atomic_load(&loop->taken);
+		bool nobody = atomic_load(&loop->readers) == 0;
+
+		if (nobody && taken == seen)
+			lead_offer(loop);
+		quiet = taken == seen && !nobody ? quiet + 1 : 0;
+		seen = taken;
+		if (quiet >= WATCH_ROUNDS) {
+			quiet = 0;
+			watch_sleep(loop);
+		} else {
+			nanosleep(&(struct timespec){ .tv_nsec = WATCH_NS }, NULL);
+		}
+	}
+	return NULL;
+}
+
+/* --- workers --- */
+
+/* Return: bytes; 0: nothing this time; -errno, -ENODEV when the mount is gone. */
+static ssize_t request_read(struct worker *worker)
+{
+	ssize_t n;
+	int err;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	n = read(worker->loop->fd, worker->request, REQUEST_BYTES);
+	err = errno;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	if (n < 0 && (err == EINTR || err == ENOENT || err == EAGAIN)) /* ENOENT: it was given up */
+		return 0;
+	if (n >= 0 && (size_t)n < sizeof(struct fuse_in_header))
+		return -EIO;
+	return n < 0 ? -err : n;
+}
+
+static void request_serve(struct worker *worker, size_t bytes)
+{
+	struct loop *loop = worker->loop;
+	struct fuse_buf buf = { .mem = worker->request, .size = bytes };
+
+	if (takes_long(worker->request, bytes) && atomic_load(&loop->readers) == 0)
+		lead_offer(loop);
+	fuse_session_process_buf(loop->session, &buf);
+}
+
+/* Has the lead. Return: false: it is over. */
+static bool lead(struct worker *worker)
+{
+	struct loop *loop = worker->loop;
+	uint64_t start = loop->max_readers > 1 ? now_ns() : 0;
+	ssize_t n = request_read(worker);
+
+	if (atomic_load(&loop->stopping))
+		return false;
+	if (n < 0) {
+		stop(loop, n == -ENODEV ? 0 : (int)n);
+		return false;
+	}
+	if (n == 0)
+		return true;
+	if (loop->max_readers > 1 && !is_forget(worker->request)) /* nobody waits for those, they come in bursts */
+		note_wait(worker, now_ns() - start);
+	atomic_fetch_add(&loop->taken, 1);
+	atomic_fetch_sub(&loop->readers, 1);
+	if (atomic_load(&loop->watch_sleeps))
+		watch_wake(loop);
+	request_serve(worker, (size_t)n);
+	if (!lead_take(loop))
+		lead_wait(loop);
+	return true;
+}
+
+static void *worker_run(void *arg)
+{
+	struct worker *worker = arg;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	while (!atomic_load(&worker->loop->stopping) && lead(worker))
+		;
+	return NULL;
+}
+
+/* --- life --- */
+
+static void awaited_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+}
+
+void loop_block_signals(void)
+{
+	sigset_t set;
+
+	awaited_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Nothing is started any more. Those that read are asked to end; those that serve do when they have done. */
+static void loop_join(struct loop *loop)
+{
+	while (loop->workers) {
+		struct worker *worker = loop->workers;
+
+		loop->workers = worker->next;
+		pthread_cancel(worker->thread);
+		pthread_join(worker->thread, NULL);
+		free(worker->request);
+		free(worker);
+	}
+	if (loop->watch_made)
+		pthread_join(loop->watch, NULL);
+}
+
+static int loop_start(struct loop *loop)
+{
+	int r;
+
+	pthread_mutex_lock(&loop->lock);
+	atomic_store(&loop->readers, 1);
+	r = worker_start(loop);
+	pthread_mutex_unlock(&loop->lock);
+	if (r == 0 && loop->max_workers > 1) {
+		r = -pthread_create(&loop->watch, NULL, watch_run, loop);
+		loop->watch_made = r == 0;
+	}
+	return r;
+}
+
+int loop_run(struct fuse_session *session, unsigned max_threads)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	struct loop loop = {
+		.session = session,
+		.fd = fuse_session_fd(session),
+		.main = pthread_self(),
+		.max_workers = max_threads == 0 || max_threads > MAX_WORKERS ? MAX_WORKERS : max_threads,
+		.width = 1,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.lead = PTHREAD_COND_INITIALIZER,
+		.work = PTHREAD_COND_INITIALIZER,
+	};
+	sigset_t set;
+	int r, signal;
+
+	if (processors < 1 || loop.max_workers == 1)
+		processors = 1;
+	loop.max_readers = processors > MAX_READERS ? MAX_READERS : (unsigned)processors;
+	r = loop_start(&loop);
+	awaited_signals(&set);
+	if (r == 0)
+		sigwait(&set, &signal); /* stop() sends one too */
+	stop(&loop, 0);
+	loop_join(&loop);
+	return r < 0 ? r : atomic_load(&loop.error);
+}
