@@ -8,6 +8,7 @@
  *   workdir/links/   copies of lower files that have several names (index.c)
  */
 
+#include "fs/detached.h"
 #include "store/base/io.h"
 #include "store/image.h"
 
@@ -60,7 +61,7 @@ static int layers_from_store(struct fs *fs, struct diag *diag)
 	return r;
 }
 
-static int layers_from_dirs(struct fs *fs, struct diag *diag)
+static int layers_from_dirs(struct fs *fs, const struct mounts *mounts, struct diag *diag)
 {
 	const struct fs_options *options = fs->options;
 
@@ -68,7 +69,7 @@ static int layers_from_dirs(struct fs *fs, struct diag *diag)
 	if (!fs->layers)
 		return -ENOMEM;
 	for (size_t i = 0; i < options->lower_count; i++) {
-		int r = layer_dir_open(options->lowers[i], fs->fds, diag, &fs->layers[i]);
+		int r = layer_dir_open(options->lowers[i], mounts, fs->fds, diag, &fs->layers[i]);
 
 		if (r < 0)
 			return r;
@@ -82,13 +83,17 @@ static int layers_from_dirs(struct fs *fs, struct diag *diag)
 
 /* --- the upper --- */
 
-static int open_folder(const char *what, const char *path, struct diag *diag, int *ret)
+/* Files are built in workdir and renamed into the upper. */
+static int open_folders(struct fs *fs, const struct mounts *mounts, struct diag *diag, int *ret_work)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *const paths[2] = { fs->options->upper, fs->options->work };
+	int fds[2], failed;
+	int r = detached_open_two(mounts, paths, fds, &failed);
 
-	if (fd < 0)
-		return diag_errno(diag, -errno, "%s %s", what, path);
-	*ret = fd;
+	if (r < 0)
+		return diag_errno(diag, r, "%s %s", failed ? "workdir" : "upperdir", paths[failed]);
+	fs->upper_fd = fds[0];
+	*ret_work = fds[1];
 	return 0;
 }
 
@@ -138,14 +143,12 @@ static int record_root(struct fs *fs, const struct stat *st)
 	return upper_set_owner_mode(fs, fs->upper_fd, "", st, FS_SET_MODE);
 }
 
-static int upper_open_dirs(struct fs *fs, struct diag *diag)
+static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct diag *diag)
 {
 	const struct fs_options *options = fs->options;
 	AUTO(closep) int workdir = -1;
-	int r = open_folder("upperdir", options->upper, diag, &fs->upper_fd);
+	int r = open_folders(fs, mounts, diag, &workdir);
 
-	if (r == 0)
-		r = open_folder("workdir", options->work, diag, &workdir);
 	if (r == 0)
 		r = check_work(fs, workdir, diag);
 	if (r < 0)
@@ -382,6 +385,7 @@ static void number_devices(struct fs *fs)
 
 static int fs_init(struct fs *fs, struct diag *diag)
 {
+	AUTO(mounts_freep) struct mounts *mounts = mounts_read();
 	int r = 0;
 
 	fs->fds = fdcache_new(descriptor_limit());
@@ -390,9 +394,9 @@ static int fs_init(struct fs *fs, struct diag *diag)
 	if (fs->options->store)
 		r = layers_from_store(fs, diag);
 	else
-		r = layers_from_dirs(fs, diag);
+		r = layers_from_dirs(fs, mounts, diag);
 	if (r == 0 && fs->options->upper)
-		r = upper_open_dirs(fs, diag);
+		r = upper_open_dirs(fs, mounts, diag);
 	if (r < 0)
 		return r;
 	number_devices(fs);

@@ -18,6 +18,7 @@
 
 struct layer;
 struct lowdir;
+struct mounts;
 
 union dref {
 	uint32_t no;	    /* store layer: the directory's number */
@@ -66,11 +67,13 @@ struct layer {
 
 /**
  * layer_dir_open() - a directory as a lower
+ * @mounts: see detached.h
  * @fds: borrowed from the fs
  *
  * Return: 0; -ENOENT, -ENOTDIR, ... with diag naming the path.
  */
-int layer_dir_open(const char *path, struct fdcache *fds, struct diag *diag, struct layer **ret);
+int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache *fds, struct diag *diag,
+		   struct layer **ret);
 
 /** layer_store_open() - a layer of the store. @store is borrowed. */
 int layer_store_open(struct store *store, struct layer_id id, struct diag *diag, struct layer **ret);

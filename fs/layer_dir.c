@@ -11,6 +11,7 @@
  * the other folders come and go with the cache.
  */
 
+#include "fs/detached.h"
 #include "store/base/auto.h"
 #include "store/ovl.h"
 
@@ -281,23 +282,24 @@ static const struct layer_ops dir_ops = {
 	.dir_fd = dir_fd,
 };
 
-int layer_dir_open(const char *path, struct fdcache *fds, struct diag *diag, struct layer **ret)
+int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache *fds, struct diag *diag,
+		   struct layer **ret)
 {
 	struct dir_layer *layer = calloc(1, sizeof(*layer));
 	struct ovl_override override;
 	struct stat st;
-	int err;
+	int r;
 
 	if (!layer)
 		return -ENOMEM;
 	layer->layer.ops = &dir_ops;
 	layer->layer.has_xattrs = true;
 	layer->fds = fds;
-	layer->root_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (layer->root_fd < 0 || fstat(layer->root_fd, &st) < 0) {
-		err = errno;
+	layer->root_fd = detached_open(mounts, path);
+	r = layer->root_fd < 0 ? layer->root_fd : fstat(layer->root_fd, &st) < 0 ? -errno : 0;
+	if (r < 0) {
 		dir_free(&layer->layer);
-		return diag_errno(diag, -err, "lowerdir %s", path);
+		return diag_errno(diag, r, "lowerdir %s", path);
 	}
 	layer->layer.dev = st.st_dev;
 	layer->layer.override_stat = ovl_override_read(layer->root_fd, &override) > 0;
