@@ -12,6 +12,7 @@
  * neither threads nor SQLite connections survive one.
  */
 
+#include "fs/seek.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
@@ -130,30 +131,41 @@ static struct fuse_session *session_new(const struct mount_options *o, struct mo
 	return session;
 }
 
+static int serve_session(const struct mount_options *o, struct fuse_session *session, int ready)
+{
+	struct diag diag = { 0 };
+	int status;
+
+	if (fuse_session_mount(session, o->mountpoint) < 0)
+		return fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
+	now_ready(ready);
+	status = loop_run(session, o->threads) < 0 ? EXIT_FAILED : EXIT_DONE;
+	fuse_session_unmount(session);
+	return status;
+}
+
 static int serve(const struct mount_options *o, struct fs *fs, int ready)
 {
 	struct mount mount = {
 		.fs = fs,
+		.seeks = seeks_new(),
 		.timeout = o->timeout < 0 ? FOR_EVER_SECONDS : o->timeout,
 		.writeback = o->writeback,
 		.posix_acl = !o->fs.noacl && !o->fs.noxattrs && !o->fs.fakeroot && fs_has_xattrs(fs),
 	};
-	struct fuse_session *session = session_new(o, &mount);
 	struct diag diag = { 0 };
-	int status = EXIT_FAILED;
+	int status;
 
-	if (pthread_key_create(&mount.read_buffer, free) != 0)
-		return fail(&diag, -ENOMEM);
-	if (!session)
-		return fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
-	if (fuse_session_mount(session, o->mountpoint) == 0) {
-		now_ready(ready);
-		status = loop_run(session, o->threads) < 0 ? EXIT_FAILED : EXIT_DONE;
-		fuse_session_unmount(session);
-	} else {
-		fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
-	}
-	fuse_session_destroy(session);
+	mount.session = session_new(o, &mount);
+	if (!mount.seeks || pthread_key_create(&mount.read_buffer, free) != 0)
+		status = fail(&diag, -ENOMEM);
+	else if (!mount.session)
+		status = fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
+	else
+		status = serve_session(o, mount.session, ready);
+	seeks_free(mount.seeks);
+	if (mount.session)
+		fuse_session_destroy(mount.session);
 	return status;
 }
 

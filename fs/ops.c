@@ -11,6 +11,7 @@
  * process changes the tree.
  */
 
+#include "fs/seek.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
@@ -73,13 +74,13 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	static const uint64_t wanted[] = {
 		FUSE_CAP_ASYNC_READ,	    FUSE_CAP_DONT_MASK,		 FUSE_CAP_NO_OPEN_SUPPORT,
 		FUSE_CAP_READDIRPLUS,	    FUSE_CAP_NO_OPENDIR_SUPPORT, FUSE_CAP_PARALLEL_DIROPS,
-		FUSE_CAP_CACHE_SYMLINKS,    FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_ASYNC_DIO,
-		FUSE_CAP_NO_EXPORT_SUPPORT, FUSE_CAP_IOCTL_DIR,
+		FUSE_CAP_CACHE_SYMLINKS,    FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_IOCTL_DIR,
+		FUSE_CAP_NO_EXPORT_SUPPORT,
 	};
 	static const uint64_t unwanted[] = {
-		FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_ATOMIC_O_TRUNC,
-		FUSE_CAP_HANDLE_KILLPRIV,  FUSE_CAP_SPLICE_READ,     FUSE_CAP_SPLICE_WRITE,
-		FUSE_CAP_SPLICE_MOVE,	   FUSE_CAP_FLOCK_LOCKS,     FUSE_CAP_POSIX_LOCKS,
+		FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_HANDLE_KILLPRIV,
+		FUSE_CAP_SPLICE_READ,	   FUSE_CAP_SPLICE_WRITE,    FUSE_CAP_SPLICE_MOVE,    FUSE_CAP_FLOCK_LOCKS,
+		FUSE_CAP_POSIX_LOCKS,	   FUSE_CAP_ASYNC_DIO,
 	};
 	struct mount *mount = userdata;
 
@@ -348,14 +349,27 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
 	fuse_reply_err(req, -fs_fallocate(fs_of(req), node_of(req, ino), mode, offset, length, flags));
 }
 
+static void reply_seek(fuse_req_t req, off_t result)
+{
+	if (result < 0)
+		fuse_reply_err(req, (int)-result);
+	else
+		fuse_reply_lseek(req, result);
+}
+
 static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
 {
-	off_t r = fs_lseek(fs_of(req), node_of(req, ino), offset, whence);
+	struct seek seek = {
+		.mount = mount_of(req),
+		.node = node_of(req, ino),
+		.req = req,
+		.ino = ino,
+		.offset = offset,
+		.whence = whence,
+		.done = reply_seek,
+	};
 
-	if (r < 0)
-		fuse_reply_err(req, (int)-r);
-	else
-		fuse_reply_lseek(req, r);
+	seek_start(seek.mount->seeks, &seek);
 }
 
 static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,

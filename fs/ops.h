@@ -15,8 +15,10 @@ enum { READ_BUFFER_BYTES = 1024 * 1024, MAX_WRITE_BYTES = 1024 * 1024 };
 
 /* What the handlers work on; their userdata. */
 struct mount {
-	struct fs *fs;	/* borrowed */
-	double timeout; /* seconds the kernel may keep what it was told */
+	struct fs *fs;		      /* borrowed */
+	struct fuse_session *session; /* borrowed */
+	struct seeks *seeks;	      /* owned */
+	double timeout;		      /* seconds the kernel may keep what it was told */
 	bool writeback;
 	bool posix_acl;
 	pthread_key_t read_buffer; /* of each thread, READ_BUFFER_BYTES; see op_read() */
