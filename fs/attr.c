@@ -120,6 +120,7 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
 	if (set & FS_SET_SIZE)
 		r = file_truncate(fs, node, want->st_size,
 				  (set & FS_SET_KILL_PRIV ? FS_WRITE_KILL_PRIV : 0) |
+					  (set & FS_SET_KILL_SGID ? FS_WRITE_KILL_SGID : 0) |
 					  (set & FS_SET_KEEP_MTIME ? FS_WRITE_KEEP_MTIME : 0));
 	else if (set ==
 		 FS_SET_MTIME) /* what the kernel sends after a write, which may have failed: then this fails too */

@@ -197,25 +197,44 @@ ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t
 }
 
 /* setuid and setgid as a write by somebody without CAP_FSETID clears them; capabilities go in any case. */
-static int kill_priv(struct fs *fs, struct node *node, int fd, bool suid)
+static int kill_priv(struct fs *fs, struct node *node, int fd, unsigned flags)
 {
 	struct stat st;
+	mode_t mode;
+	int r;
 
 	if (!node_is(node, NODE_KILLPRIV))
 		return 0;
 	(void)xattrs_kill_priv(fd);
 	if (upper_stat(fs, fd, "", fs->override_upper, &st) < 0)
 		return -errno;
-	if (!(st.st_mode & (S_ISUID | S_ISGID))) {
+	mode = st.st_mode;
+	if (!(mode & (S_ISUID | S_ISGID))) {
 		node_clear(node, NODE_KILLPRIV);
 		return 0;
 	}
-	if (!suid)
+	if (!(flags & FS_WRITE_KILL_PRIV))
 		return 0;
 	st.st_mode &= ~(mode_t)S_ISUID;
-	if (st.st_mode & S_IXGRP)
+	if (mode & S_IXGRP || flags & FS_WRITE_KILL_SGID)
 		st.st_mode &= ~(mode_t)S_ISGID;
-	return upper_set_owner_mode(fs, fd, "", &st, FS_SET_MODE);
+	if (st.st_mode == mode)
+		return 0;
+	r = upper_set_owner_mode(fs, fd, "", &st, FS_SET_MODE);
+	if (r == 0)
+		node_set(node, NODE_MODE_CHANGED);
+	return r;
+}
+
+bool fs_has_priv(const struct node *node)
+{
+	return node_is(node, NODE_KILLPRIV) || !node_is(node, NODE_UPPER);
+}
+
+bool fs_mode_changed(struct node *node)
+{
+	return node_is(node, NODE_MODE_CHANGED) &&
+	       atomic_fetch_and(&node->flags, ~(uint32_t)NODE_MODE_CHANGED) & NODE_MODE_CHANGED;
 }
 
 void priv_save(int fd, const struct stat *st, struct priv *priv)
@@ -275,7 +294,7 @@ static void keep_priv(struct node *node, int fd, const struct stat *st, struct c
 /* Before @fd, the node's, is changed. change_end() has to follow if it succeeds. */
 static int change_begin(struct fs *fs, struct node *node, int fd, unsigned flags, struct change *change)
 {
-	int r = flags & FS_WRITE_BACK ? 0 : kill_priv(fs, node, fd, flags & FS_WRITE_KILL_PRIV);
+	int r = flags & FS_WRITE_BACK ? 0 : kill_priv(fs, node, fd, flags);
 	struct stat st;
 
 	change->lock = NULL;

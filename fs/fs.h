@@ -105,6 +105,7 @@ enum fs_set {
 	FS_SET_MTIME = 1 << 5,
 	FS_SET_KILL_PRIV = 1 << 6,  /* clear setuid, setgid and capabilities */
 	FS_SET_KEEP_MTIME = 1 << 7, /* with FS_SET_SIZE: as FS_WRITE_KEEP_MTIME */
+	FS_SET_KILL_SGID = 1 << 8,  /* with FS_SET_SIZE: as FS_WRITE_KILL_SGID */
 };
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st);
 
@@ -137,7 +138,12 @@ enum fs_write_flags {
 	FS_WRITE_KILL_PRIV = 1 << 0,  /* clear setuid and setgid, as for a writer without CAP_FSETID */
 	FS_WRITE_KEEP_MTIME = 1 << 1, /* the kernel's write-back: it has set the time of the write, or will */
 	FS_WRITE_BACK = 1 << 2,	      /* of pages that were written some time ago: what the write cleared is cleared */
+	FS_WRITE_KILL_SGID = 1 << 3,  /* setgid also where the group may not execute: the writer is not in it */
 };
+/** fs_has_priv() - may the file have setuid or setgid? False is certain. */
+bool fs_has_priv(const struct node *node);
+/** fs_mode_changed() - did a write take one away since this was asked last? */
+bool fs_mode_changed(struct node *node);
 /** fs_write() - all of it. */
 int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, off_t offset, unsigned flags);
 int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes, unsigned flags);

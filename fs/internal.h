@@ -54,6 +54,7 @@ enum {
 	NODE_COPIED = 1 << 16,	 /* its st_ino is that of its origin, kept in an xattr */
 	NODE_INDEXED = 1 << 12,	 /* the copy of a lower file of several names: found through fs->index_fd */
 	NODE_METACOPY = 1 << 18, /* its file holds attributes only; the data is further down: back.data (metacopy.c) */
+	NODE_MODE_CHANGED = 1 << 19,	 /* a write took setuid or setgid away; the kernel does not know yet */
 	NODE_PROTECTION_KNOWN = 1 << 28, /* the next two are right (flags.c) */
 	NODE_IMMUTABLE = 1 << 29,
 	NODE_APPEND_ONLY = 1 << 30,

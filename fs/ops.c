@@ -135,6 +135,31 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	reply_attr(req, r, &st);
 }
 
+static bool in_group(fuse_req_t req, gid_t gid)
+{
+	AUTO(freep) gid_t *groups = NULL;
+	int n;
+
+	if (fuse_req_ctx(req)->gid == gid)
+		return true;
+	n = fuse_req_getgroups(req, 0, NULL);
+	groups = n > 0 ? calloc((size_t)n, sizeof(gid_t)) : NULL;
+	n = groups ? fuse_req_getgroups(req, n, groups) : 0;
+	for (int i = 0; i < n; i++)
+		if (groups[i] == gid)
+			return true;
+	return false;
+}
+
+/* setgid without the group's right to execute goes with a change by somebody who is not in the group. */
+static bool outside_group(fuse_req_t req, struct node *node)
+{
+	struct stat st;
+
+	return fs_has_priv(node) && fs_getattr(fs_of(req), node, &st) == 0 &&
+	       (st.st_mode & (S_ISGID | S_IXGRP)) == S_ISGID && !in_group(req, st.st_gid);
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
 	static const struct {
@@ -163,6 +188,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	/* With the write-back cache the kernel asks for the time where the size changes indeed. */
 	if (to_set & FUSE_SET_ATTR_SIZE && mount_of(req)->writeback)
 		set |= FS_SET_KEEP_MTIME;
+	if (set & FS_SET_SIZE && set & FS_SET_KILL_PRIV && outside_group(req, node_of(req, ino)))
+		set |= FS_SET_KILL_SGID;
 	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
 		attr->st_atim.tv_nsec = UTIME_NOW;
 	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
@@ -311,25 +338,42 @@ static unsigned keep_mtime(fuse_req_t req)
 static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
 {
 #ifdef HAVE_FUSE_KILL_SUIDGID
-	return fi->kill_suidgid;
-#else
-	/* libfuse before 3.18.3 does not pass on what the kernel says. */
-	return fuse_req_ctx(req)->uid != 0;
+	if (fi)
+		return fi->kill_suidgid;
 #endif
+	/* libfuse before 3.18.3 does not pass on what the kernel says, nor does the kernel say it of all requests. */
+	return fuse_req_ctx(req)->uid != 0;
+}
+
+/* What the change of data that is asked for takes from the mode. @fi is NULL where the kernel does not say. */
+static unsigned killed(fuse_req_t req, struct node *node, const struct fuse_file_info *fi)
+{
+	if (!kills_priv(req, fi))
+		return 0;
+	return FS_WRITE_KILL_PRIV | (outside_group(req, node) ? FS_WRITE_KILL_SGID : 0);
+}
+
+/*
+ * After a write the kernel asks again for size, blocks and times, but trusts the mode
+ * that it has.  The request that changed it has not been answered yet: nobody who
+ * waits for it sees the old one.
+ */
+static void tell_mode(fuse_req_t req, fuse_ino_t ino, struct node *node)
+{
+	enum { ATTRIBUTES_ONLY = -1 };
+
+	if (fs_mode_changed(node))
+		fuse_lowlevel_notify_inval_inode(mount_of(req)->session, ino, ATTRIBUTES_ONLY, 0);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
 		     struct fuse_file_info *fi)
 {
-	unsigned flags = keep_mtime(req);
-	int r;
+	struct node *node = node_of(req, ino);
+	unsigned flags = keep_mtime(req) | (fi->writepage ? FS_WRITE_BACK : killed(req, node, fi));
+	int r = fs_write(fs_of(req), node, buf, size, offset, flags);
 
-	if (fi->writepage)
-		flags |= FS_WRITE_BACK;
-	else if (kills_priv(req, fi))
-		flags |= FS_WRITE_KILL_PRIV;
-	r = fs_write(fs_of(req), node_of(req, ino), buf, size, offset, flags);
-
+	tell_mode(req, ino, node);
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
@@ -344,9 +388,11 @@ static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_f
 static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 			 struct fuse_file_info *fi)
 {
-	unsigned flags = keep_mtime(req);
+	struct node *node = node_of(req, ino);
+	int r = fs_fallocate(fs_of(req), node, mode, offset, length, keep_mtime(req) | killed(req, node, NULL));
 
-	fuse_reply_err(req, -fs_fallocate(fs_of(req), node_of(req, ino), mode, offset, length, flags));
+	tell_mode(req, ino, node);
+	fuse_reply_err(req, -r);
 }
 
 static void reply_seek(fuse_req_t req, off_t result)
@@ -375,9 +421,11 @@ static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, s
 static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
 			       fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t len, int flags)
 {
-	unsigned keep = keep_mtime(req);
-	ssize_t n = fs_copy_range(fs_of(req), node_of(req, in), in_offset, node_of(req, out), out_offset, len, keep);
+	struct node *to = node_of(req, out);
+	ssize_t n = fs_copy_range(fs_of(req), node_of(req, in), in_offset, to, out_offset, len,
+				  keep_mtime(req) | killed(req, to, NULL));
 
+	tell_mode(req, out, to);
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);
 	else

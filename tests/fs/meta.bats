@@ -414,9 +414,11 @@ in/fifo fifo 600 3:4 0 12345 0:0 1"
 				    fresh(p, 0o6777)
 				    as_ids(4711, 4711, os.truncate, p, 3)
 				    eq(oct(mode(p)), oct(0o777), "a user's truncate of " + p)
-				    fresh(p, 0o2767)    # no x for the group: mandatory locking, stays
+				    fresh(p, 0o2767)    # no x for the group: it stays with a write by a member
+				    as_ids(4711, os.stat(p).st_gid, append, p, b"x")
+				    eq(oct(mode(p)), oct(0o2767), "a member's write to " + p)
 				    as_ids(4711, 4711, append, p, b"x")
-				    eq(oct(mode(p)), oct(0o2767))
+				    eq(oct(mode(p)), oct(0o767), "a stranger's write to " + p)
 				    fresh(p, 0o6777)
 				    os.chown(p, 4711, -1)
 				    eq(oct(mode(p)), oct(0o777), "a chown of " + p)
