@@ -20,6 +20,7 @@
  * back, because to the users of the merged tree nothing happened.
  */
 
+#include "fs/limits.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 
@@ -32,7 +33,8 @@
 struct copy {
 	char work[WORK_NAME_BYTES];
 	struct stat st;
-	int fd; /* of a regular file, O_RDWR; owned */
+	int fd;		/* of a regular file, O_RDWR; owned */
+	uint64_t taken; /* bytes of fs->limits, and an inode, while work[0] is set */
 	bool indexed;
 	bool metacopy;
 	struct index_origin origin;
@@ -91,8 +93,10 @@ static int copy_attributes(struct fs *fs, struct node *node, struct copy *copy)
 
 static void copy_discard(struct fs *fs, struct node *node, struct copy *copy)
 {
-	if (copy->work[0])
+	if (copy->work[0]) {
 		unlinkat(fs->work_fd, copy->work, node_is_dir(node) ? AT_REMOVEDIR : 0);
+		limits_give(fs, copy->taken, 1);
+	}
 	if (copy->fd >= 0)
 		close(copy->fd);
 }
@@ -107,11 +111,15 @@ static int copy_make(struct fs *fs, struct node *node, struct copy *copy)
 		r = fs_readlink(fs, node, &target);
 	if (r < 0)
 		return r;
+	r = limits_take(fs, copy->taken, 1);
+	if (r < 0)
+		return r;
 	work_name(fs, copy->work);
 	r = upper_make(fs, fs->work_fd, copy->work, &copy->st, target, mapped ? UPPER_NO_OWNER : (gid_t)-1, &copy->fd);
-	if (r < 0)
+	if (r < 0) {
 		copy->work[0] = '\0';
-	else if (mapped)
+		limits_give(fs, copy->taken, 1);
+	} else if (mapped)
 		r = upper_keep_owner(fs, node, fs->work_fd, copy->work, &copy->st);
 	return r;
 }
@@ -124,14 +132,27 @@ static int copy_content(struct fs *fs, struct node *node, struct copy *copy, uin
 	if (copy->metacopy)
 		r = metacopy_mark(fs, copy->work, copy->fd, copy->st.st_size);
 	copy->metacopy = r == 0;
-	return r == -ENOTSUP ? copy_data(fs, node, copy, limit) : r;
+	if (r != -ENOTSUP)
+		return r;
+	if (!copy->taken) {
+		copy->taken = limits_data(fs, node, limit);
+		r = limits_take(fs, copy->taken, 0);
+		if (r < 0)
+			copy->taken = 0;
+	} else {
+		r = 0;
+	}
+	return r < 0 ? r : copy_data(fs, node, copy, limit);
 }
 
 static int copy_build(struct fs *fs, struct node *node, uint64_t limit, struct copy *copy)
 {
 	bool several_names = copy->st.st_nlink > 1 && !node_is_dir(node) && first_dir(fs, node);
-	int r = copy_make(fs, node, copy);
+	int r;
 
+	if (S_ISREG(copy->st.st_mode) && !copy->metacopy)
+		copy->taken = limits_data(fs, node, limit);
+	r = copy_make(fs, node, copy);
 	if (r == 0 && S_ISREG(copy->st.st_mode))
 		r = copy_content(fs, node, copy, limit);
 	if (r == 0)
@@ -144,6 +165,8 @@ static int copy_build(struct fs *fs, struct node *node, uint64_t limit, struct c
 		r = index_add(fs, node, &copy->st, copy->work, &copy->origin);
 		copy->indexed = r == 0;
 	}
+	if (r == 0)
+		copy->taken = limits_settle(fs, copy->taken, fs->work_fd, copy->work);
 	return r;
 }
 
@@ -445,6 +468,7 @@ static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct 
 /* The node is claimed, so that nobody sets its times meanwhile. */
 static int complete(struct fs *fs, struct node *node, uint64_t limit)
 {
+	struct growth growth;
 	struct fd_ref ref;
 	struct stat st;
 	int r = upper_open(fs, node, &ref);
@@ -453,8 +477,14 @@ static int complete(struct fs *fs, struct node *node, uint64_t limit)
 		return r;
 	if (fstat(ref.fd, &st) < 0)
 		r = -errno;
+	if (r == 0 && limit > (uint64_t)st.st_size)
+		limit = (uint64_t)st.st_size;
 	if (r == 0)
-		r = fill_metacopy(fs, node, ref.fd, &st, limit < (uint64_t)st.st_size ? limit : (uint64_t)st.st_size);
+		r = growth_begin(fs, node, ref.fd, "", 0, limits_data(fs, node, limit), &growth);
+	if (r == 0) {
+		r = fill_metacopy(fs, node, ref.fd, &st, limit);
+		growth_end(&growth);
+	}
 	if (r == 0)
 		r = metacopy_unmark(ref.fd);
 	if (r == 0) {

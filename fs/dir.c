@@ -9,6 +9,7 @@
  * is held over both.
  */
 
+#include "fs/limits.h"
 #include "store/base/io.h"
 
 #include <fcntl.h>
@@ -107,6 +108,11 @@ static int make_on_disk(struct making *m, struct stat *st)
 	r = upper_dir(fs, m->dir, &ref);
 	if (r < 0)
 		return r;
+	r = limits_take(fs, 0, 1);
+	if (r < 0) {
+		fd_put(fs->fds, &ref);
+		return r;
+	}
 	if (ovl_is_whiteout_mode(m->st.st_mode, m->st.st_rdev))
 		r = upper_mark_nested_whiteouts(fs, ref.fd);
 	if (r == 0 && m->whiteout)
@@ -115,6 +121,10 @@ static int make_on_disk(struct making *m, struct stat *st)
 		r = upper_make(fs, ref.fd, m->name, &m->st, m->target, m->born_gid, &m->fd);
 	if (r == 0)
 		r = upper_stat(fs, m->fd >= 0 ? m->fd : ref.fd, m->fd >= 0 ? "" : m->name, fs->override_upper, st);
+	if (r == 0)
+		limits_settle(fs, 0, m->fd >= 0 ? m->fd : ref.fd, m->fd >= 0 ? "" : m->name);
+	else
+		limits_give(fs, 0, 1);
 	fd_put(fs->fds, &ref);
 	return r;
 }
@@ -272,7 +282,9 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 	node = node_new(m.st.st_mode, NO_LAYER);
 	if (!node)
 		return -ENOMEM;
-	r = make_nameless(&m);
+	r = limits_take(fs, 0, 1);
+	if (r == 0 && (r = make_nameless(&m)) < 0)
+		limits_give(fs, 0, 1);
 	if (r == 0)
 		r = upper_stat(fs, m.fd, "", fs->override_upper, &ret->st);
 	if (r == 0)
@@ -495,6 +507,8 @@ void name_lost(struct fs *fs, struct node *node)
 {
 	bool lower = !node_is(node, NODE_UPPER) && !node_is_dir(node);
 
+	if (node_is_dir(node) && node_is(node, NODE_UPPER))
+		limits_dir_lost(fs);
 	if (node_is(node, NODE_INDEXED))
 		(void)index_nlink(fs, node, -1); /* as in link_locked() */
 	else if (lower && node_is(node, NODE_ROW) && node->row.nlink > 0)

@@ -6,6 +6,7 @@
  * it needs is found in, or opened into, the cache.
  */
 
+#include "fs/limits.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 
@@ -271,6 +272,7 @@ static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struc
  * changing and setting back is one step under the file's time lock.
  */
 struct change {
+	struct growth growth;
 	pthread_mutex_t *lock; /* held; NULL: the time changes as it does */
 	struct timespec times[2];
 	bool has_priv;
@@ -291,8 +293,7 @@ static void keep_priv(struct node *node, int fd, const struct stat *st, struct c
 		node_clear(node, NODE_KILLPRIV);
 }
 
-/* Before @fd, the node's, is changed. change_end() has to follow if it succeeds. */
-static int change_begin(struct fs *fs, struct node *node, int fd, unsigned flags, struct change *change)
+static int change_time(struct fs *fs, struct node *node, int fd, unsigned flags, struct change *change)
 {
 	int r = flags & FS_WRITE_BACK ? 0 : kill_priv(fs, node, fd, flags);
 	struct stat st;
@@ -317,9 +318,24 @@ static int change_begin(struct fs *fs, struct node *node, int fd, unsigned flags
 	return 0;
 }
 
+/* Before @bytes from @offset on of @fd, the node's, are changed. change_end() has to follow if it succeeds. */
+static int change_begin(struct fs *fs, struct node *node, int fd, off_t offset, uint64_t bytes, unsigned flags,
+			struct change *change)
+{
+	int r = growth_begin(fs, node, fd, "", offset, bytes, &change->growth);
+
+	if (r < 0)
+		return r;
+	r = change_time(fs, node, fd, flags, change);
+	if (r < 0)
+		growth_end(&change->growth);
+	return r;
+}
+
 /* @r: what came of the change. Return: that, or the error of setting the time back. */
 static ssize_t change_end(int fd, struct change *change, ssize_t r)
 {
+	growth_end(&change->growth);
 	if (!change->lock)
 		return r;
 	if (r >= 0 && change->has_priv) {
@@ -344,7 +360,7 @@ int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, of
 	if (node_is_append_only(fs, node))
 		r = append_check(ref.fd, buf, bytes, offset);
 	if (r == 0)
-		r = change_begin(fs, node, ref.fd, flags, &change);
+		r = change_begin(fs, node, ref.fd, offset, bytes, flags, &change);
 	if (r == 0)
 		r = (int)change_end(ref.fd, &change, io_pwrite_full(ref.fd, buf, bytes, offset));
 	fd_put(fs->fds, &ref);
@@ -359,7 +375,7 @@ int file_truncate(struct fs *fs, struct node *node, off_t size, unsigned flags)
 
 	if (r < 0)
 		return r;
-	r = change_begin(fs, node, ref.fd, flags, &change);
+	r = change_begin(fs, node, ref.fd, 0, 0, flags, &change);
 	if (r == 0)
 		r = (int)change_end(ref.fd, &change, ftruncate(ref.fd, size) < 0 ? -errno : 0);
 	fd_put(fs->fds, &ref);
@@ -368,13 +384,14 @@ int file_truncate(struct fs *fs, struct node *node, off_t size, unsigned flags)
 
 int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t bytes, unsigned flags)
 {
+	bool frees = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE);
 	struct change change;
 	struct fd_ref ref;
 	int r = writable(fs, node, UINT64_MAX, &ref);
 
 	if (r < 0)
 		return r;
-	r = change_begin(fs, node, ref.fd, flags, &change);
+	r = change_begin(fs, node, ref.fd, offset, frees ? 0 : (uint64_t)bytes, flags, &change);
 	if (r == 0)
 		r = (int)change_end(ref.fd, &change, fallocate(ref.fd, mode, offset, bytes) < 0 ? -errno : 0);
 	fd_put(fs->fds, &ref);
@@ -427,7 +444,7 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 	else if (bytes > from.bytes - (uint64_t)in_offset)
 		bytes = (size_t)(from.bytes - (uint64_t)in_offset);
 	in_offset += (off_t)from.offset;
-	n = bytes ? change_begin(fs, out, to.fd, flags, &change) : 0;
+	n = bytes ? change_begin(fs, out, to.fd, out_offset, bytes, flags, &change) : 0;
 	if (n == 0 && bytes > 0) {
 		n = copy_file_range(from.fd, &in_offset, to.fd, &out_offset, bytes, 0);
 		n = change_end(to.fd, &change, n < 0 ? -errno : n);

@@ -9,6 +9,7 @@
  */
 
 #include "fs/detached.h"
+#include "fs/limits.h"
 #include "store/base/io.h"
 #include "store/image.h"
 
@@ -399,6 +400,10 @@ static int fs_init(struct fs *fs, struct diag *diag)
 		r = upper_open_dirs(fs, mounts, diag);
 	if (r < 0)
 		return r;
+	if (fs->upper_fd >= 0)
+		r = limits_new(fs, diag);
+	if (r < 0)
+		return r;
 	number_devices(fs);
 	fs->any_xattrs = fs->upper_fd >= 0;
 	for (uint32_t i = 0; i < fs->layer_count; i++)
@@ -450,6 +455,7 @@ void fs_free(struct fs *fs)
 	closep(&fs->work_fd);
 	closep(&fs->index_fd);
 	fdcache_free(fs->fds);
+	limits_free(fs->limits);
 	free(fs->inodes.slots);
 	free(fs->devs);
 	lease_drop(fs->lease);

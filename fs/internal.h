@@ -20,7 +20,7 @@
  *   5. fs->names_lock: where things are: node->links, and a link's directory and name.
  *      Shared by whoever follows them, over the system call that uses the path;
  *      exclusive to change those of a node that others can know
- *   6. a file's time lock (file.c)
+ *   6. a file's growth lock (limits.c), then its time lock (file.c)
  *   7. fs->inodes.lock: the table of inodes that have several names
  *   8. the lock of the descriptor cache
  */
@@ -176,6 +176,7 @@ struct fs {
 	pthread_mutex_t time_locks[TIME_LOCKS]; /* see time_lock() */
 	struct inodes inodes;
 	struct fdcache *fds;	      /* owned */
+	struct limits *limits;	      /* owned; NULL: none were asked for */
 	_Atomic uint32_t work_serial; /* names in work/ */
 	_Atomic bool have_whiteout;   /* work/whiteout can be linked to */
 };

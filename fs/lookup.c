@@ -10,6 +10,7 @@
  * from in an xattr of the upper (upper.c).
  */
 
+#include "fs/limits.h"
 #include "store/base/auto.h"
 
 #include <fcntl.h>
@@ -547,6 +548,8 @@ int fs_statfs(struct fs *fs, struct statvfs *st)
 		return r;
 	if (fstatvfs(ref.fd, st) < 0)
 		r = -errno;
+	else
+		limits_statfs(fs, st);
 	fd_put(fs->fds, &ref);
 	return r;
 }

@@ -18,6 +18,7 @@
  * node (96), 4 to 12 bytes of slot, 6 of index.
  */
 
+#include "fs/limits.h"
 #include "store/base/auto.h"
 
 #include <assert.h>
@@ -53,6 +54,7 @@ void node_free(struct fs *fs, struct node *node)
 {
 	if (!node)
 		return;
+	limits_node_lost(fs, node);
 	fd_drop(fs->fds, &node->slot);
 	metacopy_clear(fs, node);
 	if (node_is_dir(node)) {

@@ -259,6 +259,7 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 	case OPT_NOXATTRS:
 		return value_bool(name->name, value, &o->fs.noxattrs, diag);
 	case OPT_WRITEBACK:
+		o->writeback_set = true;
 		return value_bool(name->name, value, &o->writeback, diag);
 	case OPT_METACOPY:
 		r = value_bool(name->name, value, &on, diag);
@@ -579,6 +580,8 @@ static int check(struct mount_options *o, struct diag *diag)
 		fs->metacopy_from = 0;
 	if ((fs->size_limit || fs->inode_limit) && !fs->upper)
 		return diag_set(diag, -EINVAL, "size and inodes limit an upperdir: there is none");
+	if (fs->size_limit && !o->writeback_set)
+		o->writeback = false; /* a write beyond it is to fail itself, not what comes later */
 	if (fs->fakeroot && fs->uid_map_count + fs->gid_map_count > 0)
 		return diag_set(diag, -EINVAL, "fakeroot and ID mappings cannot be combined");
 	if (fs->fakeroot && o->allow_other)

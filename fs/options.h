@@ -17,7 +17,7 @@ struct mount_options {
 	bool help, version;
 	bool read_only;
 	bool squash_to_root;
-	bool writeback;
+	bool writeback, writeback_set;
 	bool allow_other;
 	bool suid, dev; /* from "suid", "dev", or root's default */
 	bool no_suid, no_dev;

@@ -9,6 +9,8 @@
  * open or a copy would stumble over.
  */
 
+#include "fs/limits.h"
+
 #include <linux/capability.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -182,6 +184,7 @@ static int change(struct fs *fs, struct node *node, const char *shown, const voi
 	char escaped[OVL_XATTR_NAME_BYTES];
 	const char *name = ovl_xattr_escape(shown, escaped);
 	char path[PROC_PATH_BYTES];
+	struct growth growth;
 	struct node_at at;
 	int r;
 
@@ -198,6 +201,11 @@ static int change(struct fs *fs, struct node *node, const char *shown, const voi
 	r = node_at(fs, node, &at);
 	if (r < 0)
 		return r;
+	r = growth_begin(fs, node, at.ref.fd, at.name, 0, 0, &growth);
+	if (r < 0) {
+		fd_put(fs->fds, &at.ref);
+		return r;
+	}
 	proc_path(path, at.ref.fd, at.name);
 	LOCKED(time_lock(fs, node)); /* a page on its way must not take it away again (file.c) */
 	node_set(node, NODE_KILLPRIV);
@@ -206,6 +214,7 @@ static int change(struct fs *fs, struct node *node, const char *shown, const voi
 	else
 		r = *at.name ? lsetxattr(path, name, value, bytes, flags) : setxattr(path, name, value, bytes, flags);
 	r = r < 0 ? -errno : 0;
+	growth_end(&growth);
 	fd_put(fs->fds, &at.ref);
 	if (r == 0)
 		node_clear(node, NODE_ACL_KNOWN | NODE_PLAIN);
