@@ -22,8 +22,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#define FUSE_SUPER_MAGIC     0x65735546
+#define NACRE_MS_NOSYMFOLLOW 256ul /* libc has no name for it everywhere */
 
 enum {
 	EXIT_DONE = 0,
@@ -199,6 +204,46 @@ static int run(const struct mount_options *o, int ready)
 	return status;
 }
 
+static bool has_flag(const struct mount_options *o, const char *name)
+{
+	AUTO(freep) char *list = strdup(buf_str(&o->kernel));
+	char *at = list, *word;
+
+	while (at && (word = strsep(&at, ","))) {
+		if (strcmp(word, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* mount(8) leaves a remount to the driver, with all flags that the mount is to have.  Its daemon need not know. */
+static int remount(const struct mount_options *o)
+{
+	static const struct {
+		const char *name;
+		unsigned long flag;
+	} flags[] = {
+		{ "noexec", MS_NOEXEC },   { "sync", MS_SYNCHRONOUS },	    { "dirsync", MS_DIRSYNC },
+		{ "noatime", MS_NOATIME }, { "nodiratime", MS_NODIRATIME }, { "nosymfollow", NACRE_MS_NOSYMFOLLOW },
+	};
+	unsigned long all = MS_REMOUNT;
+	struct diag diag = { 0 };
+	struct statfs st;
+
+	if (statfs(o->mountpoint, &st) < 0)
+		return fail(&diag, diag_errno(&diag, -errno, "mount point %s", o->mountpoint));
+	if (st.f_type != FUSE_SUPER_MAGIC)
+		return fail(&diag, diag_set(&diag, -EINVAL, "%s is no mount of this driver", o->mountpoint));
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		all |= has_flag(o, flags[i].name) ? flags[i].flag : 0;
+	all |= o->read_only ? MS_RDONLY : 0;
+	all |= o->no_suid ? MS_NOSUID : 0;
+	all |= o->no_dev ? MS_NODEV : 0;
+	if (mount("nacrefs", o->mountpoint, NULL, all, NULL) < 0)
+		return fail(&diag, diag_errno(&diag, -errno, "cannot remount %s", o->mountpoint));
+	return EXIT_DONE;
+}
+
 static int start(const struct mount_options *o)
 {
 	bool child = true;
@@ -233,7 +278,7 @@ int main(int argc, char **argv)
 	} else {
 		if (options.ignored.len)
 			fprintf(stderr, "nacrefs: warning: unknown options ignored: %s\n", buf_str(&options.ignored));
-		status = start(&options);
+		status = options.remount ? remount(&options) : start(&options);
 	}
 	options_release(&options);
 	return status;

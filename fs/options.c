@@ -31,6 +31,7 @@ enum option_id {
 	OPT_IMAGE,
 	OPT_RO,
 	OPT_RW,
+	OPT_REMOUNT,
 	OPT_DEBUG,
 	OPT_FAKEROOT,
 	OPT_VOLATILE,
@@ -88,6 +89,7 @@ static const struct option_name {
 	{ "image", OPT_IMAGE, VALUE_NEEDED },
 	{ "ro", OPT_RO },
 	{ "rw", OPT_RW },
+	{ "remount", OPT_REMOUNT },
 	{ "debug", OPT_DEBUG },
 	{ "fakeroot", OPT_FAKEROOT },
 	{ "size", OPT_SIZE, VALUE_NEEDED },
@@ -171,6 +173,9 @@ static const struct option_name {
 	{ "group", OPT_NEEDLESS },
 	{ "nofail", OPT_NEEDLESS },
 	{ "_netdev", OPT_NEEDLESS },
+	/* What mount(8) finds in mountinfo, and repeats at a remount. */
+	{ "user_id", OPT_NEEDLESS, VALUE_NEEDED },
+	{ "group_id", OPT_NEEDLESS, VALUE_NEEDED },
 };
 
 const char *options_name(size_t i)
@@ -353,6 +358,9 @@ static void set_flag(struct mount_options *o, enum option_id id)
 		break;
 	case OPT_RW:
 		o->read_only = false;
+		break;
+	case OPT_REMOUNT:
+		o->remount = true;
 		break;
 	case OPT_DEBUG:
 		o->foreground = o->debug = true;
@@ -562,6 +570,8 @@ static int check(struct mount_options *o, struct diag *diag)
 
 	if (!o->mountpoint)
 		return diag_set(diag, -EINVAL, "no mount point given");
+	if (o->remount)
+		return buf_error(&o->kernel);
 	if (fs->store && fs->lower_count)
 		return diag_set(diag, -EINVAL, "lowerdir and store cannot be combined");
 	if (!fs->store != !fs->image)

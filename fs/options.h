@@ -16,6 +16,7 @@ struct mount_options {
 	bool foreground, debug;
 	bool help, version;
 	bool read_only;
+	bool remount; /* change the flags of the mount that is there */
 	bool squash_to_root;
 	bool writeback, writeback_set;
 	bool allow_other;
