@@ -156,7 +156,21 @@ wait_gone() {
 			[[ $(process_state "$pid") == [XZ]* || ! -e /proc/$pid ]] && continue 2
 			sleep 0.05
 		done
+		who_keeps "$pid" >&2
 		return 1
+	done
+}
+
+# Why a driver may still be there: what its threads do, and who else has a copy of its mount.
+who_keeps() {
+	local point other
+	point=$(tr '\0' '\n' <"/proc/$1/cmdline" | tail -n 1)
+	for other in /proc/"$1"/task/*; do
+		echo "thread ${other##*/} of $1: $(cat "$other/wchan" 2>/dev/null)"
+	done
+	for other in $(grep -lsF -- " $point " /proc/[0-9]*/mountinfo); do
+		other=${other%/mountinfo}
+		echo "mounted for ${other#/proc/}: $(tr '\0' ' ' <"$other/cmdline" 2>/dev/null | head -c 200)"
 	done
 }
 
