@@ -47,6 +47,20 @@ static int protection_write(struct fs *fs, int dirfd, const char *name, unsigned
 	return upper_set_private(fs, dirfd, name, "protattr", text, n);
 }
 
+/*
+ * A file system that is never written (erofs) says of all that it has that it is immutable.  What counts is
+ * whether somebody could have made it so.
+ */
+static bool has_flags(const struct node_at *at)
+{
+	AUTO(closep)
+	int fd = *at->name ? openat(at->ref.fd, at->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) : -1;
+	unsigned flags;
+
+	return ioctl(*at->name ? fd : at->ref.fd, FS_IOC_GETFLAGS, &flags) == 0 ||
+	       (errno != ENOTTY && errno != EOPNOTSUPP);
+}
+
 static int extra_at(struct fs *fs, struct node *node, struct node_at *at, struct node_extra *ret)
 {
 	struct statx stx;
@@ -61,6 +75,8 @@ static int extra_at(struct fs *fs, struct node *node, struct node_at *at, struct
 		ret->protection |= FS_IMMUTABLE_FL;
 	if (stx.stx_attributes & STATX_ATTR_APPEND)
 		ret->protection |= FS_APPEND_FL;
+	if (ret->protection && !node_is(node, NODE_UPPER) && !has_flags(at))
+		ret->protection = 0;
 	if (!node_is(node, NODE_UPPER))
 		return 0;
 	n = upper_get_private(fs, at->ref.fd, at->name, "protattr", text, sizeof(text));
