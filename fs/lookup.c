@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,20 +257,43 @@ void node_settle(struct fs *fs, struct node *node)
 	}
 }
 
+static int stat_once(struct fs *fs, struct node *node, struct stat *st)
+{
+	SHARED(&fs->names_lock);
+
+	return node_stat_named(fs, node, st);
+}
+
 int node_stat(struct fs *fs, struct node *node, struct stat *st)
 {
-	int r = -ENOENT;
+	int r = stat_once(fs, node, st);
 
-	for (int tries = 0; r == -ENOENT && tries < 3; tries++) {
-		if (tries > 0)
-			node_settle(fs, node);
-		pthread_rwlock_rdlock(&fs->names_lock);
-		r = node_stat_named(fs, node, st);
-		pthread_rwlock_unlock(&fs->names_lock);
+	for (int tries = 1; r == -ENOENT && tries < 3; tries++) {
+		node_settle(fs, node);
+		r = stat_once(fs, node, st);
 	}
 	if (r == 0 && node_is_dir(node))
 		r = dir_nlink(fs, node_dir(node), st);
 	return r;
+}
+
+/*
+ * The same of what stands in a directory that the caller has locked: nobody else takes
+ * that name away, and waiting for one who did would wait for the caller.  Another name of
+ * the same inode may go meanwhile; that is a matter of moments.  What is not there then
+ * has vanished from below.
+ */
+static int stat_in_locked(struct fs *fs, struct node *node, struct stat *st)
+{
+	int r = stat_once(fs, node, st);
+
+	for (int tries = 0; r == -ENOENT && node_is(node, NODE_MULTI) && tries < 100; tries++) {
+		sched_yield();
+		r = stat_once(fs, node, st);
+	}
+	if (r == 0 && node_is_dir(node))
+		r = dir_nlink(fs, node_dir(node), st);
+	return r == -ENOENT ? -ESTALE : r;
 }
 
 /* --- inode numbers --- */
@@ -414,8 +438,8 @@ int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 	int r;
 
 	if (node_is(node, NODE_RESOLVED))
-		return node_stat(fs, node, st);
-	r = node_stat(fs, node, st);
+		return stat_in_locked(fs, node, st);
+	r = stat_in_locked(fs, node, st);
 	if (r < 0)
 		return r;
 	if (st->st_nlink > 1 && !node_is_dir(node)) {
@@ -424,7 +448,7 @@ int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 			return r;
 		node = link->node;
 		if (joined)
-			return node_stat(fs, node, st);
+			return stat_in_locked(fs, node, st);
 	}
 	if (node_is(node, NODE_INDEXED)) /* @st is from before it was known to be a copy */
 		st->st_nlink = node->back.nlink;

@@ -25,14 +25,25 @@ static bool emit_dots(struct fs *fs, struct dirnode *dir, uint64_t cookie, fs_di
 	return true;
 }
 
-/* Return: 1: given; 0: it did not fit; -errno. */
+enum { UNKNOWN_INO = 0xffffffff }; /* as libfuse has it */
+
+/*
+ * Return: 1: given; 0: it did not fit; -errno.
+ *
+ * What has vanished from a lower, or cannot be read there, is listed by its name: the
+ * error is for who asks for it, the other entries are for all.
+ */
 static int emit(struct fs *fs, struct link *link, bool plus, fs_dirent_fn fn, void *arg)
 {
 	struct fs_entry entry = { 0 };
 	int r = node_resolve(fs, link, &entry.st);
 
-	if (r < 0)
+	if (r == -ENOMEM)
 		return r;
+	if (r < 0) {
+		entry.st = (struct stat){ .st_mode = link->node->mode, .st_ino = UNKNOWN_INO };
+		plus = false;
+	}
 	if (plus) {
 		entry.node = link->node;
 		node_get(fs, entry.node);

@@ -68,8 +68,7 @@ int io_pwrite_full(int fd, const void *buf, size_t count, off_t offset)
 	size_t done = 0;
 
 	while (done < count) {
-		ssize_t n = pwrite(fd, (const char *)buf + done, count - done,
-				   offset + (off_t)done);
+		ssize_t n = pwrite(fd, (const char *)buf + done, count - done, offset + (off_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -108,8 +107,8 @@ static int copy_by_buffer(int in, off_t in_offset, int out, off_t out_offset, ui
 /* What copy_file_range() says where the two files cannot be joined in the kernel. */
 static bool needs_buffer(int err)
 {
-	return err == EXDEV || err == ENOSYS || err == EOPNOTSUPP || err == EINVAL || err == EBADF ||
-	       err == EPERM || err == ETXTBSY;
+	return err == EXDEV || err == ENOSYS || err == EOPNOTSUPP || err == EINVAL || err == EBADF || err == EPERM ||
+	       err == ETXTBSY;
 }
 
 int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t bytes)
@@ -133,7 +132,12 @@ int io_copy_sparse(int in, int out, uint64_t bytes)
 {
 	off_t end = (off_t)bytes;
 	off_t data = 0;
+	struct stat st;
 
+	if (fstat(in, &st) < 0)
+		return -errno;
+	if (st.st_size < end)
+		return -EIO; /* what lies behind its end is no hole */
 	if (bytes > 0 && ioctl(out, FICLONE, in) == 0)
 		return 0;
 	while (data < end) {
@@ -143,7 +147,7 @@ int io_copy_sparse(int in, int out, uint64_t bytes)
 		off_t next = lseek(in, data, SEEK_DATA);
 
 		if (next < 0 && errno == ENXIO)
-			break; /* only a hole is left */
+			break;	/* only a hole is left */
 		if (next < 0) { /* no SEEK_DATA here: all of it is data */
 			next = data;
 			hole = end;

@@ -34,7 +34,7 @@ int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t b
  * io_copy_sparse() - copy a whole file of @bytes, holes kept
  *
  * Tries FICLONE first.  @out must be empty; its size is @bytes afterwards.
- * Return: 0 or -errno.
+ * Return: 0, -EIO if @in is shorter, or -errno.
  */
 int io_copy_sparse(int in, int out, uint64_t bytes);
 
