@@ -25,7 +25,9 @@
 # kinds: how a tree is mounted.  dirs: directory lowers.  store: an image of the store.  fakeroot: directory lowers, the
 # plain user is root in it.  fakestore: the same with an image of root's files, as `nacre mount` does it.
 mount_kinds() {
-	if is_root; then
+	if [ -n "${NACRE_KINDS:-}" ]; then
+		echo "$NACRE_KINDS"
+	elif is_root; then
 		echo dirs store
 	else
 		echo dirs store fakeroot fakestore
@@ -91,7 +93,8 @@ import_layers() {
 	fi
 }
 
-# mount_kind KIND [OPTIONS]: the file's lowers at $MNT with $UPPER and $WORK; read-only where UPPER is "".
+# mount_kind KIND [OPTIONS]: the file's lowers at $MNT with $UPPER and $WORK; read-only where UPPER is "".  What
+# tests/run.sh has in NACRE_MOUNT_OPTIONS comes on top.
 mount_kind() {
 	local kind=$1 options=${2:-}
 	case $kind in
@@ -107,7 +110,7 @@ mount_kind() {
 		options+=",upperdir=$UPPER,workdir=$WORK"
 	fi
 	mkdir -p "$MNT"
-	nacrefs -o "$options" "$MNT"
+	nacrefs -o "$options${NACRE_MOUNT_OPTIONS:+,$NACRE_MOUNT_OPTIONS}" "$MNT"
 }
 
 # fresh_mount [OPTIONS]: the next kind, with a new upper; 1 when there are no more.  A test with kinds of its own sets
