@@ -2,201 +2,276 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random operations on a mounted tree and on a plain directory, which must stay the same.
 
-usage: model.py run SEED COUNT MOUNT MODEL   do COUNT operations in both, comparing each result, the trees at the end
-       model.py compare MOUNT MODEL          compare the trees only
+usage: model.py run SEED COUNT CONTROL MOUNT MODEL [OPTIONS...]   COUNT operations in both, comparing each result
+       model.py replay FILE CONTROL MOUNT MODEL                   those of a file, as a failure prints them
 
-Both directories begin with the same content.  What differs ends the run with the seed and the last operations.
+CONTROL is a program: "CONTROL reset" mounts with an empty upper, "CONTROL mount OPTIONS" goes on with it,
+"CONTROL unmount".  The OPTIONS are those to mount with from time to time.
+
+Compared are the result of each operation and, from time to time, after a remount too, all there is to see: types,
+modes, owners, link counts, contents, targets, xattrs, and times, as far as they are old: what was not changed keeps its
+time to the nanosecond.  An inode has one number as long as it lives.
+
+A failure prints its seed and as few of the operations as still fail, if NACRE_SHRINK seconds (100) are enough.
 """
 
+import ast
 import errno
 import os
 import random
+import shutil
 import stat
+import subprocess
 import sys
-import ctypes
+import time
 
-libc = ctypes.CDLL(None, use_errno=True)
-LAST = 25
-NAMES = ["a", "b", "c", "dd", "e", "file", "link", "n" * 40]
+from tree import KEEP_SIZE, OLD, PUNCH_HOLE, ZERO_RANGE, Tree, identity
 
-
-def renameat2(old, new, flags):
-    if libc.renameat2(-100, os.fsencode(old), -100, os.fsencode(new), flags) < 0:
-        raise OSError(ctypes.get_errno(), "renameat2")
+NAMES = ["a", "b", "c", "dd", "e", "file", "link", "longer-name"]
+SHRINK_SECONDS = int(os.environ.get("NACRE_SHRINK", 100))
 
 
-class Tree:
-    """One side: operations take paths relative to its top and return what can be compared."""
+class Operations:
+    """Draws operations for a tree; each is a tuple: the name of a method of Tree, and its arguments."""
 
-    def __init__(self, top):
-        self.top = top
-        self.open = {}  # slot -> descriptor
+    # What is left out where the file system or the user cannot do it, see KIND and main().
+    def __init__(self, seed, options=(), without=()):
+        self.random = random.Random(seed)
+        self.options = list(options)
+        names = [n for n in dir(self) if n.startswith("op_") and n[3:] not in without]
+        self.draws = [getattr(self, n) for n in names]
+        self.weights = [self.weight.get(n[3:], 3) for n in names]
+        self.drawn = 0
 
-    def at(self, path):
-        return os.path.join(self.top, path)
+    # Those without an entry have 3.
+    weight = {"create": 14, "write": 8, "append": 4, "overwrite": 4, "truncate": 4, "read": 4, "unlink": 8, "mkdir": 10,
+              "rename": 14, "exchange": 4, "link": 6, "symlink": 2, "mkfifo": 1, "mknod": 1, "hold": 4, "use": 7,
+              "use_map": 2, "map_write": 2, "release": 1, "rmtree": 0.3, "remount": 0.2, "check": 0.5, "forget": 0.5,
+              "read_some": 8, "fsync": 0.3, "setcap": 1, "stat": 5}
 
-    def create(self, path, data, mode):
-        fd = os.open(self.at(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-        os.write(fd, data)
-        os.close(fd)
+    def draw(self, tree):
+        if self.drawn % 20 == 0:
+            self.found, self.dirs = tree.paths()
+        self.drawn += 1
+        if self.drawn == 1 and self.options:
+            return self.op_remount()
+        return self.random.choices(self.draws, self.weights)[0]()
 
-    def write(self, path, offset, data):
-        fd = os.open(self.at(path), os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            os.pwrite(fd, data, offset)
-        finally:
-            os.close(fd)
+    def old(self):
+        """Mostly something that is there."""
+        if self.found and self.random.random() < 0.75:
+            return self.random.choice(self.found)
+        return self.new()
 
-    def append(self, path, data):
-        fd = os.open(self.at(path), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            os.write(fd, data)
-        finally:
-            os.close(fd)
+    def new(self):
+        path = os.path.normpath(os.path.join(self.random.choice(self.dirs), self.random.choice(NAMES)))
+        return path if len(path) < 1500 else self.random.choice(NAMES)
 
-    def overwrite(self, path, data):
-        fd = os.open(self.at(path), os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            os.write(fd, data)
-        finally:
-            os.close(fd)
+    def slot(self):
+        return self.random.randrange(8)
 
-    def truncate(self, path, size):
-        fd = os.open(self.at(path), os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            os.ftruncate(fd, size)
-        finally:
-            os.close(fd)
+    def data(self):
+        return self.random.randrange(1, 256), self.random.choice([0, 1, 10, 100, 5000, 70000])
 
-    def read(self, path):
-        fd = os.open(self.at(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            return os.read(fd, 1 << 20)
-        finally:
-            os.close(fd)
+    def offset(self):
+        return self.random.choice([0, 1, 3, 4096, 5000, 10000])
 
-    def hold(self, path, slot, flags):
-        self.release(slot)
-        self.open[slot] = os.open(self.at(path), flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    def size(self):
+        return self.random.choice([0, 1, 5, 4096, 9999, 100000])
 
-    def release(self, slot):
-        if slot in self.open:
-            os.close(self.open.pop(slot))
+    def mode(self):
+        return self.random.choice([0o700, 0o711, 0o755, 0o777, 0o1777, 0o2775, 0o6755])
 
-    def use(self, slot, offset, data):
-        if slot not in self.open:
-            return None
-        fd = self.open[slot]
-        try:
-            os.pwrite(fd, data, offset)
-        except OSError as e:
-            if e.errno != errno.EBADF:
-                raise
-        st = os.fstat(fd)
-        if stat.S_ISDIR(st.st_mode):
-            return "dir", st.st_nlink == 0
-        return os.pread(fd, 1 << 20, 0), st.st_size, st.st_nlink
+    def op_create(self):
+        return "create", self.new(), self.data(), self.random.choice([0o644, 0o600, 0o777])
 
-    def unlink(self, path):
-        os.unlink(self.at(path))
+    def op_write(self):
+        return "write", self.old(), self.offset(), self.data()
 
-    def mkdir(self, path, mode):
-        os.mkdir(self.at(path), mode)
+    def op_append(self):
+        return "append", self.old(), self.data()
 
-    def rmdir(self, path):
-        os.rmdir(self.at(path))
+    def op_overwrite(self):
+        return "overwrite", self.old(), self.data()
 
-    def rename(self, old, new, flags):
-        renameat2(self.at(old), self.at(new), flags)
+    def op_truncate(self):
+        return "truncate", self.old(), self.size()
 
-    def link(self, old, new):
-        os.link(self.at(old), self.at(new), follow_symlinks=False)
+    def op_truncate_path(self):
+        return "truncate_path", self.old(), self.size()
 
-    def symlink(self, target, path):
-        os.symlink(target, self.at(path))
+    def op_allocate(self):
+        return ("allocate", self.old(), self.random.choice([0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE]),
+                self.offset(), self.random.choice([1, 4096, 20000]))
 
-    def mkfifo(self, path, mode):
-        os.mkfifo(self.at(path), mode)
+    def op_map_write(self):
+        return "map_write", self.old(), self.offset(), self.data()
 
-    def chmod(self, path, mode):
-        if not os.path.islink(self.at(path)):
-            os.chmod(self.at(path), mode)
+    def op_copy_range(self):
+        return "copy_range", self.old(), self.old(), self.offset(), self.offset(), self.size()
 
-    def utimens(self, path, ns):
-        os.utime(self.at(path), ns=(ns, ns), follow_symlinks=False)
+    def op_read(self):
+        return "read", self.old()
 
-    def setxattr(self, path, name, value):
-        os.setxattr(self.at(path), name, value, follow_symlinks=False)
+    def op_fsync(self):
+        return "fsync", self.old()
 
-    def removexattr(self, path, name):
-        os.removexattr(self.at(path), name, follow_symlinks=False)
+    def op_hold(self):
+        return "hold", self.old(), self.slot(), self.random.choice([os.O_RDONLY, os.O_RDWR, os.O_RDWR | os.O_APPEND])
 
-    def listdir(self, path):
-        return sorted(os.listdir(self.at(path)))
+    def op_tmpfile(self):
+        return "tmpfile", self.random.choice(self.dirs), self.slot(), 0o640
 
-    def stat(self, path):
-        st = os.lstat(self.at(path))
-        return oct(st.st_mode), st.st_nlink, 0 if stat.S_ISDIR(st.st_mode) else st.st_size
+    def op_link_held(self):
+        return "link_held", self.slot(), self.new()
 
-    def fsync(self, path):
-        fd = os.open(self.at(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        os.fsync(fd)
-        os.close(fd)
+    def op_release(self):
+        return "release", self.slot()
 
-    def paths(self):
-        """(all, directories) as the model has them now; the root is "."."""
-        found, dirs = [], ["."]
-        for where, subdirs, files in os.walk(self.top):
-            rel = os.path.relpath(where, self.top)
-            for name in subdirs:
-                path = os.path.normpath(os.path.join(rel, name))
-                found.append(path)
-                if not os.path.islink(os.path.join(where, name)):
-                    dirs.append(path)
-            found.extend(os.path.normpath(os.path.join(rel, name)) for name in files)
-        return sorted(found), sorted(dirs)
+    def op_use(self):
+        return "use", self.slot(), self.offset(), self.data()
 
-    def snapshot(self):
-        """All there is to see, inode numbers by the groups they form."""
-        found, groups = {}, {}
-        for path in self.paths()[0] + ["."]:
-            full = self.at(path)
-            st = os.lstat(full)
-            look = [oct(st.st_mode), st.st_uid, st.st_gid]
-            if path != ".":
-                look.append(st.st_nlink)
-            if stat.S_ISREG(st.st_mode):
-                with open(full, "rb") as f:
-                    look.append(f.read())
-                groups.setdefault(st.st_ino, []).append(path)
-            elif stat.S_ISLNK(st.st_mode):
-                look.append(os.readlink(full))
-            else:
-                look.append(sorted(os.listdir(full)) if stat.S_ISDIR(st.st_mode) else None)
-            if path != ".":
-                look.append([(n, os.getxattr(full, n, follow_symlinks=False))
-                             for n in sorted(os.listxattr(full, follow_symlinks=False))])
-            found[path] = look
-        for group in groups.values():
-            for path in group:
-                found[path].append(sorted(group))
-        return found
+    def op_use_map(self):
+        return "use_map", self.slot(), self.offset(), self.data()
+
+    def op_change_held(self):
+        what, value = self.random.choice([("chmod", self.mode()), ("utimens", self.random.randrange(OLD)),
+                                          ("truncate", self.size()), ("setxattr", self.random.randrange(100))])
+        return "change_held", self.slot(), what, value
+
+    def op_unlink(self):
+        return "unlink", self.old()
+
+    def op_mkdir(self):
+        return "mkdir", self.new(), self.random.choice([0o755, 0o700, 0o777])
+
+    def op_rmdir(self):
+        return "rmdir", self.old()
+
+    def op_rename(self):
+        return "rename", self.old(), self.random.choice([self.new, self.old])(), 0
+
+    def op_noreplace(self):
+        return "rename", self.old(), self.new(), 1
+
+    def op_exchange(self):
+        return "rename", self.old(), self.old(), 2
+
+    def op_link(self):
+        return "link", self.old(), self.new()
+
+    def op_symlink(self):
+        return "symlink", self.random.choice(["x", "a/b", "../" + self.old()]), self.new()
+
+    def op_mkfifo(self):
+        return "mkfifo", self.new(), 0o644
+
+    def op_mknod(self):
+        return "mknod", self.new(), self.random.choice([stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK]) | 0o600, 0x507
+
+    def op_chmod(self):
+        return "chmod", self.old(), self.mode()
+
+    def op_chown(self):
+        # Of a chown to the owner and group that are there, -1 and -1, the file system hears nothing.
+        return "chown", self.old(), *self.random.choice([(0, 0), (1234, -1), (-1, 5678), (1234, 5678), (0, -1)])
+
+    def op_utimens(self):
+        return "utimens", self.old(), self.random.randrange(OLD)
+
+    def op_setxattr(self):
+        return ("setxattr", self.old(), "user." + self.random.choice("xyz"),
+                (118, self.random.choice([0, 1, 20, 300])))
+
+    def op_removexattr(self):
+        return "removexattr", self.old(), "user." + self.random.choice("xyz")
+
+    def op_acl(self):
+        name = self.random.choice(["system.posix_acl_access", "system.posix_acl_default"])
+        if self.random.random() < 0.2:
+            return "removexattr", self.old(), name
+        return "setacl", self.old(), name, self.random.choice([77, 1234]), self.random.randrange(8)
+
+    def op_setcap(self):
+        return "setcap", self.old()
+
+    def op_stat(self):
+        return "stat", self.old()
+
+    def op_listdir(self):
+        return "listdir", self.random.choice(self.dirs)
+
+    def op_opendir(self):
+        return "opendir", self.random.choice(self.dirs), self.random.randrange(3)
+
+    def op_read_some(self):
+        return "read_some", self.random.randrange(3), self.random.choice([64, 100, 250, 10000])
+
+    # These are no operations of Tree, but of Run.
+
+    def op_rmtree(self):
+        return "rmtree", self.random.choice(self.dirs)
+
+    def op_remount(self):
+        return "remount", self.random.choice(self.options) if self.options else ""
+
+    def op_check(self):
+        return "check",
+
+    def op_forget(self):
+        return "forget",
+
+
+class Differs(Exception):
+    """kind: what shrinking has to keep, or it would end up with another failure."""
+
+    def __init__(self, text, kind):
+        super().__init__(text)
+        self.kind = kind
+
+
+def differs(what, wanted, seen, kind=None):
+    if isinstance(wanted, dict) and isinstance(seen, dict):
+        keys = [k for k in wanted if wanted[k] != seen.get(k)]
+        wanted, seen = {k: wanted[k] for k in keys}, {k: seen.get(k) for k in keys}
+        kind = (kind, *keys)
+    raise Differs("%s: expected %.300r, seen %.300r" % (what, wanted, seen), kind or what)
 
 
 class Run:
-    def __init__(self, seed, mount, model):
-        self.seed, self.random = seed, random.Random(seed)
-        self.mount, self.model = Tree(mount), Tree(model)
-        self.log = []
-        self.times = {}  # operations that set a time: it must be there at the end
-        self.step = 0
+    """A mount and its model: the same operations on both."""
 
-    def fail(self, what):
-        print("seed %d, operation %d: %s" % (self.seed, self.step, what))
-        print("the last operations:")
-        for line in self.log[-LAST:]:
-            print("  " + line)
-        sys.exit(1)
+    def __init__(self, control, mount, model):
+        self.control_program = control
+        self.mount, self.model = Tree(mount), Tree(model)
+
+    def control(self, *args):
+        subprocess.run([self.control_program, *args], check=True, stdin=subprocess.DEVNULL)
+
+    def start(self):
+        self.release()
+        self.inos = {}  # identity in the model -> st_ino in the mount
+        self.steady = {}  # slot of a listing -> names that stood there all the time
+        self.names_read = {}
+        self.control("reset")
+        shutil.rmtree(self.model.top, ignore_errors=True)
+        os.mkdir(self.model.top)
+        subprocess.run(["cp", "-a", self.mount.top + "/.", self.model.top], check=True)
+
+    def release(self):
+        self.mount.release_all()
+        self.model.release_all()
+
+    def stop(self):
+        self.release()
+        self.control("unmount")
+
+    def do(self, operation):
+        special = getattr(self, "do_" + operation[0], None)
+        if special:
+            special(*operation[1:])
+        else:
+            self.both(*operation)
 
     def both(self, name, *args):
         results = []
@@ -205,104 +280,175 @@ class Run:
                 results.append(getattr(tree, name)(*args))
             except OSError as e:
                 results.append(errno.errorcode[e.errno])
-        self.log.append("%d %s%r -> %.60r" % (self.step, name, tuple(
-            a if len(repr(a)) < 80 else repr(a)[:60] + "..." for a in args), results[0]))
         if results[0] != results[1]:
-            self.fail("the model says %.300r, the mount %.300r" % tuple(results))
+            differs("%s%.200r" % (name, args), results[0], results[1], name)
         return results[0]
 
-    def data(self):
-        size = self.random.choice([0, 1, 10, 100, 5000, 70000])
-        return bytes([self.random.randrange(256)]) * size
+    def do_stat(self, path):
+        if isinstance(self.both("stat", path), dict):
+            self.check_ino(path)
 
-    def operation(self):
-        r = self.random
-        if self.step % 20 == 0 or not hasattr(self, "found"):
-            self.found, self.dirs = self.model.paths()
-        old = r.choice(self.found) if self.found else "none"
-        if r.random() < 0.3:  # somewhere that may not be there (any more)
-            old = os.path.normpath(os.path.join(r.choice(self.dirs), r.choice(NAMES)))
-        new = os.path.normpath(os.path.join(r.choice(self.dirs), r.choice(NAMES)))
-        if len(new) > 1500:
-            new = r.choice(NAMES)
-        kind = r.choices(
-            ["create", "write", "append", "overwrite", "truncate", "read", "unlink", "mkdir", "rmdir", "rename",
-             "noreplace", "exchange", "link", "symlink", "mkfifo", "chmod", "utimens", "setxattr", "removexattr",
-             "listdir", "stat", "fsync", "hold", "use", "release", "rmtree"],
-            [14, 8, 5, 5, 5, 6, 9, 10, 4, 12,
-             2, 4, 6, 3, 1, 4, 3, 3, 2,
-             5, 6, 1, 3, 8, 1, 0.3])[0]
-        if kind == "create":
-            self.both("create", new, self.data(), r.choice([0o644, 0o600, 0o755]))
-        elif kind == "write":
-            self.both("write", old, r.choice([0, 1, 4096, 10000]), self.data())
-        elif kind in ("append", "overwrite"):
-            self.both(kind, old, self.data())
-        elif kind == "truncate":
-            self.both("truncate", old, r.choice([0, 1, 5, 4096, 9999]))
-        elif kind in ("read", "unlink", "rmdir", "stat", "fsync"):
-            self.both(kind, old)
-        elif kind == "mkdir":
-            self.both("mkdir", new, r.choice([0o755, 0o700]))
-        elif kind == "rename":
-            self.both("rename", old, new, 0)
-        elif kind == "noreplace":
-            self.both("rename", old, new, 1)
-        elif kind == "exchange":
-            self.both("rename", old, r.choice(self.found) if self.found else "none", 2)
-        elif kind == "link":
-            self.both("link", old, new)
-        elif kind == "symlink":
-            self.both("symlink", r.choice(["x", "a/b", "../" + old]), new)
-        elif kind == "mkfifo":
-            self.both("mkfifo", new, 0o644)
-        elif kind == "chmod":
-            self.both("chmod", old, r.choice([0o700, 0o711, 0o755, 0o777, 0o1777]))
-        elif kind == "utimens":
-            self.both("utimens", old, r.randrange(10**18))
-        elif kind == "setxattr":
-            self.both("setxattr", old, "user." + r.choice("xyz"), b"v" * r.randrange(20))
-        elif kind == "removexattr":
-            self.both("removexattr", old, "user." + r.choice("xyz"))
-        elif kind == "listdir":
-            self.both("listdir", r.choice(self.dirs))
-        elif kind == "hold":
-            self.both("hold", old, r.randrange(8), r.choice([os.O_RDONLY, os.O_RDWR]))
-        elif kind == "use":
-            self.both("use", r.randrange(8), r.choice([0, 3, 5000]), self.data())
-        elif kind == "release":
-            self.both("release", r.randrange(8))
-        elif kind == "rmtree":
-            top = r.choice(self.dirs)
-            if top != "." and os.path.isdir(self.model.at(top)):
-                for where, subdirs, files in os.walk(self.model.at(top), topdown=False):
-                    rel = os.path.relpath(where, self.model.top)
-                    for name in files + [d for d in subdirs if os.path.islink(os.path.join(where, d))]:
-                        self.both("unlink", os.path.join(rel, name))
-                    self.both("rmdir", rel)
+    def check_ino(self, path):
+        key, st = identity(self.model.at(path)), os.lstat(self.mount.at(path))
+        # A plain user's upper has nowhere to keep the number of a copied symlink: user.* cannot stand on it.
+        if os.getuid() != 0 and not stat.S_ISREG(st.st_mode) and not stat.S_ISDIR(st.st_mode):
+            return
+        if key and self.inos.setdefault(key, st.st_ino) != st.st_ino:
+            differs("st_ino of " + path, self.inos[key], st.st_ino, "st_ino")
 
-    def run(self, count):
-        for self.step in range(1, count + 1):
-            self.operation()
-        compare(self.mount, self.model, self.fail)
+    def standing(self, slot):
+        fd = self.model.listings[slot]
+        try:
+            return {name: identity(name, fd) for name in os.listdir(fd)}
+        except FileNotFoundError:  # the directory was removed
+            return {}
+
+    def do_opendir(self, path, slot):
+        self.steady.pop(slot, None)
+        if self.both("opendir", path, slot) is None and slot in self.model.listings:
+            self.steady[slot], self.names_read[slot] = self.standing(slot), []
+
+    def do_read_some(self, slot, size):
+        if slot not in self.steady:
+            return
+        now = self.standing(slot)
+        self.steady[slot] = {n: i for n, i in self.steady[slot].items() if now.get(n) == i}
+        try:
+            names = self.mount.read_some(slot, size)
+        except OSError as e:
+            names = []
+            if e.errno != errno.ENOENT or now:
+                differs("a directory's next names", [], e)
+        self.names_read[slot] += names
+        if names:
+            return
+        wanted = sorted(self.steady.pop(slot))
+        seen = sorted(n for n in self.names_read[slot] if n in wanted)
+        if wanted != seen:
+            differs("names of a directory read in pieces", wanted, seen)
+
+    def do_rmtree(self, top):
+        if top == "." or not os.path.isdir(self.model.at(top)):
+            return
+        for where, subdirs, files in os.walk(self.model.at(top), topdown=False):
+            rel = os.path.relpath(where, self.model.top)
+            for name in files + [d for d in subdirs if os.path.islink(os.path.join(where, d))]:
+                self.both("unlink", os.path.join(rel, name))
+            self.both("rmdir", rel)
+
+    def do_remount(self, options):
+        self.release()
+        self.steady = {}
+        self.do_check()
+        self.control("unmount")
+        self.control("mount", options)
+        self.do_check()
+
+    def do_forget(self):
+        with open("/proc/sys/vm/drop_caches", "w") as f:
+            f.write("2")
+
+    def do_check(self):
+        wanted, seen = self.model.snapshot(), self.mount.snapshot()
+        for path in sorted(set(seen) | set(wanted)):
+            if path == "." and path in seen:
+                seen[path]["nlink"] = wanted[path]["nlink"]
+            if seen.get(path) != wanted.get(path):
+                differs(path, wanted.get(path), seen.get(path), "tree")
+            self.check_ino(path)
 
 
-def compare(mount, model, fail):
-    seen, wanted = mount.snapshot(), model.snapshot()
-    for path in sorted(set(seen) | set(wanted)):
-        if seen.get(path) != wanted.get(path):
-            fail("%s: the model has %.300r, the mount %.300r" % (path, wanted.get(path), seen.get(path)))
+def attempt(run, operations):
+    """Do them all from the beginning. Return: what differed (Differs), or None."""
+    run.start()
+    try:
+        for operation in operations:
+            run.do(operation)
+        run.do(("remount", ""))
+    except Differs as e:
+        return e
+    finally:
+        run.stop()
+    return None
+
+
+def shrink(fails, operations):
+    """Leave out what can be left out: all of one name, then halves, quarters, ... while it still fails."""
+    deadline = time.monotonic() + SHRINK_SECONDS
+    for name in sorted({o[0] for o in operations}):
+        fewer = [o for o in operations if o[0] != name]
+        if time.monotonic() < deadline and fails(fewer):
+            operations = fewer
+    size = len(operations) // 2
+    while size >= 1:
+        pos = 0
+        while pos < len(operations):
+            fewer = operations[:pos] + operations[pos + size:]
+            if time.monotonic() > deadline:
+                return operations
+            if fails(fewer):
+                operations = fewer
+            else:
+                pos += size
+        size //= 2
+    return operations
+
+
+def report(seed, operations, what, again):
+    """Print the failure and how to come to it. @again: does operations, returns what differed."""
+    print("seed %s, operation %d: %s" % (seed, len(operations), what), flush=True)
+    if SHRINK_SECONDS > 0:
+        def fails(some):
+            seen = again(some)
+            return seen and seen.kind == what.kind
+        if fails(operations):
+            operations = shrink(fails, operations)
+            print("the same comes of these operations: %s" % again(operations))
+        else:
+            print("it does not come again; the last operations:")
+            operations = operations[-60:]
+    for operation in operations:
+        print("  %r" % (operation,))
+    return 1
+
+
+def run_seed(run, seed, count, draw):
+    operations, what = [], None
+    run.start()
+    try:
+        for _ in range(count):
+            operations.append(draw.draw(run.model))
+            run.do(operations[-1])
+        run.do(("remount", ""))
+    except Differs as e:
+        what = e
+    run.stop()
+    return report(seed, operations, what, lambda some: attempt(run, some)) if what else 0
+
+
+def unavailable():
+    """Operations that this user cannot do, or for which a fake root's mount has no words."""
+    without = set(os.environ.get("NACRE_WITHOUT", "").split())
+    if os.getuid() != 0:
+        without |= {"chown", "mknod", "setcap", "forget"}
+    if os.environ.get("KIND", "").startswith("fake"):
+        without.add("acl")
+    return without
 
 
 def main(args):
-    if args[0] == "run":
-        Run(int(args[1]), args[3], args[4]).run(int(args[2]))
-    elif args[0] == "compare":
-        def fail(what):
-            sys.exit("model.py: " + what)
-        compare(Tree(args[1]), Tree(args[2]), fail)
-    else:
-        sys.exit(__doc__)
+    os.umask(0o022)
+    if len(args) >= 6 and args[0] == "run":
+        draw = Operations(int(args[1]), args[6:], unavailable())
+        return run_seed(Run(*args[3:6]), args[1], int(args[2]), draw)
+    if len(args) == 5 and args[0] == "replay":
+        with open(args[1]) as f:
+            operations = [ast.literal_eval(line.strip()) for line in f]
+        what = attempt(Run(*args[2:5]), operations)
+        print(what or "no difference")
+        return 1 if what else 0
+    sys.exit(__doc__)
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
