@@ -26,7 +26,7 @@ fuse_minimum=3.17
 build_packages='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsqlite3-dev libxxhash-dev libarchive-dev libssl-dev
 	libzstd-dev zlib1g-dev libjansson-dev liburing-dev libnuma-dev fuse3 mmdebstrap attr ca-certificates tar gzip'
 # shellcheck disable=SC2034 # used by name, below
-tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo python3 fakeroot make gcc fio e2fsprogs squashfs-tools xfsprogs jq
+tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo python3 fakeroot make gcc fio e2fsprogs squashfs-tools erofs-utils xfsprogs jq
 	sqlite3 bzip2 xz-utils zstd uidmap git patch rsync libcap2-bin fuse-overlayfs mandoc|groff clang?
 	libclang-rt-dev|libclang-rt-14-dev?'
 # shellcheck disable=SC2034 # likewise

@@ -70,6 +70,16 @@ works() {
 	works "$BATS_TEST_TMPDIR/squash"
 }
 
+@test "erofs, whose files all claim to be immutable" {
+	mkfs.erofs "$BATS_TEST_TMPDIR/image" "$TREE" >/dev/null 2>&1
+	mkdir "$BATS_TEST_TMPDIR/erofs"
+	skip_without_kernel erofs mount -t erofs -o loop,ro "$BATS_TEST_TMPDIR/image" "$BATS_TEST_TMPDIR/erofs"
+	mount_dirs "$BATS_TEST_TMPDIR/erofs"
+	works "$BATS_TEST_TMPDIR/erofs"
+	touch "$MNT/d/new"
+	rm "$MNT/d/new" "$MNT/d/b"
+}
+
 @test "ramfs, which has no xattrs, as a lower" {
 	mkdir "$BATS_TEST_TMPDIR/ram"
 	mount -t ramfs ramfs "$BATS_TEST_TMPDIR/ram"
