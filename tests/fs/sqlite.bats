@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Databases that lie in a lower and are copied up by their first write, written by several processes that are killed in
 # between: what other union file systems lost data to.
-# bats file_tags=slow
 # shellcheck disable=SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Many processes at once: copy-ups of one file, folders that are renamed under the feet of those who work in them, a large
 # copy-up that nobody has to wait for, and a driver that is killed.
-# bats file_tags=slow
 # shellcheck disable=SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
