@@ -131,6 +131,7 @@ struct table {
 	uint32_t index_mask; /* size of index - 1; 0: there is none yet */
 	uint32_t next_cookie;
 	uint32_t subdirs;
+	uint32_t stale; /* index entries of names that others have taken the slot of */
 };
 
 struct dirnode {
@@ -261,6 +262,9 @@ struct link *link_new(const char *name, size_t len);
 void link_add(struct fs *fs, struct dirnode *dir, struct link *link, struct node *node);
 /** link_remove() - take it out again; the link is the caller's to free(). The node stays. */
 void link_remove(struct fs *fs, struct link *link);
+/** link_replace() - @fresh, of the same directory, takes the place in listings and the node of @link, which is the
+ * caller's to free(). The table has room. */
+void link_replace(struct link *link, struct link *fresh);
 /** link_set_node() - let @link name another node, or none. Its former node stays the caller's. */
 void link_set_node(struct link *link, struct node *node);
 /** node_reap() - free a node that has lost its last name, if the kernel does not know it. */

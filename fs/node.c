@@ -239,6 +239,7 @@ static int table_rebuild(struct table *table, uint32_t want)
 	table->slots = slots;
 	table->used = used;
 	table->room = want;
+	table->stale = 0;
 	for (uint32_t i = 0; i < used; i++)
 		index_put(table, i);
 	return 0;
@@ -248,7 +249,7 @@ int table_reserve(struct table *table, uint32_t more)
 {
 	uint32_t want = table->count + more;
 
-	if (table->index_mask && table->used + more <= table->room)
+	if (table->index_mask && table->used + table->stale + more <= table->room)
 		return 0;
 	if (want < 4)
 		want = 4;
@@ -374,6 +375,22 @@ void link_remove(struct fs *fs, struct link *link)
 	table->count--;
 	if (table->used > 64 && table->count < table->used / 2)
 		(void)table_rebuild(table, table->count + table->count / 2 + 4); /* fails: stays loose */
+	link->dir = NULL;
+}
+
+void link_replace(struct link *link, struct link *fresh)
+{
+	struct table *table = &link->dir->table;
+	uint32_t slot = *index_entry(table, link) - 1;
+	struct node *node = link->node;
+
+	node_take_link(link);
+	fresh->dir = link->dir;
+	fresh->cookie = link->cookie;
+	table->slots[slot] = fresh;
+	index_put(table, slot); /* the old name's entry stays, and finds another name */
+	table->stale++;
+	node_add_link(node, fresh);
 	link->dir = NULL;
 }
 

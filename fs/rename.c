@@ -267,6 +267,14 @@ static struct node *move_in_memory(struct renaming *m)
 	struct node *node = m->link->node;
 	struct node *replaced = m->newlink ? m->newlink->node : NULL;
 
+	if (m->dir == m->newdir && !m->newlink && !(m->link->flags & LINK_LOWER)) {
+		/* Else who renames what a listing gives would be given it again, for ever. */
+		m->fresh->flags = LINK_UPPER;
+		link_replace(m->link, m->fresh);
+		free(m->link);
+		m->fresh = NULL;
+		return NULL;
+	}
 	if (m->link->flags & LINK_LOWER) {
 		link_set_node(m->link, NULL);
 		m->link->flags = LINK_LOWER | LINK_WHITEOUT;

@@ -474,3 +474,43 @@ teardown_file() { lowers_unchanged; }
 		done
 	done
 }
+
+@test "renaming what a listing gives, while it gives it, comes to an end" {
+	while fresh_mount; do
+		in_python <<-'END'
+			os.mkdir("many")
+			for i in range(3000):
+			    os.close(os.open("many/f%d" % i, os.O_CREAT))
+			seen = 0
+			for e in os.scandir("many"):
+			    os.rename(e.path, "many/tempfile")
+			    os.rename("many/tempfile", e.path)
+			    seen += 1
+			    assert seen <= 3000, "the listing goes on"
+			eq(seen, 3000)
+			seen = 0
+			for e in os.scandir("many"):
+			    if seen % 2:
+			        os.rename(e.path, "many/x" + e.name)
+			    seen += 1
+			    assert seen <= 3000
+			eq(len(same_listing("many")), 3000)
+			eq(sum(n.startswith("x") for n in os.listdir("many")), 1500)
+			seen = set()
+			for e in os.scandir("tree/x"):
+			    os.rename(e.path, "tree/x/n" + e.name)
+			    assert e.name not in seen and len(seen) < 10
+			    seen.add(e.name)
+			for i in range(3000):
+			    os.rename("file", "file2")
+			    os.rename("file2", "file")
+			    if i % 500 == 0:
+			        os.listdir(".")
+		END
+		remount
+		in_python <<-'END'
+			eq(len(os.listdir("many")), 3000)
+			eq(read("file"), b"hello\n")
+		END
+	done
+}
