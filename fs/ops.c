@@ -596,9 +596,29 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 		reply_xattr(req, fs_listxattr(fs_of(req), node_of(req, ino), buf, size), buf, size);
 }
 
+/* As chmod(2) does it for somebody who is not in the file's group; the kernel leaves it to us with ACLs. */
+static int acl_kill_sgid(fuse_req_t req, struct node *node)
+{
+	struct stat st;
+	int r;
+
+	if (fuse_req_ctx(req)->uid == 0)
+		return 0;
+	r = fs_getattr(fs_of(req), node, &st);
+	if (r < 0 || !(st.st_mode & S_ISGID) || in_group(req, st.st_gid))
+		return r;
+	st.st_mode &= ~(mode_t)S_ISGID;
+	return fs_setattr(fs_of(req), node, &st, FS_SET_MODE, &st);
+}
+
 static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
-	fuse_reply_err(req, -fs_setxattr(fs_of(req), node_of(req, ino), name, value, size, flags));
+	struct node *node = node_of(req, ino);
+	int r = fs_setxattr(fs_of(req), node, name, value, size, flags);
+
+	if (r == 0 && strcmp(name, "system.posix_acl_access") == 0)
+		r = acl_kill_sgid(req, node);
+	fuse_reply_err(req, -r);
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)

@@ -56,3 +56,20 @@ teardown_file() { lowers_unchanged; }
 		END
 	done
 }
+
+@test "an ACL set by the owner who is not in the group takes setgid away, by root or a member it does not" {
+	while fresh_mount; do
+		in_python <<-'END'
+			for n in "owner", "member", "root":
+			    write(n, b"")
+			    os.chown(n, 100, 100)
+			    os.chmod(n, 0o2755)
+			def set_acl(name):
+			    subprocess.run(["setfacl", "-m", "u::rwx,g::rwx,o::rwx", name], check=True)
+			as_ids(100, 101, set_acl, "owner")
+			as_ids(100, 100, set_acl, "member")
+			set_acl("root")
+			eq([oct(mode(n)) for n in ("owner", "member", "root")], ["0o777", "0o2777", "0o2777"])
+		END
+	done
+}
