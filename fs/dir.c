@@ -522,6 +522,30 @@ void name_lost(struct fs *fs, struct node *node)
 		node_set(node, NODE_UNLINKED);
 }
 
+/*
+ * A name that is gone from the disk and still in memory is looked for again by whoever
+ * follows it (node_settle()).  One that a whiteout has taken the place of would be
+ * taken for a device: there the disk and the memory change in one step.
+ */
+static int take_link(struct fs *fs, struct link *link, bool clear)
+{
+	bool covered = link->flags & LINK_UPPER && link->flags & LINK_LOWER;
+	int r;
+
+	if (!covered) {
+		pthread_rwlock_rdlock(&fs->names_lock);
+		r = remove_on_disk(fs, link, clear);
+		pthread_rwlock_unlock(&fs->names_lock);
+		if (r < 0)
+			return r;
+	}
+	EXCLUSIVE(&fs->names_lock);
+	r = covered ? remove_on_disk(fs, link, clear) : 0;
+	if (r == 0)
+		link_gone(fs, link);
+	return r;
+}
+
 static int find_locked(struct fs *fs, struct dirnode *dir, const char *name, struct link **ret)
 {
 	size_t len = strlen(name);
@@ -549,14 +573,8 @@ static int unlink_locked(struct fs *fs, struct dirnode *dir, const char *name, s
 	pthread_rwlock_rdlock(&fs->names_lock);
 	if (!link->node->links->next)
 		r = node_pin(fs, link->node);
-	if (r == 0)
-		r = remove_on_disk(fs, link, false);
 	pthread_rwlock_unlock(&fs->names_lock);
-	if (r < 0)
-		return r;
-	EXCLUSIVE(&fs->names_lock);
-	link_gone(fs, link);
-	return 0;
+	return r < 0 ? r : take_link(fs, link, false);
 }
 
 int dir_is_empty_locked(struct fs *fs, struct dirnode *dir)
@@ -586,14 +604,7 @@ static int rmdir_locked(struct fs *fs, struct dirnode *dir, const char *name, st
 		r = node_may_change(fs, link->node);
 	if (r < 0)
 		return r;
-	pthread_rwlock_rdlock(&fs->names_lock);
-	r = remove_on_disk(fs, link, child->table.whiteouts > 0);
-	pthread_rwlock_unlock(&fs->names_lock);
-	if (r < 0)
-		return r;
-	EXCLUSIVE(&fs->names_lock);
-	link_gone(fs, link);
-	return 0;
+	return take_link(fs, link, child->table.whiteouts > 0);
 }
 
 /* @locked takes the name away while the directory is locked, and says which node lost it. */

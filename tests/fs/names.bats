@@ -535,3 +535,37 @@ teardown_file() { lowers_unchanged; }
 		END
 	done
 }
+
+@test "what others have open stays what it is while its name goes to a whiteout and comes back" {
+	while fresh_mount timeout=0; do
+		in_python <<-'END'
+			wrong, done = [], threading.Event()
+			def expect(function, *args):
+			    try:
+			        return function(*args)
+			    except OSError as e:
+			        if e.errno not in (errno.ENOENT, errno.ESTALE):
+			            wrong.append((function.__name__, args, e))
+			def look():
+			    while not done.is_set():
+			        for p in "d/a", "empty":
+			            fd = expect(os.open, p, os.O_RDONLY)
+			            if fd is None:
+			                continue
+			            for i in range(10):
+			                expect(os.fstat, fd)
+			                expect(os.pread, fd, 1, 0) if p == "d/a" else expect(os.listdir, fd)
+			            expect(os.close, fd)
+			lookers = [threading.Thread(target=look) for i in range(3)]
+			for t in lookers: t.start()
+			for i in range(300):
+			    os.unlink("d/a")
+			    os.rmdir("empty")
+			    os.mkdir("empty")
+			    write("d/a", b"%d" % i)
+			done.set()
+			for t in lookers: t.join()
+			assert not wrong, wrong[:5]
+		END
+	done
+}
