@@ -89,8 +89,8 @@ struct node {
 	struct link *links;	  /* its names; guarded by names_lock */
 	struct fd_slot slot;	  /* descriptor: of the upper if there is one, else of the origin */
 	_Atomic uint32_t flags;
-	uint32_t mode;	/* the type is always right; the rest with NODE_ROW only */
-	uint16_t layer; /* where it comes from: index in fs->layers, or NO_LAYER */
+	_Atomic uint32_t mode; /* the type is always right; the rest with NODE_ROW only */
+	uint16_t layer;	       /* where it comes from: index in fs->layers, or NO_LAYER */
 	union {
 		struct node_row row; /* NODE_ROW */
 		struct {
