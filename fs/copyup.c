@@ -435,13 +435,13 @@ static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit
 
 /* --- completing a metacopy --- */
 
-/* The first @bytes of the data come into @fd; the rest of it is cut off. */
+/* The first @bytes of the data come into @fd; the rest of it is cut off. On failure @fd is as it was. */
 static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct stat *st, uint64_t bytes)
 {
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
 	struct content_ref from = { .fd = -1 };
 	struct priv priv;
-	int r = 0;
+	int err, r = 0;
 
 	priv_save(fd, st, &priv);
 	if (bytes > 0) {
@@ -456,10 +456,13 @@ static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct 
 	}
 	if (r == 0 && bytes < (uint64_t)st->st_size && ftruncate(fd, (off_t)bytes) < 0)
 		r = -errno;
-	if (r == 0)
-		r = priv_restore(fd, &priv);
-	if (r == 0 && futimens(fd, times) < 0)
+	if (r < 0 && ftruncate(fd, 0) == 0 && ftruncate(fd, st->st_size) < 0) /* the room is free again: all hole */
 		r = -errno;
+	err = priv_restore(fd, &priv);
+	if (err == 0 && futimens(fd, times) < 0)
+		err = -errno;
+	if (r == 0)
+		r = err;
 	if (r == 0 && bytes > 0 && !fs->options->volatile_upper && fdatasync(fd) < 0)
 		r = -errno;
 	return r;

@@ -130,3 +130,19 @@ again() {
 	cmp "$UPPER/prog" "$BATS_TEST_TMPDIR/low/prog"
 	assert_equal "$(getcap -n "$UPPER/prog2" | cut -d' ' -f2)" cap_net_raw=ep
 }
+
+@test "a completion that finds no room leaves the metacopy as it was, and no data" {
+	mkdir -p "$BATS_TEST_TMPDIR/low" "$BATS_TEST_TMPDIR/small"
+	yes | head -c 600000 >"$BATS_TEST_TMPDIR/low/prog"
+	mount -t tmpfs -o size=256k tmpfs "$BATS_TEST_TMPDIR/small"
+	UPPER=$BATS_TEST_TMPDIR/small/upper WORK=$BATS_TEST_TMPDIR/small/work
+	mount_dirs "$BATS_TEST_TMPDIR/low"
+	chmod 4755 "$MNT/prog"
+	touch -d 2001-01-01 "$MNT/prog"
+	run ! ln "$MNT/prog" "$MNT/prog2"
+	assert_equal "$(stat -c '%a %Y %s' "$UPPER/prog")" "4755 $(date -d 2001-01-01 +%s) 600000"
+	[ "$(stat -c %b "$UPPER/prog")" = 0 ] || fail "blocks are left"
+	cmp "$MNT/prog" "$BATS_TEST_TMPDIR/low/prog"
+	unmount
+	umount "$BATS_TEST_TMPDIR/small"
+}
