@@ -138,7 +138,7 @@ struct dirnode {
 	struct node node; /* first, so that a struct node of type directory is one */
 	pthread_mutex_t lock;
 	struct table table;
-	struct part *parts; /* owned: the lowers that have it, topmost first */
+	struct part *parts; /* owned: the lowers that have it, topmost first; lock and names_lock guard it */
 	uint32_t part_count;
 	_Atomic uint32_t live; /* reasons to keep the table: children that the kernel knows, children's tables */
 };

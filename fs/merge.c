@@ -223,28 +223,41 @@ static int tail_replace(struct fs *fs, struct part_list *list, uint32_t keep, ui
 	return r;
 }
 
-/* Cuts the list at an opaque part, and replaces what is below a redirected one. */
-static int parts_follow(struct fs *fs, struct part_list *list, struct part_span parent)
+/* The first of @span with a mark that matters: @keep parts stay, and what is below them comes from @redirect. */
+static int marks_find(struct fs *fs, struct part_span span, uint32_t *keep, char **redirect)
 {
-	for (uint32_t i = 0; i < list->count; i++) {
-		struct part part = list->parts[i];
+	for (uint32_t i = 0; i < span.count; i++) {
+		struct part part = span.parts[i];
 		struct layer *layer = fs->layers[part.layer];
-		AUTO(freep) char *redirect = NULL;
 		bool opaque = false;
 		int r;
 
 		if (part.layer + 1u == fs->layer_count)
 			break; /* there is nothing below that a mark could hide or name */
-		r = layer->ops->marks(layer, part.at, &opaque, &redirect);
+		r = layer->ops->marks(layer, part.at, &opaque, redirect);
 		if (r < 0)
 			return r;
-		if (opaque) {
-			parts_cut(fs, list, i + 1);
+		if (opaque || *redirect) {
+			*keep = i + 1;
 			return 0;
 		}
-		if (redirect) /* what it leads to has been followed to its end */
-			return tail_replace(fs, list, i + 1, (uint16_t)(part.layer + 1), redirect, parent);
 	}
+	*keep = span.count;
+	return 0;
+}
+
+/* Cuts the list at an opaque part, and replaces what is below a redirected one. */
+static int parts_follow(struct fs *fs, struct part_list *list, struct part_span parent)
+{
+	AUTO(freep) char *redirect = NULL;
+	uint32_t keep;
+	int r = marks_find(fs, (struct part_span){ list->parts, list->count }, &keep, &redirect);
+
+	if (r < 0)
+		return r;
+	if (redirect) /* what it leads to has been followed to its end */
+		return tail_replace(fs, list, keep, (uint16_t)(list->parts[keep - 1].layer + 1), redirect, parent);
+	parts_cut(fs, list, keep);
 	return 0;
 }
 
@@ -273,11 +286,31 @@ static struct part_span parent_parts(struct fs *fs, const struct dirnode *dir)
 	return parent ? (struct part_span){ parent->parts, parent->part_count } : (struct part_span){ 0 };
 }
 
+/* The first @keep parts, and those that @redirect leads to.  Others read the parts under the names lock alone. */
+static int parts_replace(struct fs *fs, struct dirnode *dir, uint32_t keep, const char *redirect)
+{
+	struct part_list list = { 0 }, old = { dir->parts, dir->part_count };
+	uint16_t first = keep > 0 ? (uint16_t)(old.parts[keep - 1].layer + 1) : 0;
+	int r = span_keep(fs, (struct part_span){ old.parts, keep }, &list);
+
+	if (r == 0 && redirect)
+		r = tail_replace(fs, &list, keep, first, redirect, parent_parts(fs, dir));
+	if (r < 0) {
+		part_list_release(fs, &list);
+		return r;
+	}
+	pthread_rwlock_wrlock(&fs->names_lock);
+	dir->parts = list.parts;
+	dir->part_count = list.count;
+	pthread_rwlock_unlock(&fs->names_lock);
+	part_list_release(fs, &old);
+	return 0;
+}
+
 int dir_parts_locked(struct fs *fs, struct dirnode *dir)
 {
-	struct part_list list = { dir->parts, dir->part_count };
-	struct part_span parent = parent_parts(fs, dir);
 	AUTO(freep) char *redirect = NULL;
+	uint32_t keep = 0;
 	bool opaque = false;
 	int r = 0;
 
@@ -285,14 +318,10 @@ int dir_parts_locked(struct fs *fs, struct dirnode *dir)
 		return 0;
 	if (node_is(&dir->node, NODE_UPPER) && fs->layer_count > 0)
 		r = upper_marks(fs, dir, &opaque, &redirect);
-	if (r == 0 && opaque)
-		parts_cut(fs, &list, 0);
-	else if (r == 0 && redirect)
-		r = tail_replace(fs, &list, 0, 0, redirect, parent);
-	else if (r == 0)
-		r = parts_follow(fs, &list, parent);
-	dir->parts = list.parts;
-	dir->part_count = list.count;
+	if (r == 0 && !opaque && !redirect)
+		r = marks_find(fs, (struct part_span){ dir->parts, dir->part_count }, &keep, &redirect);
+	if (r == 0 && (redirect || keep < dir->part_count))
+		r = parts_replace(fs, dir, keep, redirect);
 	if (r == 0)
 		node_set(&dir->node, NODE_PARTS_FINAL);
 	return r;

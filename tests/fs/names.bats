@@ -6,7 +6,13 @@ bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs
 
-setup_file() { make_lowers base_tree; }
+two_hundred_folders() {
+	for i in $(seq 200); do
+		mkdir -p "folders/d$i/sub"
+	done
+}
+
+setup_file() { make_lowers base_tree two_hundred_folders; }
 setup() { setup_store; }
 teardown() { unmount_all; }
 teardown_file() { lowers_unchanged; }
@@ -566,6 +572,27 @@ teardown_file() { lowers_unchanged; }
 			done.set()
 			for t in lookers: t.join()
 			assert not wrong, wrong[:5]
+		END
+	done
+}
+
+@test "a folder is asked about while others enter it for the first time" {
+	while fresh_mount timeout=0; do
+		in_python <<-'END'
+			wrong = []
+			def each(function, fds):
+			    try:
+			        for fd in fds:
+			            function(fd)
+			    except OSError as e:
+			        wrong.append((function.__name__, e))
+			fds = [os.open("folders/" + n, os.O_RDONLY) for n in os.listdir("folders")]
+			threads = [threading.Thread(target=each, args=a) for a in
+			           ((os.fstat, fds), (os.listdir, fds), (os.fstat, fds[::-1]), (os.listdir, fds[::-1]))]
+			for t in threads: t.start()
+			for t in threads: t.join()
+			assert not wrong, wrong[:5]
+			for fd in fds: os.close(fd)
 		END
 	done
 }
