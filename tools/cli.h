@@ -161,5 +161,6 @@ int cmd_rmi(struct cli *cli, const struct args *args);
 int cmd_tag(struct cli *cli, const struct args *args);
 int cmd_umount(struct cli *cli, const struct args *args);
 int cmd_version(struct cli *cli, const struct args *args);
+int cmd_which(struct cli *cli, const struct args *args);
 
 #endif

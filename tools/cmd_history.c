@@ -7,8 +7,6 @@
 #include "tools/table.h"
 #include "tools/ui.h"
 
-#include <string.h>
-
 enum { CREATED_BY_MAX = 45 }; /* as docker */
 
 struct row {
@@ -16,24 +14,6 @@ struct row {
 	const struct digest *image; /* of the newest step; NULL: of no image that is known */
 	struct layer_info layer;    /* of a step that made one */
 };
-
-/* Characters, so that none is cut in two. */
-static char *shortened(const char *text, size_t max)
-{
-	size_t characters = 0, i = 0;
-
-	while (text[i] && characters < max) {
-		i++;
-		while (((unsigned char)text[i] & 0xc0) == 0x80)
-			i++;
-		characters++;
-	}
-	if (!text[i])
-		return ui_need(strdup(text));
-	char *ret = ui_need(calloc(1, i + sizeof("...")));
-	memcpy(ret, text, i);
-	return strcat(ret, "...");
-}
 
 static void add_json(json_t *list, const struct row *row)
 {
@@ -62,7 +42,7 @@ static void add_cells(struct table *table, const struct row *row, bool whole, bo
 	const struct history_step *step = row->step;
 	char id[DIGEST_TEXT_BYTES], age[UI_AGE_BYTES], size[UI_SIZE_BYTES];
 	const char *by = step->created_by ? step->created_by : "";
-	AUTO(freep) char *cut = shortened(by, CREATED_BY_MAX);
+	AUTO(freep) char *cut = ui_shorten(by, CREATED_BY_MAX);
 
 	table_cell(table, row->image ? ui_id(row->image, whole, id) : "<missing>");
 	table_cell(table, ui_age(ui_parse_rfc3339(step->created), age));

@@ -33,8 +33,8 @@ static void add_cells(struct table *table, size_t number, const struct layer_inf
 	table_cell(table, ui_id(&layer->diff_id, whole, id));
 	table_cell(table, ui_size(layer->content_bytes, size));
 	table_cellf(table, "%llu", (unsigned long long)layer->entries);
-	/* Bytes and not characters: a cut one is shown as an escape, which is rare enough. */
-	table_cellf(table, "%.*s", whole ? 1 << 20 : MADE_BY_MAX, by ? by : "");
+	AUTO(freep) char *cut = ui_shorten(by ? by : "", whole ? SIZE_MAX : MADE_BY_MAX);
+	table_cell(table, cut);
 }
 
 int cmd_layers(struct cli *cli, const struct args *args)

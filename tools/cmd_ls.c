@@ -2,6 +2,7 @@
 #include "tools/cli.h"
 
 #include "store/base/auto.h"
+#include "tools/entrytext.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
 #include "tools/table.h"
@@ -10,7 +11,6 @@
 
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 struct listing {
 	struct view *view;
@@ -41,51 +41,6 @@ static char *joined(const char *dir, const char *name)
  * One entry.
  */
 
-static char type_letter(mode_t mode)
-{
-	return S_ISDIR(mode)	? 'd'
-	       : S_ISLNK(mode)	? 'l'
-	       : S_ISCHR(mode)	? 'c'
-	       : S_ISBLK(mode)	? 'b'
-	       : S_ISFIFO(mode) ? 'p'
-	       : S_ISSOCK(mode) ? 's'
-				: '-';
-}
-
-static const char *type_name(mode_t mode)
-{
-	return S_ISDIR(mode)	? "dir"
-	       : S_ISLNK(mode)	? "symlink"
-	       : S_ISCHR(mode)	? "char"
-	       : S_ISBLK(mode)	? "block"
-	       : S_ISFIFO(mode) ? "fifo"
-	       : S_ISSOCK(mode) ? "socket"
-				: "file";
-}
-
-static const char *mode_text(mode_t mode, char *text)
-{
-	static const char letters[] = "rwxrwxrwx";
-
-	text[0] = type_letter(mode);
-	for (int i = 0; i < 9; i++)
-		text[1 + i] = mode & (0400 >> i) ? letters[i] : '-';
-	if (mode & S_ISUID)
-		text[3] = mode & 0100 ? 's' : 'S';
-	if (mode & S_ISGID)
-		text[6] = mode & 0010 ? 's' : 'S';
-	if (mode & S_ISVTX)
-		text[9] = mode & 0001 ? 't' : 'T';
-	text[10] = '\0';
-	return text;
-}
-
-static void split_ns(int64_t ns, int64_t *ret_seconds, long *ret_ns)
-{
-	*ret_seconds = ns / 1000000000 - (ns % 1000000000 < 0);
-	*ret_ns = (long)(ns - *ret_seconds * 1000000000);
-}
-
 static void add_json(const struct listing *listing, const struct view_node *node, const char *path)
 {
 	const struct layer_entry *entry = view_entry(node);
@@ -97,9 +52,9 @@ static void add_json(const struct listing *listing, const struct view_node *node
 
 	if (asprintf(&absolute, "/%s", path) < 0)
 		ui_out_of_memory();
-	split_ns(entry->mtime_ns, &seconds, &ns);
+	entry_time(entry->mtime_ns, &seconds, &ns);
 	json_put_path(row, "Path", absolute);
-	json_put_text(row, "Type", type_name(entry->mode));
+	json_put_text(row, "Type", entry_type(entry->mode));
 	json_put_text(row, "Mode", mode);
 	json_put_number(row, "Uid", entry->uid);
 	json_put_number(row, "Gid", entry->gid);
@@ -118,24 +73,17 @@ static void add_json(const struct listing *listing, const struct view_node *node
 static void add_cells(struct table *table, const struct view_node *node, const char *name)
 {
 	const struct layer_entry *entry = view_entry(node);
-	char mode[12], date[32] = "";
+	char mode[ENTRY_MODE_BYTES], date[ENTRY_DATE_BYTES];
 	bool device = S_ISCHR(entry->mode) || S_ISBLK(entry->mode), link = S_ISLNK(entry->mode);
-	int64_t seconds;
-	long ns;
-	struct tm tm;
 
-	split_ns(entry->mtime_ns, &seconds, &ns);
-	time_t t = (time_t)seconds;
-	if (localtime_r(&t, &tm))
-		strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
-	table_cell(table, mode_text(entry->mode, mode));
+	table_cell(table, entry_mode(entry->mode, mode));
 	table_cellf(table, "%u", entry->uid);
 	table_cellf(table, "%u", entry->gid);
 	if (device)
 		table_cellf(table, "%u,%u", major(entry->rdev), minor(entry->rdev));
 	else
 		table_cellf(table, "%llu", S_ISREG(entry->mode) ? (unsigned long long)entry->size : 0ULL);
-	table_cell(table, date);
+	table_cell(table, entry_date(entry->mtime_ns, date));
 	table_cellf(table, "%zu", view_layer(node) + 1);
 	table_cellf(table, "%s%s%s", name, link ? " -> " : "", link ? entry->target : "");
 }

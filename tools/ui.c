@@ -308,3 +308,21 @@ char *ui_id(const struct digest *digest, bool whole, char *text)
 	}
 	return text;
 }
+
+/* Characters, so that none is cut in two. */
+char *ui_shorten(const char *text, size_t max)
+{
+	size_t characters = 0, i = 0;
+
+	while (text[i] && characters < max) {
+		i++;
+		while (((unsigned char)text[i] & 0xc0) == 0x80)
+			i++;
+		characters++;
+	}
+	if (!text[i])
+		return ui_need(strdup(text));
+	char *ret = ui_need(calloc(1, i + sizeof("...")));
+	memcpy(ret, text, i);
+	return strcat(ret, "...");
+}

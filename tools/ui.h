@@ -28,6 +28,9 @@ void ui_out_of_memory(void) __attribute__((noreturn));
 char *ui_format(const char *fmt, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 char *ui_vformat(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0), returns_nonnull));
 
+/** ui_shorten() - the first @max characters of @text and "...", or all of it; a string to free(). Never NULL. */
+char *ui_shorten(const char *text, size_t max) __attribute__((returns_nonnull));
+
 /**
  * ui_escape() - @text of @len bytes behind @buf, safe to show
  *

@@ -97,3 +97,41 @@ setup() {
 	assert_equal "$(json '[.[].Layer] | join(" ")')" "1 2"
 	assert_refused "cannot list the layers of none: " nacre layers none
 }
+
+@test "which: the layer a file comes from, and what is under it" {
+	run nacre which --json two:1 /etc/motd
+	assert_equal "$(json '.[] | "\(.Layer) \(.State) \(.Size) \(.CreatedBy)"')" $'2 shown 7 step 1\n1 hidden 8 step 0'
+	run nacre which --json two:1 bin/tool
+	assert_equal "$(json '.[] | "\(.Layer) \(.State) \(.Type) \(.Mode)"')" "1 shown file 0755"
+	run nacre which --json two:1 /bin
+	assert_equal "$(json '.[0].Type')" symlink
+	run nacre which --json two:1 usr/../etc/./motd
+	assert_equal "$(json length)" 2
+	run nacre which --json two:1 /
+	assert_equal "$(json '.[] | "\(.Layer) \(.State)"')" $'2 shown\n1 merged'
+}
+
+@test "which: whiteouts and opaque directories, of what they took away" {
+	run nacre which --json two:1 etc/passwd
+	assert_equal "$(json '.[] | "\(.Layer) \(.State) \(.At)"')" $'2 removed /etc/passwd\n1 hidden null'
+	run nacre which --json two:1 etc/conf.d/a
+	assert_equal "$(json '.[] | "\(.Layer) \(.State) \(.At)"')" $'2 removed /etc/conf.d\n1 hidden null'
+	run nacre which --json two:1 etc/conf.d
+	assert_equal "$(json '.[] | "\(.Layer) \(.State)"')" $'2 shown\n1 hidden'
+	run nacre which two:1 etc/passwd
+	assert_output_has "removed, by /etc/passwd"
+	assert_output_has "step 0"
+}
+
+@test "which: paths that no layer has" {
+	assert_refused "no layer has it" nacre which two:1 /none/x
+	assert_refused "no layer has it" nacre which two:1 etc/conf.d/never
+	assert_refused "no layer has it" nacre which two:1 etc/motd/x
+	assert_refused "cannot look into none:1" nacre which none:1 /etc
+	assert_refused "Too many levels of symbolic links" nacre which two:1 bin/loop/x
+}
+
+@test "which: a name with a newline stays one line" {
+	run nacre which base:1 $'usr/share/doc/x/line\nbreak'
+	assert_equal "${#lines[@]}" 2
+}
