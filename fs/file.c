@@ -177,6 +177,14 @@ int node_pin(struct fs *fs, struct node *node)
 
 /* --- reading and writing --- */
 
+/* How many of @bytes from @offset on the content has, as far as is known without asking its file. */
+static size_t bytes_there(const struct content_ref *ref, off_t offset, size_t bytes)
+{
+	uint64_t left = (uint64_t)offset < ref->bytes ? ref->bytes - (uint64_t)offset : 0;
+
+	return bytes < left ? bytes : (size_t)left;
+}
+
 ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t offset)
 {
 	struct content_ref ref;
@@ -184,10 +192,7 @@ ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t
 
 	if (n < 0)
 		return n;
-	if ((uint64_t)offset >= ref.bytes)
-		bytes = 0;
-	else if (bytes > ref.bytes - (uint64_t)offset)
-		bytes = (size_t)(ref.bytes - (uint64_t)offset);
+	bytes = bytes_there(&ref, offset, bytes);
 	if (bytes > 0)
 		n = io_pread_full(ref.fd, buf, bytes, (off_t)ref.offset + offset);
 	/* What the index says is there must be: a short store file is damage, not an end. */
@@ -195,6 +200,37 @@ ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t
 		n = -EIO;
 	fd_put(fs->fds, &ref.ref);
 	return n;
+}
+
+int fs_data_get(struct fs *fs, struct node *node, size_t bytes, off_t offset, struct fs_data *ret)
+{
+	struct content_ref ref;
+	struct stat st;
+	int r = node_open(fs, node, &ref);
+
+	if (r < 0)
+		return r;
+	*ret = (struct fs_data){
+		.fd = ref.fd,
+		.offset = (off_t)ref.offset + offset,
+		.bytes = bytes_there(&ref, offset, bytes),
+		.ref = ref.ref,
+	};
+	/* Nobody will count what is read: damage as in fs_read() has to be found first. */
+	if (ref.bytes != UINT64_MAX && ret->bytes > 0) {
+		if (fstat(ref.fd, &st) < 0)
+			r = -errno;
+		else if (st.st_size < ret->offset + (off_t)ret->bytes)
+			r = -EIO;
+	}
+	if (r < 0)
+		fd_put(fs->fds, &ret->ref);
+	return r;
+}
+
+void fs_data_put(struct fs *fs, struct fs_data *data)
+{
+	fd_put(fs->fds, &data->ref);
 }
 
 /* setuid and setgid as a write by somebody without CAP_FSETID clears them; capabilities go in any case. */
@@ -439,10 +475,7 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 		fd_put(fs->fds, &to);
 		return n;
 	}
-	if ((uint64_t)in_offset >= from.bytes)
-		bytes = 0;
-	else if (bytes > from.bytes - (uint64_t)in_offset)
-		bytes = (size_t)(from.bytes - (uint64_t)in_offset);
+	bytes = bytes_there(&from, in_offset, bytes);
 	in_offset += (off_t)from.offset;
 	n = bytes ? change_begin(fs, out, to.fd, out_offset, bytes, flags, &change) : 0;
 	if (n == 0 && bytes > 0) {

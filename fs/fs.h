@@ -13,6 +13,7 @@
  * from any thread.
  */
 
+#include "fs/fdcache.h"
 #include "store/base/diag.h"
 
 #include <stdbool.h>
@@ -134,6 +135,16 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 
 /** fs_read() - Return: bytes read, or -errno. */
 ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t offset);
+/** Where a read finds its bytes: @bytes at @offset of @fd; fewer only if the file ends before. */
+struct fs_data {
+	int fd;
+	off_t offset;
+	size_t bytes;
+	struct fd_ref ref;
+};
+/** fs_data_get() - for who passes the bytes on without looking at them. Return: 0, -errno; fs_data_put() when done. */
+int fs_data_get(struct fs *fs, struct node *node, size_t bytes, off_t offset, struct fs_data *ret);
+void fs_data_put(struct fs *fs, struct fs_data *data);
 enum fs_write_flags {
 	FS_WRITE_KILL_PRIV = 1 << 0,  /* clear setuid and setgid, as for a writer without CAP_FSETID */
 	FS_WRITE_KEEP_MTIME = 1 << 1, /* the kernel's write-back: it has set the time of the write, or will */

@@ -2,7 +2,8 @@
 #include "fs/ops.h"
 
 /*
- * Each handler decodes, calls the core, and replies exactly once.
+ * Each handler decodes, calls the core, and replies exactly once.  Those that have to
+ * do with what is in files stand in ops_data.c.
  *
  * The fastest request is the one the kernel never sends.  OPEN, OPENDIR, CREATE
  * and FLUSH are answered ENOSYS the first time and then not sent any more: files
@@ -11,7 +12,7 @@
  * process changes the tree.
  */
 
-#include "fs/seek.h"
+#include "fs/ops_internal.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
@@ -22,21 +23,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-static struct mount *mount_of(fuse_req_t req)
-{
-	return fuse_req_userdata(req);
-}
-
-static struct fs *fs_of(fuse_req_t req)
-{
-	return mount_of(req)->fs;
-}
-
-static struct node *node_of(fuse_req_t req, fuse_ino_t ino)
-{
-	return ino == FUSE_ROOT_ID ? fs_root(fs_of(req)) : (struct node *)(uintptr_t)ino;
-}
 
 static struct fs_cred cred_of(fuse_req_t req)
 {
@@ -78,9 +64,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		FUSE_CAP_NO_EXPORT_SUPPORT,
 	};
 	static const uint64_t unwanted[] = {
-		FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_ATOMIC_O_TRUNC, FUSE_CAP_HANDLE_KILLPRIV,
-		FUSE_CAP_SPLICE_READ,	   FUSE_CAP_SPLICE_WRITE,    FUSE_CAP_SPLICE_MOVE,    FUSE_CAP_FLOCK_LOCKS,
-		FUSE_CAP_POSIX_LOCKS,	   FUSE_CAP_ASYNC_DIO,
+		FUSE_CAP_READDIRPLUS_AUTO, FUSE_CAP_AUTO_INVAL_DATA, FUSE_CAP_ATOMIC_O_TRUNC,
+		FUSE_CAP_HANDLE_KILLPRIV,  FUSE_CAP_SPLICE_READ,     FUSE_CAP_SPLICE_MOVE,
+		FUSE_CAP_FLOCK_LOCKS,	   FUSE_CAP_POSIX_LOCKS,     FUSE_CAP_ASYNC_DIO,
 	};
 	struct mount *mount = userdata;
 
@@ -90,6 +76,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		fuse_set_feature_flag(conn, wanted[i]);
 	if (mount->writeback)
 		mount->writeback = fuse_set_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
+	mount->splice = fuse_set_feature_flag(conn, FUSE_CAP_SPLICE_WRITE);
 	if (mount->posix_acl)
 		fuse_set_feature_flag(conn, FUSE_CAP_POSIX_ACL);
 	if (conn->max_write > MAX_WRITE_BYTES)
@@ -151,8 +138,7 @@ static bool in_group(fuse_req_t req, gid_t gid)
 	return false;
 }
 
-/* setgid without the group's right to execute goes with a change by somebody who is not in the group. */
-static bool outside_group(fuse_req_t req, struct node *node)
+bool ops_outside_group(fuse_req_t req, struct node *node)
 {
 	struct stat st;
 
@@ -188,7 +174,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	/* With the write-back cache the kernel asks for the time where the size changes indeed. */
 	if (to_set & FUSE_SET_ATTR_SIZE && mount_of(req)->writeback)
 		set |= FS_SET_KEEP_MTIME;
-	if (set & FS_SET_SIZE && set & FS_SET_KILL_PRIV && outside_group(req, node_of(req, ino)))
+	if (set & FS_SET_SIZE && set & FS_SET_KILL_PRIV && ops_outside_group(req, node_of(req, ino)))
 		set |= FS_SET_KILL_SGID;
 	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
 		attr->st_atim.tv_nsec = UTIME_NOW;
@@ -298,138 +284,6 @@ static void op_never(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	fuse_reply_err(req, ENOSYS);
-}
-
-/* One buffer for each thread: as large as these are, malloc would give each back, and fault it in again. */
-static char *read_buffer(fuse_req_t req)
-{
-	struct mount *mount = mount_of(req);
-	char *buf = pthread_getspecific(mount->read_buffer);
-
-	if (!buf) {
-		buf = malloc(READ_BUFFER_BYTES);
-		if (buf && pthread_setspecific(mount->read_buffer, buf) != 0) {
-			free(buf);
-			buf = NULL;
-		}
-	}
-	return buf;
-}
-
-static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-	AUTO(freep) char *larger = size > READ_BUFFER_BYTES ? malloc(size) : NULL;
-	char *buf = size > READ_BUFFER_BYTES ? larger : read_buffer(req);
-	ssize_t n = buf ? fs_read(fs_of(req), node_of(req, ino), buf, size, offset) : -ENOMEM;
-
-	if (n < 0)
-		fuse_reply_err(req, (int)-n);
-	else
-		fuse_reply_buf(req, buf, (size_t)n);
-}
-
-/* With the write-back cache the kernel keeps the times, of O_DIRECT writes too. */
-static unsigned keep_mtime(fuse_req_t req)
-{
-	return mount_of(req)->writeback ? FS_WRITE_KEEP_MTIME : 0;
-}
-
-/* Is it a write of somebody without CAP_FSETID? */
-static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
-{
-#ifdef HAVE_FUSE_KILL_SUIDGID
-	if (fi)
-		return fi->kill_suidgid;
-#endif
-	/* libfuse before 3.18.3 does not pass on what the kernel says, nor does the kernel say it of all requests. */
-	return fuse_req_ctx(req)->uid != 0;
-}
-
-/* What the change of data that is asked for takes from the mode. @fi is NULL where the kernel does not say. */
-static unsigned killed(fuse_req_t req, struct node *node, const struct fuse_file_info *fi)
-{
-	if (!kills_priv(req, fi))
-		return 0;
-	return FS_WRITE_KILL_PRIV | (outside_group(req, node) ? FS_WRITE_KILL_SGID : 0);
-}
-
-/*
- * After a write the kernel asks again for size, blocks and times, but trusts the mode
- * that it has.  The request that changed it has not been answered yet: nobody who
- * waits for it sees the old one.
- */
-static void tell_mode(fuse_req_t req, fuse_ino_t ino, struct node *node)
-{
-	enum { ATTRIBUTES_ONLY = -1 };
-
-	if (fs_mode_changed(node))
-		fuse_lowlevel_notify_inval_inode(mount_of(req)->session, ino, ATTRIBUTES_ONLY, 0);
-}
-
-static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
-		     struct fuse_file_info *fi)
-{
-	struct node *node = node_of(req, ino);
-	unsigned flags = keep_mtime(req) | (fi->writepage ? FS_WRITE_BACK : killed(req, node, fi));
-	int r = fs_write(fs_of(req), node, buf, size, offset, flags);
-
-	tell_mode(req, ino, node);
-	if (r < 0)
-		fuse_reply_err(req, -r);
-	else
-		fuse_reply_write(req, size);
-}
-
-static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
-{
-	fuse_reply_err(req, -fs_fsync(fs_of(req), node_of(req, ino), datasync));
-}
-
-static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
-			 struct fuse_file_info *fi)
-{
-	struct node *node = node_of(req, ino);
-	int r = fs_fallocate(fs_of(req), node, mode, offset, length, keep_mtime(req) | killed(req, node, NULL));
-
-	tell_mode(req, ino, node);
-	fuse_reply_err(req, -r);
-}
-
-static void reply_seek(fuse_req_t req, off_t result)
-{
-	if (result < 0)
-		fuse_reply_err(req, (int)-result);
-	else
-		fuse_reply_lseek(req, result);
-}
-
-static void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
-{
-	struct seek seek = {
-		.mount = mount_of(req),
-		.node = node_of(req, ino),
-		.req = req,
-		.ino = ino,
-		.offset = offset,
-		.whence = whence,
-		.done = reply_seek,
-	};
-
-	seek_start(seek.mount->seeks, &seek);
-}
-
-static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
-			       fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t len, int flags)
-{
-	struct node *to = node_of(req, out);
-	ssize_t n = fs_copy_range(fs_of(req), node_of(req, in), in_offset, to, out_offset, len,
-				  keep_mtime(req) | killed(req, to, NULL));
-
-	tell_mode(req, out, to);
-	if (n < 0)
-		fuse_reply_err(req, (int)-n);
-	else
-		fuse_reply_write(req, (size_t)n);
 }
 
 /* --- inode flags, birth time --- */

@@ -11,7 +11,12 @@
 #define FUSE_USE_VERSION 317
 #include <fuse_lowlevel.h>
 
-enum { READ_BUFFER_BYTES = 1024 * 1024, MAX_WRITE_BYTES = 1024 * 1024 };
+enum {
+	READ_BUFFER_BYTES = 1024 * 1024,
+	MAX_WRITE_BYTES = 1024 * 1024,
+	SPLICE_MIN_BYTES = 64 * 1024,
+	SPLICE_MAX_BYTES = 512 * 1024, /* a pipe's limit is 1 MiB unless somebody changed it */
+};
 
 /* What the handlers work on; their userdata. */
 struct mount {
@@ -21,6 +26,7 @@ struct mount {
 	double timeout;		      /* seconds the kernel may keep what it was told */
 	bool writeback;
 	bool posix_acl;
+	bool splice;		   /* answers may come through a pipe */
 	pthread_key_t read_buffer; /* of each thread, READ_BUFFER_BYTES; see op_read() */
 };
 
