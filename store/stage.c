@@ -18,7 +18,7 @@ enum {
 static const char stage_schema[] =
 	/* A crash throws the stage away as a whole, so it needs no journal. */
 	"PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;"
-	"PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=FILE; BEGIN;"
+	"PRAGMA main.locking_mode=EXCLUSIVE; PRAGMA temp_store=FILE; BEGIN;"
 	"CREATE TABLE entry("
 	"  dir INTEGER NOT NULL, name BLOB NOT NULL, no INTEGER NOT NULL, mode INTEGER NOT NULL,"
 	"  uid INTEGER NOT NULL, gid INTEGER NOT NULL, rdev INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
@@ -57,18 +57,28 @@ static int stage_make_folder(struct stage *s)
 	return 0;
 }
 
+int stage_rows_open(const char *path, struct db **ret)
+{
+	AUTO(db_closep) struct db *db = NULL;
+	int r = db_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, &db);
+
+	if (r < 0)
+		return r;
+	/* The defensive setting forbids to switch journals off; this file is nobody else's. */
+	sqlite3_db_config(db_handle(db), SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	r = db_exec(db, stage_schema);
+	if (r == 0)
+		*ret = TAKE(db);
+	return r;
+}
+
 static int stage_make_db(struct stage *s)
 {
 	AUTO(freep) char *path = NULL;
-	int r;
 
 	if (asprintf(&path, "%s/%s/stage.db", s->store->dir, s->name) < 0)
 		return -ENOMEM;
-	r = db_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &s->db);
-	/* The defensive setting forbids to switch journals off; this file is nobody else's. */
-	if (r == 0)
-		sqlite3_db_config(db_handle(s->db), SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
-	return r < 0 ? r : db_exec(s->db, stage_schema);
+	return stage_rows_open(path, &s->db);
 }
 
 int stage_new(struct store *store, struct diag *diag, struct stage **ret)

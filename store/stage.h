@@ -49,6 +49,9 @@ int stage_new(struct store *store, struct diag *diag, struct stage **ret);
 void stage_free(struct stage *stage);
 void stage_freep(struct stage **stage);
 
+/** stage_rows_open() - a database with the tables of stage.db, in a transaction. @path: "" for one without a name. */
+int stage_rows_open(const char *path, struct db **ret);
+
 /** stage_seal() - all rows and bytes are with the kernel; stage.db is closed. */
 int stage_seal(struct stage *stage);
 

@@ -213,7 +213,7 @@ int tar_attrs_read(struct tar_attrs *a, struct archive_entry *entry, struct diag
 		r = owner_of(archive_entry_gid(entry), "group number", diag, &ret->gid);
 	if (r == 0)
 		r = read_xattrs(a, entry);
-	if (r == 0)
+	if (r == 0 && !a->without_acls)
 		r = read_acls(a, entry, diag);
 	if (S_ISCHR(ret->mode) || S_ISBLK(ret->mode))
 		ret->rdev = makedev((unsigned)archive_entry_rdevmajor(entry), (unsigned)archive_entry_rdevminor(entry));

@@ -21,7 +21,8 @@ struct reader {
 	struct unpack *unpack;	 /* borrowed */
 	const char *name;	 /* borrowed */
 	struct diag *diag;	 /* borrowed; may be NULL */
-	struct framing *framing; /* owned */
+	struct framing *framing; /* owned; NULL: only rows are wanted */
+	struct block *held;	 /* without a framing: the block that libarchive is in */
 	struct tree *tree;	 /* owned */
 	struct archive *archive; /* owned */
 	struct tar_attrs attrs;
@@ -30,6 +31,17 @@ struct reader {
 	uint64_t fed;		     /* bytes of the stream that libarchive got */
 	locale_t locale, old_locale; /* owned, borrowed */
 };
+
+/* The block is valid until the next call. */
+static int keep_block(struct reader *rd, struct block *block)
+{
+	if (rd->framing)
+		return framing_feed(rd->framing, block);
+	if (rd->held)
+		unpack_give_back(rd->unpack, rd->held);
+	rd->held = block;
+	return 0;
+}
 
 static la_ssize_t stream_read(struct archive *a, void *arg, const void **ret)
 {
@@ -42,7 +54,7 @@ static la_ssize_t stream_read(struct archive *a, void *arg, const void **ret)
 		n = (la_ssize_t)block->len;
 		rd->fed += block->len;
 		*ret = block->data;
-		r = framing_feed(rd->framing, block);
+		r = keep_block(rd, block);
 		if (r == 0)
 			return n;
 	}
@@ -132,6 +144,8 @@ static int read_file(struct reader *rd, struct archive_entry *entry, uint32_t no
 	e->size = (uint64_t)archive_entry_size(entry);
 	if (e->size > INT64_MAX)
 		return diag_set(why, -EBADMSG, "it has a negative size");
+	if (!rd->framing)
+		return archive_read_data_skip(rd->archive) == ARCHIVE_OK ? 0 : archive_error(rd, entry);
 	r = read_content(rd, entry, no, e, why);
 	return r < 0 ? r : sink_finish(&rd->sink, &e->content);
 }
@@ -234,7 +248,7 @@ static int read_tail(struct reader *rd)
 
 	while ((r = unpack_next(rd->unpack, &block)) > 0) {
 		rd->fed += block->len;
-		r = framing_feed(rd->framing, block);
+		r = keep_block(rd, block);
 		if (r < 0)
 			return r;
 	}
@@ -247,16 +261,17 @@ static int read_tail(struct reader *rd)
 
 /* ---- begin and end ---- */
 
-static int reader_init(struct reader *rd)
+static int reader_init(struct reader *rd, bool contents)
 {
-	int r = framing_new(rd->stage, rd->unpack, &rd->framing);
+	int r = tree_new(rd->stage, &rd->tree);
 
-	if (r == 0)
-		r = tree_new(rd->stage, &rd->tree);
-	if (r == 0)
+	if (r == 0 && contents)
+		r = framing_new(rd->stage, rd->unpack, &rd->framing);
+	if (r == 0 && contents)
 		r = sink_init(&rd->sink, rd->stage, FILE_MEMORY_BYTES);
 	if (r < 0)
 		return r;
+	rd->attrs.without_acls = !contents;
 	/*
 	 * libarchive converts pax names from UTF-8 to the locale's charset, and on the way composes what was
 	 * decomposed. In the C locale that fails for all but ASCII, and it then gives the bytes as they are.
@@ -282,20 +297,38 @@ static void reader_release(struct reader *rd)
 	sink_release(&rd->sink);
 	tree_free(rd->tree);
 	framing_free(rd->framing);
+	if (rd->held)
+		unpack_give_back(rd->unpack, rd->held);
+}
+
+static int read_all(struct reader *rd, struct tree_totals *ret)
+{
+	int r = 0;
+
+	if (archive_read_open(rd->archive, rd, NULL, stream_read, NULL) != ARCHIVE_OK)
+		r = archive_error(rd, NULL);
+	if (r == 0)
+		r = read_entries(rd);
+	if (r == 0)
+		r = read_tail(rd);
+	return r == 0 ? tree_finish(rd->tree, ret) : r;
 }
 
 int tar_read(struct stage *stage, struct unpack *unpack, const char *name, struct diag *diag, struct tar_result *ret)
 {
 	AUTO(reader_release) struct reader rd = { .stage = stage, .unpack = unpack, .name = name, .diag = diag };
-	int r = reader_init(&rd);
+	int r = reader_init(&rd, true);
 
-	if (r == 0 && archive_read_open(rd.archive, &rd, NULL, stream_read, NULL) != ARCHIVE_OK)
-		r = archive_error(&rd, NULL);
 	if (r == 0)
-		r = read_entries(&rd);
-	if (r == 0)
-		r = read_tail(&rd);
-	if (r == 0)
-		r = tree_finish(rd.tree, &ret->totals);
+		r = read_all(&rd, &ret->totals);
 	return r == 0 ? framing_finish(rd.framing, &ret->framing) : r;
+}
+
+int tar_read_rows(struct stage *stage, struct unpack *unpack, const char *name, struct diag *diag,
+		  struct tree_totals *ret)
+{
+	AUTO(reader_release) struct reader rd = { .stage = stage, .unpack = unpack, .name = name, .diag = diag };
+	int r = reader_init(&rd, false);
+
+	return r == 0 ? read_all(&rd, ret) : r;
 }

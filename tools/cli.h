@@ -160,6 +160,7 @@ int cmd_rm(struct cli *cli, const struct args *args);
 int cmd_rmi(struct cli *cli, const struct args *args);
 int cmd_tag(struct cli *cli, const struct args *args);
 int cmd_umount(struct cli *cli, const struct args *args);
+int cmd_verify(struct cli *cli, const struct args *args);
 int cmd_version(struct cli *cli, const struct args *args);
 int cmd_which(struct cli *cli, const struct args *args);
 

@@ -108,6 +108,13 @@ static const struct option_desc layers_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc verify_options[] = {
+	{ 'q', "quiet", NULL, "show no progress, and nothing when all is well" },
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
 static const struct option_desc json_options[] = {
 	OPTION_JSON,
 	OPTIONS_END,
@@ -284,6 +291,15 @@ const struct command commands[] = {
 	  0,
 	  { OPERAND_NONE },
 	  cmd_gc },
+	{ "verify",
+	  "[-q] [--no-trunc] [--json] [IMAGE...]",
+	  "read everything again, and say what is damaged",
+	  GROUP_STORE,
+	  verify_options,
+	  0,
+	  OPERANDS_ANY,
+	  { OPERAND_IMAGE },
+	  cmd_verify },
 	{ "info",
 	  "[--json]",
 	  "show the store, the driver and the system",

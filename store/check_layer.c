@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/check_priv.h"
+
+#include "store/ring.h"
+#include "store/stage.h"
+#include "store/store_priv.h"
+#include "store/tarread.h"
+#include "store/unpack.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <string.h>
+
+/*
+ * A thread gives the layer's stream back, as it does for save and push; here it is
+ * hashed, and its entries become rows a second time, in a database without a
+ * name.  Those and the index's must be the same, row by row.
+ */
+
+enum { RING_BYTES = 1024 * 1024 };
+
+struct rereading {
+	struct store *store; /* borrowed */
+	struct layer_id layer;
+	struct ring *ring; /* owned */
+	struct diag diag;  /* the thread's until it is joined */
+	int result;
+};
+
+static int to_ring(void *arg, const void *bytes, size_t len)
+{
+	return ring_write(arg, bytes, len);
+}
+
+static void *give_back(void *arg)
+{
+	struct rereading *rr = arg;
+
+	rr->result = layer_write_tar(rr->store, rr->layer, to_ring, rr->ring, &rr->diag);
+	ring_finish(rr->ring, rr->result);
+	return NULL;
+}
+
+static int read_stream(struct rereading *rr, const struct digest *diff_id, struct stage *rows, struct diag *diag,
+		       struct tree_totals *ret)
+{
+	AUTO(unpack_freep) struct unpack *unpack = NULL;
+	const struct ingest_options options = { .name = "its tar stream", .blob_bytes = -1, .diff_id = diff_id };
+	struct unpack_totals stream;
+	int r = unpack_new(ring_source(rr->ring), &options, &unpack);
+
+	if (r == 0)
+		r = tar_read_rows(rows, unpack, options.name, diag, ret);
+	return r == 0 ? unpack_finish(unpack, diag, &stream) : r;
+}
+
+/* @diag: of the side that failed first. */
+static int reread(struct rereading *rr, const struct digest *diff_id, struct stage *rows, struct diag *diag,
+		  struct tree_totals *ret)
+{
+	struct diag reader = { 0 };
+	pthread_t thread;
+	int r;
+
+	rr->ring = ring_new(RING_BYTES);
+	if (!rr->ring)
+		return -ENOMEM;
+	r = -pthread_create(&thread, NULL, give_back, rr);
+	if (r == 0) {
+		r = read_stream(rr, diff_id, rows, &reader, ret);
+		ring_cancel(rr->ring);
+		pthread_join(thread, NULL);
+	}
+	ring_free(TAKE(rr->ring));
+	if (rr->result < 0 && rr->result != -ECANCELED)
+		return diag_set(diag, rr->result, "%s", diag_text(&rr->diag, rr->result));
+	return r < 0 ? diag_set(diag, r, "%s", diag_text(&reader, r)) : 0;
+}
+
+/* ---- row by row ---- */
+
+/* The index is attached to the new rows as "store"; ?1 is the layer.  How the rows came to have nlink: publish.c. */
+static const char wrong_rows[] =
+	"SELECT e.dir, e.name, CASE WHEN s.no IS NULL THEN 'it is not in the index' ELSE"
+	"  'the index has wrong values: ' || rtrim(iif(s.no IS e.no, '', 'number, ') ||"
+	"   iif(s.mode IS e.mode, '', 'mode, ') || iif(s.uid IS e.uid, '', 'owner, ') ||"
+	"   iif(s.gid IS e.gid, '', 'group, ') || iif(s.rdev IS e.rdev, '', 'device, ') ||"
+	"   iif(s.mtime_ns IS e.mtime_ns, '', 'time, ') || iif(s.size IS e.size, '', 'size, ') ||"
+	"   iif(s.target IS e.target, '', 'link target, ') || iif(s.nlink IS coalesce(n, e.mode <> 0), '', 'links, ') ||"
+	"   iif(s.flags & 7 IS e.flags & 7, '', 'whiteout marks, '), ', ') END"
+	" FROM main.entry e LEFT JOIN main.links k ON k.no = e.no"
+	" LEFT JOIN store.entry s ON s.layer = ?1 AND s.dir = e.dir AND s.name = e.name"
+	" WHERE e.dir >= 0 AND (s.no IS NOT e.no OR s.mode IS NOT e.mode OR s.uid IS NOT e.uid OR s.gid IS NOT e.gid"
+	"  OR s.rdev IS NOT e.rdev OR s.mtime_ns IS NOT e.mtime_ns OR s.size IS NOT e.size"
+	"  OR s.target IS NOT e.target OR s.nlink IS NOT coalesce(n, e.mode <> 0) OR s.flags & 7 IS NOT e.flags & 7)"
+	" ORDER BY e.dir, e.name";
+
+static const char surplus_rows[] =
+	"SELECT s.dir, s.name, 'it is in the index, but not in the layer' FROM store.entry s"
+	" WHERE s.layer = ?1 AND s.dir >= 0"
+	" AND NOT EXISTS (SELECT 1 FROM main.entry e WHERE e.dir = s.dir AND e.name = s.name)";
+
+/* ACLs were not read (tar_read_rows()). */
+static const char wrong_xattrs[] =
+	"WITH s AS (SELECT no, name, value FROM store.xattr WHERE layer = ?1 AND name NOT GLOB 'system.posix_acl_*'),"
+	" w AS (SELECT x.no, x.name FROM main.xattr x LEFT JOIN s ON s.no = x.no AND s.name = x.name"
+	"   WHERE s.value IS NOT x.value"
+	"  UNION SELECT s.no, s.name FROM s LEFT JOIN main.xattr x ON x.no = s.no AND x.name = s.name"
+	"   WHERE x.value IS NULL)"
+	" SELECT e.dir, e.name, 'the index has a wrong xattr ' || w.name FROM w JOIN main.entry e ON e.no = w.no"
+	" AND e.dir >= 0";
+
+static const char parent_sql[] = "SELECT dir, name FROM main.entry WHERE no = ?2 AND dir >= 0"
+				 " AND mode & 61440 = 16384 AND ?1 LIMIT 1";
+
+static int report_row(struct check *c, struct db *rows, int64_t layer, sqlite3_stmt *row)
+{
+	AUTO(buf_release) struct buf path = { 0 };
+	int r = check_path(rows, parent_sql, layer, sqlite3_column_int64(row, 0), sqlite3_column_blob(row, 1),
+			   (size_t)sqlite3_column_bytes(row, 1), &path);
+
+	return r < 0 ? r : check_report(c, layer, buf_str(&path), (const char *)sqlite3_column_text(row, 2));
+}
+
+static int report_rows(struct check *c, struct db *rows, int64_t layer, const char *sql)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(rows, sql, &stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, layer);
+	while ((r = db_step(stmt)) > 0) {
+		r = report_row(c, rows, layer, stmt);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+static int attach_index(struct check *c, struct db *rows)
+{
+	char *sql = sqlite3_mprintf("COMMIT; ATTACH %Q AS store", c->store->index_uri);
+	int r = sql ? db_exec(rows, sql) : -ENOMEM;
+
+	sqlite3_free(sql);
+	return r;
+}
+
+static int compare_rows(struct check *c, struct db *rows, int64_t layer)
+{
+	static const char *const queries[] = { wrong_rows, surplus_rows, wrong_xattrs };
+	int r = attach_index(c, rows);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(queries); i++)
+		r = report_rows(c, rows, layer, queries[i]);
+	return r;
+}
+
+static int compare_totals(struct check *c, const struct layer_info *info, const struct tree_totals *totals)
+{
+	if (info->content_bytes != totals->content_bytes)
+		return check_reportf(c, info->id.value, "its files have %" PRIu64 " bytes, counted are %" PRIu64,
+				     totals->content_bytes, info->content_bytes);
+	if (totals->has_xattrs && !info->has_xattrs)
+		return check_report(c, info->id.value, NULL, "it has xattrs and is marked to have none");
+	return 0;
+}
+
+int check_layer(struct check *c, int64_t layer, bool tainted)
+{
+	AUTO(db_closep) struct db *db = NULL;
+	struct rereading rr = { .store = c->store, .layer = { layer } };
+	struct layer_info info = { 0 };
+	struct tree_totals totals;
+	struct diag diag = { 0 };
+	int r = layer_info(c->store, rr.layer, &info);
+
+	if (r == 0)
+		r = stage_rows_open("", &db);
+	if (r == 0) {
+		struct stage rows = { .db = db };
+
+		/* Of a damaged content the digest is wrong for sure; its rows can be right. */
+		r = reread(&rr, tainted ? NULL : &info.diff_id, &rows, &diag, &totals);
+	}
+	if (r < 0)
+		return tainted && r != -ENOMEM ? 0 : check_damage(c, layer, r, diag_text(&diag, r));
+	r = compare_rows(c, db, layer);
+	return r == 0 ? compare_totals(c, &info, &totals) : r;
+}

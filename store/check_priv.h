@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_CHECK_PRIV_H
+#define NACRE_STORE_CHECK_PRIV_H
+
+/* What the parts of store_check() share. */
+
+#include "store/base/buf.h"
+#include "store/check.h"
+#include "store/db.h"
+
+struct check {
+	struct store *store; /* borrowed */
+	/*
+	 * owned: in one read transaction, with the tables
+	 *   temp.wanted(layer)		to be looked at
+	 *   temp.bad(content, text)	found to be damaged
+	 */
+	struct db *db;
+	const struct check_options *options; /* borrowed */
+	check_fn fn;
+	void *arg;
+	struct check_result *result; /* borrowed */
+};
+
+/**
+ * check_report() - one fault
+ * @layer: 0: of no layer
+ * @path: NULL: of no file
+ */
+int check_report(struct check *c, int64_t layer, const char *path, const char *text);
+int check_reportf(struct check *c, int64_t layer, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/** check_damage() - an @err that says the store is damaged becomes a fault, any other is passed on. */
+int check_damage(struct check *c, int64_t layer, int err, const char *text);
+
+/**
+ * check_path() - the path of a name in directory @dir
+ * @parent_sql: dir and name of the directory with the number ?2 (of layer ?1)
+ */
+int check_path(struct db *db, const char *parent_sql, int64_t layer, int64_t dir, const void *name, size_t len,
+	       struct buf *path);
+
+/* check_rows.c: the index alone */
+int check_index(struct check *c);
+int check_images(struct check *c);
+
+/* check_files.c: what the rows say of files, and files that no row names */
+int check_files(struct check *c);
+int check_contents(struct check *c);
+int check_leftovers(struct check *c);
+
+/* check_layer.c: one layer against the stream that it gives back. @tainted: it has damaged contents, known already. */
+int check_layer(struct check *c, int64_t layer, bool tainted);
+
+#endif

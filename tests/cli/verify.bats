@@ -1,0 +1,106 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+
+setup() { setup_base; }
+
+# flip_in TEXT: one bit of the content that has TEXT in it.
+flip_in() {
+	local file offset
+	IFS=: read -r file offset _ < <(cd "$NACRE_STORE" && grep -abor -- "$1" packs objects | head -n 1)
+	printf 'X' | dd of="$NACRE_STORE/$file" bs=1 seek="$offset" conv=notrunc status=none
+}
+
+@test "a sound store: says how much was read, exit 0" {
+	make_archive second "$BATS_TEST_TMPDIR/second.tar"
+	make_archive layout "$BATS_TEST_TMPDIR/oci" two:1 "$BASE_TAR" "$BATS_TEST_TMPDIR/second.tar"
+	nacre load -q "$BATS_TEST_TMPDIR/oci"
+	run nacre verify
+	assert_status 0
+	[[ $output == "Verified: 2 images, 2 layers, "*" contents, "* ]]
+	run nacre verify base:1
+	assert_status 0
+	[[ $output == "Verified: 1 images, 1 layers, "* ]]
+	run nacre verify -q
+	assert_status 0
+	[ -z "$output" ]
+	run nacre verify --json
+	assert_equal "$(json '.Faults | length')" 0
+	assert_equal "$(json .Layers)" 2
+}
+
+@test "a changed byte is found, with image, layer and path" {
+	layer=$(nacre layers --json base:1 | jq -r '.[0].DiffId')
+	nacre tag base:1 also:1
+	flip_in "welcome"
+	run --separate-stderr nacre verify
+	assert_status 1
+	assert_equal "$stderr" "nacre: the store is damaged: 1 fault"
+	[[ ${lines[0]} =~ ^IMAGE\ +LAYER\ +PATH\ +FAULT$ ]]
+	assert_equal "$(echo ${lines[1]})" "also:1 ${layer:7:12} /etc/motd its content is damaged"
+	run --separate-stderr nacre verify --json base:1
+	assert_status 1
+	assert_equal "$(json '.Faults | length')" 1
+	assert_equal "$(json '.Faults[0] | .Images[0], .Layer, .Path, .Fault' | paste -sd ' ')" \
+		"also:1 $layer etc/motd its content is damaged"
+}
+
+@test "damage to a large file, and a file that is gone" {
+	object=$(find "$NACRE_STORE/objects" -type f | head -n 1)
+	printf 'X' | dd of="$object" bs=1 seek=77777 conv=notrunc status=none
+	run nacre verify
+	assert_status 1
+	assert_output_has "/usr/share/big   its content is damaged"
+	rm "$object"
+	run nacre verify
+	assert_status 1
+	assert_output_has "/usr/share/big   its file objects/"
+	assert_output_has "is not there"
+}
+
+@test "a changed row of the index is found" {
+	sqlite3 "$NACRE_STORE/index.db" "UPDATE entry SET mode = mode | 2048 WHERE name = CAST('tool' AS BLOB)"
+	run nacre verify
+	assert_status 1
+	assert_output_has "/usr/bin/tool   the index has wrong values: mode"
+}
+
+@test "strange names in what is found are shown escaped" {
+	flip_in "odd"
+	run nacre verify
+	assert_status 1
+	assert_output_has '/usr/share/doc/x/line\nbreak'
+}
+
+@test "what a crash left is told and is no fault" {
+	echo nobody >"$NACRE_STORE/packs/ffff"
+	run nacre verify
+	assert_status 0
+	assert_output_has "Left over: 1 files, "
+	nacre gc
+	run nacre verify
+	refute_output_has "Left over"
+}
+
+@test "verify while the store is written to" {
+	make_archive second "$BATS_TEST_TMPDIR/second.tar"
+	for n in 1 2 3 4 5 6; do
+		nacre import "$BATS_TEST_TMPDIR/second.tar" "b:$n" >/dev/null
+		[ "$n" != 3 ] || nacre rmi b:1 b:2 >/dev/null
+	done &
+	for n in 1 2 3 4 5 6; do
+		run nacre verify
+		assert_status 0
+	done
+	wait
+	run nacre verify
+	assert_status 0
+}
+
+@test "an image, and a store, that are not there" {
+	assert_refused "cannot verify none:1: " nacre verify none:1
+	assert_refused "cannot open store " nacre --store "$BATS_TEST_TMPDIR/none" verify
+}
