@@ -41,6 +41,7 @@ static int layers_from_store(struct fs *fs, struct diag *diag)
 	const struct fs_options *options = fs->options;
 	struct image_info info = { 0 };
 	struct image_id image;
+	size_t last;
 	int r = store_open(options->store, STORE_READ, diag, &fs->store);
 
 	if (r == 0)
@@ -51,9 +52,14 @@ static int layers_from_store(struct fs *fs, struct diag *diag)
 		r = image_info(fs->store, image, diag, &info);
 	if (r < 0)
 		return r;
-	fs->layers = calloc(info.layer_count + 1, sizeof(struct layer *));
-	r = fs->layers ? 0 : -ENOMEM;
-	for (size_t i = info.layer_count; r == 0 && i > 0; i--) {
+	if (options->last_layer > info.layer_count)
+		r = diag_set(diag, -EINVAL, "layers: the image has no layer %u, but %zu", options->last_layer,
+			     info.layer_count);
+	fs->layers = r == 0 ? calloc(info.layer_count + 1, sizeof(struct layer *)) : NULL;
+	if (r == 0 && !fs->layers)
+		r = -ENOMEM;
+	last = options->last_layer ? options->last_layer : info.layer_count;
+	for (size_t i = last; r == 0 && i > 0 && i >= options->first_layer; i--) {
 		r = layer_store_open(fs->store, info.layers[i - 1], diag, &fs->layers[fs->layer_count]);
 		if (r == 0)
 			fs->layer_count++;

@@ -44,6 +44,7 @@ struct fs_options {
 	size_t data_lower_count;	      /* of them, the last so many are data-only: no name of theirs shows */
 	char *upper, *work;		      /* owned; NULL: read-only */
 	char *store, *image;		      /* owned; NULL: lowers are directories */
+	uint32_t first_layer, last_layer;     /* of the image, 1 is the lowest; last_layer 0: all */
 	struct fs_idmap *uid_maps, *gid_maps; /* owned */
 	size_t uid_map_count, gid_map_count;
 	int64_t squash_uid, squash_gid; /* -1: not asked for */

@@ -29,6 +29,7 @@ enum option_id {
 	OPT_WORKDIR,
 	OPT_STORE,
 	OPT_IMAGE,
+	OPT_LAYERS,
 	OPT_RO,
 	OPT_RW,
 	OPT_REMOUNT,
@@ -87,6 +88,7 @@ static const struct option_name {
 	{ "workdir", OPT_WORKDIR, VALUE_NEEDED },
 	{ "store", OPT_STORE, VALUE_NEEDED },
 	{ "image", OPT_IMAGE, VALUE_NEEDED },
+	{ "layers", OPT_LAYERS, VALUE_NEEDED },
 	{ "ro", OPT_RO },
 	{ "rw", OPT_RW },
 	{ "remount", OPT_REMOUNT },
@@ -448,6 +450,8 @@ static int option_value(struct mount_options *o, const struct option_name *name,
 	case OPT_STORE:
 	case OPT_IMAGE:
 		return set_layers(o, name, value, diag);
+	case OPT_LAYERS:
+		return value_layers(value, &o->fs.first_layer, &o->fs.last_layer, diag);
 	case OPT_UIDMAPPING:
 	case OPT_GIDMAPPING:
 	case OPT_SQUASH_TO_UID:
@@ -578,6 +582,8 @@ static int check(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "store and image go together");
 	if (!fs->store && !fs->lower_count)
 		return diag_set(diag, -EINVAL, "no lowerdir, and no store with an image, given");
+	if (fs->last_layer && !fs->image)
+		return diag_set(diag, -EINVAL, "layers chooses among those of an image: there is none");
 	if (fs->data_lower_count > 0 && fs->data_lower_count == fs->lower_count)
 		return diag_set(diag, -EINVAL, "data-only lowers need a lowerdir above them");
 	if (fs->data_lower_count > 0 && !fs->metacopy_from)

@@ -158,6 +158,24 @@ int value_number(const char *name, const char *value, uint64_t min, uint64_t *re
 	return 0;
 }
 
+int value_layers(const char *value, uint32_t *first, uint32_t *last, struct diag *diag)
+{
+	unsigned int a = 1, b = 0;
+	int end = 0;
+
+	if (sscanf(value, "%9u-%9u%n", &a, &b, &end) < 2 || value[end]) {
+		a = 1;
+		end = 0;
+		if (sscanf(value, "%9u%n", &b, &end) < 1 || value[end])
+			b = 0;
+	}
+	if (!isdigit((unsigned char)*value) || a < 1 || b < a)
+		return diag_set(diag, -EINVAL, "layers=%s: not a number of layers, and not FIRST-LAST", value);
+	*first = a;
+	*last = b;
+	return 0;
+}
+
 int value_bytes(const char *name, const char *value, uint64_t *ret, struct diag *diag)
 {
 	static const char suffixes[] = "kmgt";

@@ -144,6 +144,51 @@ int image_info(struct store *store, struct image_id id, struct diag *diag, struc
 	return r < 0 ? diag_errno(diag, r, "image %lld cannot be read", (long long)id.value) : 0;
 }
 
+static int layer_by_id(struct db *db, const char *digits, struct diag *diag, struct layer_id *ret)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(db, "SELECT id FROM layer WHERE substr(lower(hex(diff_id)), 1, length(?1)) = ?1 LIMIT 2",
+			&stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_text(stmt, 1, digits);
+	r = db_step(stmt);
+	if (r <= 0)
+		return r < 0 ? r : diag_set(diag, -ENOENT, "no such layer");
+	ret->value = sqlite3_column_int64(stmt, 0);
+	r = db_step(stmt);
+	return r > 0 ? diag_set(diag, -ENOTUNIQ, "\"%s\" is the beginning of several diff IDs", digits) : r;
+}
+
+int image_layer_find(struct store *store, const char *text, struct diag *diag, struct image_id *ret, size_t *ret_number)
+{
+	const char *digits = strncmp(text, "sha256:", 7) == 0 ? text + 7 : text;
+	size_t length = strspn(digits, "0123456789abcdef");
+	AUTO(db_loan_end) struct db_loan loan = { .store = store };
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	struct layer_id layer = { 0 };
+	int r = db_loan_begin(&loan);
+
+	if (r < 0)
+		return r;
+	if (digits[length] || length < 4 || length > (size_t)2 * DIGEST_BYTES)
+		return diag_set(diag, -EINVAL, "not a layer's diff ID, nor the first digits of one");
+	r = layer_by_id(loan.db, digits, diag, &layer);
+	if (r == 0)
+		r = db_stmt(loan.db, "SELECT image, position FROM image_layer WHERE layer = ? ORDER BY image LIMIT 1",
+			    &stmt);
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, layer.value);
+	r = db_step(stmt);
+	if (r <= 0)
+		return r < 0 ? r : diag_set(diag, -ENOENT, "no image has this layer any more");
+	ret->value = sqlite3_column_int64(stmt, 0);
+	*ret_number = (size_t)sqlite3_column_int64(stmt, 1) + 1;
+	return 0;
+}
+
 static int read_list(struct db *db, struct image_info **ret, size_t *ret_count)
 {
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;

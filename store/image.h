@@ -31,6 +31,15 @@ void image_info_release(struct image_info *info);
 int image_find(struct store *store, const char *ref, struct diag *diag, struct image_id *ret);
 int image_info(struct store *store, struct image_id id, struct diag *diag, struct image_info *ret);
 
+/**
+ * image_layer_find() - by diff ID, "sha256:HEX" or a unique prefix of its hex of at least 4 digits
+ * @ret: an image that has the layer; @ret_number: which it is there, 1 is the lowest
+ *
+ * Return: 0; -ENOENT; -ENOTUNIQ; -EINVAL: no ID.
+ */
+int image_layer_find(struct store *store, const char *text, struct diag *diag, struct image_id *ret,
+		     size_t *ret_number);
+
 /** image_list() - every image, newest first. *@ret is owned (image_list_free()). */
 int image_list(struct store *store, struct diag *diag, struct image_info **ret, size_t *ret_count);
 void image_list_free(struct image_info *images, size_t count);

@@ -70,9 +70,9 @@ int cmd_cat(struct cli *cli, const struct args *args)
 	struct diag diag = { 0 };
 	int status = DONE;
 
-	if (cli_open(cli, STORE_READ) < 0 || image_open(cli->store, ref, "read", &image) < 0)
+	if (cli_open(cli, STORE_READ) < 0 || image_open_at(cli->store, ref, "read", &image) < 0)
 		return FAILED;
-	int r = view_open(cli->store, image.id, 0, &diag, &view);
+	int r = view_open(cli->store, image.id, image.layer_count, &diag, &view);
 	if (r < 0)
 		return ui_fail(r, &diag, NULL, "cannot read %s", ref);
 	for (size_t i = 1; i < args->operand_count; i++) {

@@ -186,9 +186,9 @@ int cmd_ls(struct cli *cli, const struct args *args)
 	const char *ref = args_operand(args, 0), *path = args_operand(args, 1) ? args_operand(args, 1) : "/";
 	struct diag diag = { 0 };
 
-	if (cli_open(cli, STORE_READ) < 0 || image_open(cli->store, ref, "list", &image) < 0)
+	if (cli_open(cli, STORE_READ) < 0 || image_open_at(cli->store, ref, "list", &image) < 0)
 		return FAILED;
-	int r = view_open(cli->store, image.id, 0, &diag, &view);
+	int r = view_open(cli->store, image.id, image.layer_count, &diag, &view);
 	struct listing listing = { view, json, args_has(args, "long"), args_has(args, "recursive") };
 	if (r == 0)
 		r = list_path(&listing, path, &diag);

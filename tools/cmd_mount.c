@@ -17,10 +17,12 @@
 struct request {
 	const char *ref;       /* the image; NULL with --container */
 	const char *container; /* --container */
+	const char *layer;     /* --layer */
 	const char *dir;       /* as given */
 	bool rw;
 	const char *name;
-	char *options; /* owned: for the driver */
+	size_t first_layer, last_layer; /* of the image; 0: all */
+	char *options;			/* owned: for the driver */
 	bool nonempty;
 	char *mountpoint; /* owned: resolved */
 };
@@ -81,12 +83,18 @@ static int read_request(const struct args *args, struct request *ret)
 	ret->container = args_get(args, "container");
 	ret->rw = args_has(args, "rw") || ret->container;
 	ret->name = args_get(args, "name");
-	ret->ref = ret->container ? NULL : args_operand(args, 0);
-	ret->dir = args_operand(args, ret->container ? 0 : 1);
+	ret->layer = args_get(args, "layer");
+	bool other = ret->container || ret->layer;
+	ret->ref = other ? NULL : args_operand(args, 0);
+	ret->dir = args_operand(args, other ? 0 : 1);
 	if (!ret->dir)
 		return args_misused(args->command, "the mount point is missing");
 	if (ret->container && args->operand_count > 1)
 		return args_misused(args->command, "--container has its image: give the mount point only");
+	if (ret->layer && args->operand_count > 1)
+		return args_misused(args->command, "--layer shows one layer: give the mount point only");
+	if (ret->layer && ret->rw)
+		return args_misused(args->command, "--layer and a writable mount exclude each other");
 	if (ret->name && (!ret->rw || ret->container))
 		return args_misused(args->command, "--name is for a new container: it needs --rw and an image");
 	if (ret->rw && ro)
@@ -181,6 +189,8 @@ static int start(struct cli *cli, const struct request *request, const struct im
 	struct driver_mount mount = {
 		.store_dir = store_dir(cli->store),
 		.image = &image->digest,
+		.first_layer = request->first_layer,
+		.last_layer = request->last_layer,
 		.upper = container ? container->upper : NULL,
 		.work = container ? container->work : NULL,
 		.fakeroot = container ? container->fakeroot : private_view(request),
@@ -258,17 +268,41 @@ static int mount_again(struct cli *cli, const struct request *request, struct di
 	return r;
 }
 
-static int mount_image(struct cli *cli, const struct request *request, struct diag *diag)
+/* The image with the one layer, or the lowest layers, that are to be seen. */
+static int find_image(struct store *store, struct request *request, struct diag *diag, struct image_info *ret)
+{
+	struct image_id id = { 0 };
+	bool limited = false;
+	int r;
+
+	if (!request->layer) {
+		r = image_find_at(store, request->ref, diag, ret, &limited);
+		if (r < 0 || !limited)
+			return r;
+		request->first_layer = 1;
+		request->last_layer = ret->layer_count;
+		return request->rw ? diag_set(diag, -EINVAL, "a container is of a whole image") : 0;
+	}
+	r = image_layer_find(store, request->layer, diag, &id, &request->first_layer);
+	request->last_layer = request->first_layer;
+	return r < 0 ? r : image_info(store, id, diag, ret);
+}
+
+static int mount_image(struct cli *cli, struct request *request, struct diag *diag)
 {
 	AUTO(image_info_releasep) struct image_info image = { 0 };
-	struct image_id id = { 0 };
-	int r = image_find(cli->store, request->ref, diag, &id);
+	int r = find_image(cli->store, request, diag, &image);
 
-	if (r == 0)
-		r = image_info(cli->store, id, diag, &image);
 	if (r < 0)
 		return r;
 	return request->rw ? mount_new(cli, request, &image, diag) : start(cli, request, &image, NULL, diag);
+}
+
+static const char *not_found_hint(const struct request *request, int err)
+{
+	if (request->container)
+		return target_hint(err);
+	return request->layer ? "'nacre layers IMAGE' lists their diff IDs" : image_hint(err);
 }
 
 int cmd_mount(struct cli *cli, const struct args *args)
@@ -286,11 +320,17 @@ int cmd_mount(struct cli *cli, const struct args *args)
 	if (r == 0) {
 		forget_stale(cli->store, request.mountpoint);
 		r = request.container ? mount_again(cli, &request, &diag) : mount_image(cli, &request, &diag);
-		if (r == -ENOENT || r == -ENOTUNIQ)
-			hint = request.container ? target_hint(r) : image_hint(r);
+		if (r == -ENOENT || r == -ENOTUNIQ || r == -ERANGE)
+			hint = not_found_hint(&request, r);
 	}
 	if (r < 0)
-		return ui_fail(r, &diag, hint, "cannot mount %s%s on %s", request.container ? "container " : "",
-			       request.container ? request.container : request.ref, request.dir);
+		return ui_fail(r, &diag, hint, "cannot mount %s%s on %s",
+			       request.container ? "container "
+			       : request.layer	 ? "layer "
+						 : "",
+			       request.container ? request.container
+			       : request.layer	 ? request.layer
+						 : request.ref,
+			       request.dir);
 	return DONE;
 }

@@ -123,7 +123,7 @@ static int traced_path(struct store *store, const struct image_info *image, cons
 {
 	AUTO(view_closep) struct view *view = NULL;
 	const struct view_node *node;
-	int r = view_open(store, image->id, 0, diag, &view);
+	int r = view_open(store, image->id, image->layer_count, diag, &view);
 
 	if (r < 0)
 		return r;
@@ -144,7 +144,7 @@ int cmd_which(struct cli *cli, const struct args *args)
 	struct listing listing = { .table = table, .json = json, .whole = args_has(args, "no-trunc") };
 	struct diag diag = { 0 };
 
-	if (cli_open(cli, STORE_READ) < 0 || image_open(cli->store, ref, "look into", &image) < 0)
+	if (cli_open(cli, STORE_READ) < 0 || image_open_at(cli->store, ref, "look into", &image) < 0)
 		return FAILED;
 	listing.image = &image;
 	listing.store = cli->store;

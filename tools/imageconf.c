@@ -4,6 +4,8 @@
 #include "store/base/auto.h"
 #include "tools/ui.h"
 
+#include <string.h>
+
 static const char *text_of(const json_t *object, const char *key)
 {
 	return json_string_value(json_object_get(object, key));
@@ -68,9 +70,51 @@ const char *image_hint(int err)
 		return "'nacre images' lists them";
 	if (err == -ENOTUNIQ)
 		return "give more digits of the ID";
+	if (err == -ERANGE)
+		return "'nacre layers' lists them; IMAGE@1 is the lowest alone";
 	if (err == -EINVAL)
 		return "a reference is NAME[:TAG], or an image ID";
 	return NULL;
+}
+
+/* "NAME@sha256:HEX" has an @ too: behind ours are digits only.  Return: the number; SIZE_MAX: there is none. */
+static size_t split_layers(const char *ref, char **ret_image)
+{
+	const char *at = strrchr(ref, '@');
+	size_t digits = at ? strspn(at + 1, "0123456789") : 0;
+	bool limited = digits > 0 && digits < 10 && !at[1 + digits];
+
+	*ret_image = ui_need(limited ? strndup(ref, (size_t)(at - ref)) : strdup(ref));
+	return limited ? strtoul(at + 1, NULL, 10) : SIZE_MAX;
+}
+
+int image_find_at(struct store *store, const char *ref, struct diag *diag, struct image_info *ret, bool *ret_limited)
+{
+	AUTO(freep) char *image = NULL;
+	size_t layers = split_layers(ref, &image);
+	struct image_id id = { 0 };
+	int r = image_find(store, image, diag, &id);
+
+	if (ret_limited)
+		*ret_limited = layers != SIZE_MAX;
+	if (r == 0)
+		r = image_info(store, id, diag, ret);
+	if (r < 0 || layers == SIZE_MAX)
+		return r;
+	if (layers < 1 || layers > ret->layer_count)
+		return diag_set(diag, -ERANGE, "the image has %zu layers", ret->layer_count);
+	ret->layer_count = layers;
+	return 0;
+}
+
+int image_open_at(struct store *store, const char *ref, const char *action, struct image_info *ret)
+{
+	struct diag diag = { 0 };
+	int r = image_find_at(store, ref, &diag, ret, NULL);
+
+	if (r < 0)
+		ui_fail(r, &diag, image_hint(r), "cannot %s %s", action, ref);
+	return r;
 }
 
 int image_open(struct store *store, const char *ref, const char *action, struct image_info *ret)

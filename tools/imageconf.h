@@ -38,6 +38,16 @@ static inline void image_info_releasep(struct image_info *info)
  * @action: what was to be done: "inspect"
  */
 int image_open(struct store *store, const char *ref, const char *action, struct image_info *ret);
+/**
+ * image_find_at() - the same of "IMAGE@N": the image with its lowest N layers only
+ *
+ * @ret_limited: was there an @N?  NULL: nobody asks
+ *
+ * Says nothing; the reason is in @diag.  Return: 0; -ERANGE: it has fewer layers; else as image_find().
+ */
+int image_find_at(struct store *store, const char *ref, struct diag *diag, struct image_info *ret, bool *ret_limited);
+/** image_open_at() - image_find_at(), and says on failure why @action cannot be done. */
+int image_open_at(struct store *store, const char *ref, const char *action, struct image_info *ret);
 /** image_hint() - what to do when a reference was not found. */
 const char *image_hint(int err);
 

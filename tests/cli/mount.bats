@@ -250,3 +250,54 @@ teardown() { unmount_all; }
 	assert_equal "$(nacre diff "$MNT")" "A /x"
 	assert_equal "$(nacre diff "$first")" ""
 }
+
+# two:1, base:1 with a second layer over it.
+load_two() {
+	make_archive second "$BATS_TEST_TMPDIR/second.tar"
+	make_archive layout "$BATS_TEST_TMPDIR/oci" two:1 "$BASE_TAR" "$BATS_TEST_TMPDIR/second.tar"
+	nacre load -q "$BATS_TEST_TMPDIR/oci"
+}
+
+@test "mount IMAGE@N: as its lowest layers make it" {
+	load_two
+	nacre mount two:1@1 "$MNT"
+	assert_equal "$(cat "$MNT/etc/motd")" welcome
+	[ -e "$MNT/etc/passwd" ] && [ ! -e "$MNT/opt" ] || fail "$(ls -R "$MNT")"
+	nacre umount "$MNT"
+	nacre mount two:1@2 "$MNT"
+	assert_equal "$(cat "$MNT/etc/motd")" second
+	nacre umount "$MNT"
+	assert_equal "$(nacre cat two:1@1 etc/motd)" welcome
+	assert_equal "$(nacre ls two:1@1 etc/conf.d | xargs)" "a b c"
+	assert_equal "$(nacre which --json two:1@1 etc/passwd | jq -r '.[].State')" shown
+}
+
+@test "mount IMAGE@N: layers that are not there, and writable" {
+	load_two
+	assert_refused "the image has 2 layers" nacre mount two:1@3 "$MNT"
+	assert_refused "the image has 2 layers" nacre mount two:1@0 "$MNT"
+	assert_refused "the image has 2 layers" nacre ls two:1@3
+	assert_refused "a container is of a whole image" nacre mount --rw two:1@1 "$MNT"
+	assert_equal "$(nacre ps -aq)" ""
+	assert_refused "the image has no layer 3" nacre mount -o layers=3 two:1 "$MNT"
+	assert_refused "not a number of layers" nacre mount -o layers=2-1 two:1 "$MNT"
+	assert_refused "not a number of layers" nacre mount -o layers=1x two:1 "$MNT"
+}
+
+@test "mount --layer: one layer by itself" {
+	load_two
+	local -a ids
+	mapfile -t ids < <(nacre layers --json two:1 | jq -r '.[].DiffId')
+	nacre mount --layer "${ids[1]}" "$MNT"
+	assert_equal "$(cd "$MNT" && find . -mindepth 1 -printf '%P\n' | sort | xargs)" \
+		"etc etc/conf.d etc/conf.d/d etc/motd opt opt/new"
+	nacre umount "$MNT"
+	local hex=${ids[0]#sha256:}
+	nacre mount --layer "${hex:0:12}" "$MNT"
+	assert_equal "$(cat "$MNT/etc/motd")" welcome
+	nacre umount "$MNT"
+	assert_refused "no such layer" nacre mount --layer 00000000000000000000 "$MNT"
+	assert_refused "not a layer's diff ID" nacre mount --layer etc "$MNT"
+	assert_misused nacre mount --layer "${ids[0]}" two:1 "$MNT"
+	assert_misused nacre mount --rw --layer "${ids[0]}" "$MNT"
+}
