@@ -24,7 +24,6 @@
  * is who asked, as far as the mounting user may.
  */
 
-enum { OVERFLOW_ID = 65534 };
 static const uint32_t PARKED_ID = 0xfffffffe; /* nobody's: (uint32_t)-1 means no change */
 
 static uint32_t map_shown(const struct fs_idmap *maps, size_t count, uint32_t id)
@@ -33,7 +32,7 @@ static uint32_t map_shown(const struct fs_idmap *maps, size_t count, uint32_t id
 		if (id >= maps[i].disk && id - maps[i].disk < maps[i].count)
 			return maps[i].shown + (id - maps[i].disk);
 	}
-	return count ? OVERFLOW_ID : id;
+	return count ? IDS_OVERFLOW : id;
 }
 
 static int map_disk(const struct fs_idmap *maps, size_t count, uint32_t id, uint32_t *ret)

@@ -28,7 +28,6 @@
 #include "fs/fdcache.h"
 #include "fs/fs.h"
 #include "fs/layer.h"
-#include "fs/stats.h"
 #include "store/base/auto.h"
 #include "store/ovl.h"
 
@@ -178,7 +177,6 @@ struct fs {
 	pthread_mutex_t time_locks[TIME_LOCKS]; /* see time_lock() */
 	struct inodes inodes;
 	struct fdcache *fds;	      /* owned */
-	struct stats *stats;	      /* owned */
 	struct limits *limits;	      /* owned; NULL: none were asked for */
 	_Atomic uint32_t work_serial; /* names in work/ */
 	_Atomic bool have_whiteout;   /* work/whiteout can be linked to */
@@ -567,6 +565,7 @@ int append_check(int fd, const void *data, size_t bytes, off_t offset);
 
 /* --- ids.c --- */
 
+enum { IDS_OVERFLOW = 65534 }; /* nobody, as in a user namespace */
 uid_t ids_uid_shown(const struct fs *fs, uid_t on_disk);
 gid_t ids_gid_shown(const struct fs *fs, gid_t on_disk);
 /** ids_are_squashed() - are owners not shown? ids_are_mapped() - does what is shown not tell the owner on disk? */

@@ -385,18 +385,21 @@ static int make_owner(struct fs *fs, int dirfd, const char *name, const struct s
 	bool other;
 	uid_t uid;
 	gid_t gid;
-	int r;
+	int r = 0;
 
 	if (born_gid == UPPER_NO_OWNER || (fs->options->fakeroot && real_symlink))
 		return 0;
 	if (fs->options->fakeroot)
 		return override_put(dirfd, name, st, ids_fake_uid_image(fs, st->st_uid),
 				    ids_fake_gid_image(fs, st->st_gid));
-	r = ids_uid_disk(fs, st->st_uid, &uid);
-	if (r == 0)
-		r = ids_gid_disk(fs, st->st_gid, &gid);
-	if (r < 0)
-		return -EOVERFLOW; /* as the kernel has it for one who has no number on disk */
+	/*
+	 * Who has no number on disk makes nobody's files, as with fuse-overlayfs: podman, root outside of the container,
+	 * makes /etc/mtab and gives it away.  An idmapped mount of the kernel would answer EOVERFLOW.
+	 */
+	if (ids_uid_disk(fs, st->st_uid, &uid) < 0)
+		uid = IDS_OVERFLOW;
+	if (ids_gid_disk(fs, st->st_gid, &gid) < 0)
+		gid = IDS_OVERFLOW;
 	if (fs->override_upper && !real_symlink)
 		return override_put(dirfd, name, st, uid, gid);
 	if (born_gid == (gid_t)-1)
