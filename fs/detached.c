@@ -32,8 +32,13 @@ enum { MOUNTINFO_LIMIT = 64 * 1024 * 1024, FOLDER = O_RDONLY | O_DIRECTORY | O_C
 
 /* --- what is mounted --- */
 
+struct mount_point {
+	char *path; /* borrowed from the text */
+	bool idmapped;
+};
+
 struct mounts {
-	char **points; /* owned; the strings are in text */
+	struct mount_point *points; /* owned */
 	size_t count;
 	char *text; /* owned */
 };
@@ -54,16 +59,19 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* The fifth word of a line is the mount point. */
-static char *point_of(char *line)
+/* The fifth word of a line is the mount point, the sixth its options. */
+static bool point_of(char *line, struct mount_point *ret)
 {
-	char *word = NULL, *at = line;
+	char *word = NULL, *options, *at = line;
 
 	for (int i = 0; i < 5 && at; i++)
 		word = strsep(&at, " ");
-	if (word)
-		unescape(word);
-	return word;
+	if (!word || !*word)
+		return false;
+	unescape(word);
+	options = strsep(&at, " ");
+	*ret = (struct mount_point){ .path = word, .idmapped = options && strstr(options, "idmapped") };
+	return true;
 }
 
 struct mounts *mounts_read(void)
@@ -76,15 +84,11 @@ struct mounts *mounts_read(void)
 		return NULL;
 	for (const char *c = mounts->text; *c; c++)
 		room += *c == '\n';
-	mounts->points = calloc(room, sizeof(char *));
+	mounts->points = calloc(room, sizeof(*mounts->points));
 	if (!mounts->points)
 		return NULL;
-	for (at = mounts->text; (line = strsep(&at, "\n"));) {
-		char *point = point_of(line);
-
-		if (point && *point)
-			mounts->points[mounts->count++] = point;
-	}
+	for (at = mounts->text; (line = strsep(&at, "\n"));)
+		mounts->count += point_of(line, &mounts->points[mounts->count]);
 	return TAKE(mounts);
 }
 
@@ -103,12 +107,31 @@ static bool any_below(const struct mounts *mounts, const char *path)
 	size_t len = path[1] ? strlen(path) : 0;
 
 	for (size_t i = 0; i < mounts->count; i++) {
-		const char *point = mounts->points[i];
+		const char *point = mounts->points[i].path;
 
 		if (strncmp(point, path, len) == 0 && point[len] == '/' && point[len + 1])
 			return true;
 	}
 	return false;
+}
+
+bool mounts_are_idmapped(const struct mounts *mounts, const char *path)
+{
+	AUTO(freep) char *real = mounts ? realpath(path, NULL) : NULL;
+	bool idmapped = false;
+	size_t longest = 0;
+
+	for (size_t i = 0; real && i < mounts->count; i++) {
+		const char *point = mounts->points[i].path;
+		size_t len = point[1] ? strlen(point) : 0;
+
+		/* Of several on one point the last counts. */
+		if (len >= longest && strncmp(point, real, len) == 0 && (!real[len] || real[len] == '/')) {
+			longest = len;
+			idmapped = mounts->points[i].idmapped;
+		}
+	}
+	return idmapped;
 }
 
 /* --- opening --- */

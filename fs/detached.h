@@ -4,6 +4,8 @@
 
 /* Folders opened in such a way that what they are on can be unmounted meanwhile (detached.c). */
 
+#include <stdbool.h>
+
 struct mounts;
 
 /** mounts_read() - where things are mounted now. Return: owned; NULL, which is as good as any, if nobody knows. */
@@ -13,6 +15,9 @@ static inline void mounts_freep(struct mounts **mounts)
 {
 	mounts_free(*mounts);
 }
+
+/** mounts_are_idmapped() - does what @path is on show other owners than the disk has? */
+bool mounts_are_idmapped(const struct mounts *mounts, const char *path);
 
 /** detached_open() - a folder. Return: its descriptor, or -errno. */
 int detached_open(const struct mounts *mounts, const char *path);

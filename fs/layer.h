@@ -61,6 +61,7 @@ struct layer {
 	union dref root;
 	bool has_xattrs;    /* false: nothing in it has one */
 	bool override_stat; /* owners are recorded in user.containers.override_stat */
+	bool is_mapped;	    /* on an idmapped mount: its owners are those to be shown, not those on disk */
 	bool is_store;
 	uint64_t dev; /* st_dev of a directory layer; of a store layer a number of its own */
 };

@@ -302,6 +302,7 @@ int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache
 		return diag_errno(diag, r, "lowerdir %s", path);
 	}
 	layer->layer.dev = st.st_dev;
+	layer->layer.is_mapped = mounts_are_idmapped(mounts, path);
 	layer->layer.override_stat = ovl_override_read(layer->root_fd, &override) > 0;
 	layer->layer.root.dir = lowdir_new(NULL, "");
 	if (!layer->layer.root.dir) {

@@ -143,6 +143,12 @@ static bool node_has_override(const struct fs *fs, const struct node *node)
 	return node->layer != NO_LAYER && fs->layers[node->layer]->override_stat;
 }
 
+/* podman before 4.6 gives mappings and idmapped mounts of the layers, whose owners are then not to be mapped again. */
+static bool node_is_mapped(const struct fs *fs, const struct node *node)
+{
+	return !node_is(node, NODE_UPPER) && node->layer != NO_LAYER && fs->layers[node->layer]->is_mapped;
+}
+
 /* What the layers say, before what the merged tree knows better. */
 static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 {
@@ -156,7 +162,10 @@ static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 	r = node_at(fs, node, &at);
 	if (r < 0)
 		return r;
-	r = upper_stat(fs, at.ref.fd, at.name, node_has_override(fs, node), st);
+	if (node_is_mapped(fs, node))
+		r = upper_stat_unmapped(at.ref.fd, at.name, node_has_override(fs, node), st);
+	else
+		r = upper_stat(fs, at.ref.fd, at.name, node_has_override(fs, node), st);
 	fd_put(fs->fds, &at.ref);
 	return r;
 }
@@ -179,6 +188,10 @@ int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid)
 	fd_put(fs->fds, &at.ref);
 	*uid = st.st_uid;
 	*gid = st.st_gid;
+	if (node_is_mapped(fs, node)) { /* -EINVAL: as the layer has it */
+		(void)ids_uid_disk(fs, st.st_uid, uid);
+		(void)ids_gid_disk(fs, st.st_gid, gid);
+	}
 	return r < 0 ? r : 0;
 }
 
