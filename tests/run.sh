@@ -23,6 +23,9 @@ file_timeout=300
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
 # forget inodes: what holds only as long as the kernel remembers must not pass.
 pressed='fs/basic.bats fs/meta.bats fs/model.bats fs/names.bats fs/rename.bats fs/write.bats'
+# Containers get a mount namespace to themselves, as a booted machine has it: shared, and, since crun refuses a mixture of
+# both kinds of control groups, without the newer kind where there are older ones.
+own_namespace='mount --make-rshared / && { umount /sys/fs/cgroup/unified 2>/dev/null || true; } && exec "$@"'
 passed=0 failed=0 skipped=0
 failures=()
 
@@ -236,6 +239,9 @@ run_bats() {
 		forget_always &
 		forgetting=$!
 	fi
+	if [[ $file == podman/* && $(id -u) = 0 ]]; then
+		command+=(unshare --mount --propagation=private sh -c "$own_namespace" sh env)
+	fi
 	if [ "$identity" = user ] && [ "$(id -u)" = 0 ]; then
 		chown -R "$user": "$home"
 		command+=("USER=$user" "LOGNAME=$user" setpriv "--reuid=$(id -u "$user")" "--regid=$(id -g "$user")"
@@ -373,12 +379,14 @@ main() {
 	else
 		identities=(user)
 	fi
-	local suite=(tests/fs/*.bats tests/cli/*.bats)
+	local suite=(tests/fs/*.bats tests/cli/*.bats tests/podman/*.bats)
 	for name in "${good[@]}"; do
 		for file in "${suite[@]}"; do
 			[ -e "$file" ] || continue
 			file=${file#tests/}
 			matches "$file" || continue
+			# They are slow and after what other programs see of the driver: once is enough.
+			[[ $file != podman/* || $name = release ]] || continue
 			for identity in "${identities[@]}"; do
 				case $file in
 				*.root.bats) [ "$identity" = root ] || continue ;;

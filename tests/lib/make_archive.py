@@ -7,6 +7,8 @@ usage: make_archive.py base OUT.tar              a small root file system, with 
        make_archive.py bad KIND OUT.tar          what an import must refuse
        make_archive.py layout DIR NAME LAYER...  an OCI image layout of these layer archives (gzip)
        make_archive.py docker OUT.tar NAME LAYER...  what `docker save` writes
+       make_archive.py many OUT.tar NAME BASE COUNT  the same with COUNT layers over BASE that each add to, change and
+                                                     remove something
 
 Nothing here needs a privilege: owners and device numbers are only numbers in the archive.
 """
@@ -18,6 +20,7 @@ import json
 import os
 import sys
 import tarfile
+import tempfile
 
 MTIME = 1600000000
 
@@ -170,6 +173,23 @@ def docker(out, name, paths):
     w.tar.close()
 
 
+def many(out, name, base_path, count):
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [base_path]
+        for number in range(1, count + 1):
+            paths.append(os.path.join(folder, str(number)))
+            w = Writer(paths[-1])
+            w.dir("many")
+            w.add("many/count", data=b"%d\n" % number)
+            w.add("many/%d" % number, data=b"%d\n" % number)
+            w.dir("many/dir")
+            w.add("many/dir/file-%d" % number)
+            if number > 1:
+                w.add("many/dir/.wh.file-%d" % (number - 1))
+            w.tar.close()
+        docker(out, name, paths)
+
+
 def main(args):
     if len(args) == 2 and args[0] in ("base", "second"):
         {"base": base, "second": second}[args[0]](args[1])
@@ -179,6 +199,8 @@ def main(args):
         layout(args[1], args[2], args[3:])
     elif len(args) > 3 and args[0] == "docker":
         docker(args[1], args[2], args[3:])
+    elif len(args) == 5 and args[0] == "many":
+        many(args[1], args[2], args[3], int(args[4]))
     else:
         sys.exit(__doc__)
 
