@@ -143,6 +143,7 @@ extern const char *const group_titles[GROUP_COUNT];
 int cmd_cat(struct cli *cli, const struct args *args);
 int cmd_commit(struct cli *cli, const struct args *args);
 int cmd_completion(struct cli *cli, const struct args *args);
+int cmd_cp(struct cli *cli, const struct args *args);
 int cmd_diff(struct cli *cli, const struct args *args);
 int cmd_gc(struct cli *cli, const struct args *args);
 int cmd_help(struct cli *cli, const struct args *args);

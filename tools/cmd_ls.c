@@ -18,16 +18,6 @@ struct listing {
 	bool long_form, recursive;
 };
 
-struct node_list {
-	const struct view_node **nodes; /* owned; each borrowed from the view */
-	size_t count, room;
-};
-
-static void node_list_release(struct node_list *list)
-{
-	free(list->nodes);
-}
-
 static char *joined(const char *dir, const char *name)
 {
 	char *ret = NULL;
@@ -110,18 +100,6 @@ static struct table *table_of(const struct listing *listing)
  * A folder.
  */
 
-static int collect(const struct view_node *child, void *arg)
-{
-	struct node_list *list = arg;
-
-	if (list->count == list->room) {
-		list->room = list->room ? 2 * list->room : 64;
-		list->nodes = ui_need(realloc(list->nodes, list->room * sizeof(*list->nodes)));
-	}
-	list->nodes[list->count++] = child;
-	return 0;
-}
-
 /* As ls -R has it: the path above each folder, a blank line between two. */
 static void print_heading(const struct listing *listing, const char *path, bool first)
 {
@@ -131,12 +109,11 @@ static void print_heading(const struct listing *listing, const char *path, bool 
 	printf("%s%s\n", first ? "" : "\n", safe);
 }
 
-/* Children are gathered first: a view serves one walk over a folder at a time. */
 static int list_folder(const struct listing *listing, const struct view_node *dir, const char *path, bool first)
 {
-	AUTO(node_list_release) struct node_list list = { 0 };
+	AUTO(tree_children_release) struct tree_children list = { 0 };
 	AUTO(table_freep) struct table *table = table_of(listing);
-	int r = view_children(listing->view, dir, collect, &list);
+	int r = tree_children(listing->view, dir, &list);
 
 	if (r == 0)
 		print_heading(listing, path, first);

@@ -119,3 +119,27 @@ int tree_resolve(struct view *view, const char *path, bool follow, const struct 
 	*ret_path = TAKE(walk.done);
 	return 0;
 }
+
+static int collect(const struct view_node *child, void *arg)
+{
+	struct tree_children *list = arg;
+
+	if (list->count == list->room) {
+		list->room = list->room ? 2 * list->room : 64;
+		list->nodes = ui_need(realloc(list->nodes, list->room * sizeof(*list->nodes)));
+	}
+	list->nodes[list->count++] = child;
+	return 0;
+}
+
+int tree_children(struct view *view, const struct view_node *dir, struct tree_children *ret)
+{
+	*ret = (struct tree_children){ 0 };
+	return view_children(view, dir, collect, ret);
+}
+
+void tree_children_release(struct tree_children *children)
+{
+	free(children->nodes);
+	*children = (struct tree_children){ 0 };
+}

@@ -15,4 +15,14 @@
  */
 int tree_resolve(struct view *view, const char *path, bool follow, const struct view_node **ret, char **ret_path);
 
+/* A folder's children, all at once: a view serves one walk over a folder at a time. */
+struct tree_children {
+	const struct view_node **nodes; /* owned; each borrowed from the view, in byte order of names */
+	size_t count, room;
+};
+
+/** tree_children() - Return: 0; -ENOTDIR; -errno of the store. */
+int tree_children(struct view *view, const struct view_node *dir, struct tree_children *ret);
+void tree_children_release(struct tree_children *children);
+
 #endif

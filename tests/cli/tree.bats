@@ -135,3 +135,47 @@ setup() {
 	run nacre which base:1 $'usr/share/doc/x/line\nbreak'
 	assert_equal "${#lines[@]}" 2
 }
+
+@test "cp: a tree out of an image, as cp -a copies it from a mount" {
+	local out=$BATS_TEST_TMPDIR/out what='%P %y %m %T@ %s %l\n'
+	mkdir "$out"
+	nacre cp two:1 etc "$out"
+	nacre cp two:1 usr "$out/renamed"
+	nacre mount two:1 "$MNT"
+	diff -r --no-dereference "$MNT/etc" "$out/etc"
+	diff -r --no-dereference "$MNT/usr" "$out/renamed"
+	# Directories have sizes of their file system.
+	diff <(cd "$MNT/usr" && find . ! -type d -printf "$what" | sort) <(cd "$out/renamed" && find . ! -type d -printf "$what" | sort)
+	diff <(cd "$MNT/etc" && find . -printf '%P %y %m %T@\n' | sort) <(cd "$out/etc" && find . -printf '%P %y %m %T@\n' | sort)
+	nacre umount "$MNT"
+	assert_equal "$(getfattr --only-values -n user.note "$out/etc/note")" "by hand"
+	[ "$out/renamed/bin/tool" -ef "$out/renamed/bin/again" ] || fail "hard links became two files"
+	if is_root; then
+		assert_equal "$(stat -c %u:%g "$out/renamed/share/big" "$out/etc/shadow" | xargs)" "1000:1000 0:42"
+	fi
+}
+
+@test "cp: files, links, into what is there" {
+	local out=$BATS_TEST_TMPDIR/out
+	mkdir "$out"
+	nacre cp base:1 /bin "$out/link"
+	assert_equal "$(readlink "$out/link")" usr/bin
+	echo old >"$out/motd"
+	ln -s /etc/hostname "$out/link2"
+	nacre cp base:1 bin/../../etc/motd "$out"
+	nacre cp two:1@1 etc/motd "$out/link2"
+	assert_equal "$(cat "$out/motd" "$out/link2" | xargs)" "welcome welcome"
+	[ ! -L "$out/link2" ] || fail "a symlink stayed in the way"
+	(cd "$out" && nacre cp base:1 / .)
+	assert_equal "$(cat "$out/usr/bin/again" | tail -n 1)" "echo tool"
+}
+
+@test "cp: what cannot be copied is named, the rest is" {
+	local out=$BATS_TEST_TMPDIR/out
+	mkdir -p "$out/etc/conf.d/b"
+	assert_refused "cannot copy /etc/conf.d/b of base:1: cannot make it: Is a directory" nacre cp base:1 etc "$out"
+	assert_equal "$(cat "$out/etc/conf.d/a" "$out/etc/conf.d/c" | xargs)" "a=1 c=1"
+	assert_refused "cannot copy /none of base:1 to $out: No such file" nacre cp base:1 /none "$out"
+	assert_refused "the folder of $out/none/x cannot be opened: No such file" nacre cp base:1 etc "$out/none/x"
+	assert_misused nacre cp base:1 etc
+}

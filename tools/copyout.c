@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/copyout.h"
+
+#include "store/base/auto.h"
+#include "store/base/io.h"
+#include "tools/entrytext.h"
+#include "tools/treepath.h"
+#include "tools/ui.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+/* The first name of an inode that has several, for the others to be linked to. */
+struct linked {
+	size_t layer;
+	uint32_t no;
+	int dirfd; /* owned */
+	char *name;
+	struct linked *next;
+};
+
+struct copyout {
+	struct store *store;
+	struct view *view;
+	copyout_warn_fn warn;
+	void *arg;
+	bool root;
+	int status; /* the first error */
+	struct linked *links;
+};
+
+struct copyout *copyout_new(struct store *store, struct view *view, copyout_warn_fn warn, void *arg)
+{
+	struct copyout *ret = ui_need(calloc(1, sizeof(*ret)));
+
+	*ret = (struct copyout){ .store = store, .view = view, .warn = warn, .arg = arg, .root = geteuid() == 0 };
+	return ret;
+}
+
+void copyout_freep(struct copyout **copyout)
+{
+	if (!*copyout)
+		return;
+	for (struct linked *l = (*copyout)->links, *next; l; l = next) {
+		next = l->next;
+		close(l->dirfd);
+		free(l->name);
+		free(l);
+	}
+	free(*copyout);
+}
+
+static int failed(struct copyout *copyout, const char *path, int err, const char *what)
+{
+	AUTO(freep) char *why = ui_format("%s: %s", what, strerror(-err));
+
+	copyout->warn(path, why, copyout->arg);
+	if (copyout->status == 0)
+		copyout->status = err;
+	return err;
+}
+
+/*
+ * What all files have.
+ */
+
+struct xattr_target {
+	struct copyout *copyout;
+	const char *path;
+	const char *at; /* where lsetxattr(2) finds the file */
+};
+
+static int set_xattr(const char *name, const void *value, size_t bytes, void *arg)
+{
+	struct xattr_target *target = arg;
+
+	if (lsetxattr(target->at, name, value, bytes, 0) == 0)
+		return 0;
+	/* As cp -a: what only root may set, and what the file system has not, is left out by others. */
+	if (!target->copyout->root && (errno == EPERM || errno == ENOTSUP))
+		return 0;
+	failed(target->copyout, target->path, -errno, name);
+	return 0;
+}
+
+static void set_xattrs(struct copyout *copyout, const struct view_node *node, const char *path, int dirfd,
+		       const char *name)
+{
+	const struct layer_entry *entry = view_entry(node);
+	AUTO(freep) char *at = NULL;
+	struct xattr_target target = { copyout, path, NULL };
+	int r;
+
+	if (!(entry->flags & LAYER_XATTRS))
+		return;
+	if (asprintf(&at, "/proc/self/fd/%d/%s", dirfd, name) < 0)
+		ui_out_of_memory();
+	target.at = at;
+	r = layer_xattrs(copyout->store, view_layer_id(copyout->view, view_layer(node)), entry->no, set_xattr, &target);
+	if (r < 0)
+		failed(copyout, path, r, "cannot read its extended attributes");
+}
+
+/*
+ * The order matters: a change of owner takes set-id bits and capabilities away, a mode may forbid its owner to set
+ * extended attributes, and each of these changes the times.
+ */
+static void set_attributes(struct copyout *copyout, const struct view_node *node, const char *path, int dirfd,
+			   const char *name)
+{
+	const struct layer_entry *entry = view_entry(node);
+	mode_t mode = entry->mode & 07777;
+	struct timespec times[2];
+	int64_t seconds;
+
+	if (copyout->root && fchownat(dirfd, name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		failed(copyout, path, -errno, "cannot give it its owner");
+	set_xattrs(copyout, node, path, dirfd, name);
+	if (!copyout->root)
+		mode &= ~(mode_t)(S_ISUID | S_ISGID);
+	if (!S_ISLNK(entry->mode) && fchmodat(dirfd, name, mode, 0) < 0)
+		failed(copyout, path, -errno, "cannot give it its mode");
+	entry_time(entry->mtime_ns, &seconds, &times[1].tv_nsec);
+	times[1].tv_sec = (time_t)seconds;
+	times[0] = times[1];
+	if (utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		failed(copyout, path, -errno, "cannot give it its time");
+}
+
+/*
+ * Making files.
+ */
+
+/* A file that is there makes room; a directory does not. */
+static int make_room(int dirfd, const char *name)
+{
+	return unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int write_content(struct copyout *copyout, const struct layer_entry *entry, int fd)
+{
+	struct content_place place = { .fd = -1 };
+	int r;
+
+	if (entry->size == 0)
+		return 0;
+	r = content_open(copyout->store, entry->content, &place);
+	if (r < 0)
+		return r;
+	r = io_copy_range(place.fd, (off_t)place.offset, fd, 0, place.bytes);
+	if (place.owned)
+		close(place.fd);
+	return r;
+}
+
+static int make_file(struct copyout *copyout, const struct layer_entry *entry, int dirfd, const char *name)
+{
+	/* Nobody else reads it before it has its mode. */
+	AUTO(closep) int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : write_content(copyout, entry, fd);
+
+	if (fd < 0)
+		return r;
+	/* A full disk or a quota may be told of only here. */
+	if (close(TAKE_FD(fd)) < 0 && r == 0)
+		r = -errno;
+	if (r < 0)
+		unlinkat(dirfd, name, 0);
+	return r;
+}
+
+static int make_other(struct copyout *copyout, const struct layer_entry *entry, int dirfd, const char *name)
+{
+	int r;
+
+	if (S_ISREG(entry->mode))
+		return make_file(copyout, entry, dirfd, name);
+	if (S_ISLNK(entry->mode))
+		r = symlinkat(entry->target, dirfd, name);
+	else
+		r = mknodat(dirfd, name, (entry->mode & S_IFMT) | 0600, entry->rdev);
+	return r < 0 ? -errno : 0;
+}
+
+static const struct linked *find_link(const struct copyout *copyout, const struct view_node *node)
+{
+	const struct linked *l = copyout->links;
+
+	while (l && (l->no != view_entry(node)->no || l->layer != view_layer(node)))
+		l = l->next;
+	return l;
+}
+
+static void remember_link(struct copyout *copyout, const struct view_node *node, int dirfd, const char *name)
+{
+	int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
+	struct linked *l;
+
+	if (fd < 0)
+		return; /* its other names become files of their own */
+	l = ui_need(malloc(sizeof(*l)));
+	*l = (struct linked){ view_layer(node), view_entry(node)->no, fd, ui_need(strdup(name)), copyout->links };
+	copyout->links = l;
+}
+
+static void copy_other(struct copyout *copyout, const struct view_node *node, const char *path, int dirfd,
+		       const char *name)
+{
+	const struct layer_entry *entry = view_entry(node);
+	const struct linked *first = entry->nlink > 1 ? find_link(copyout, node) : NULL;
+	int r = make_room(dirfd, name);
+
+	if (r == 0 && first && linkat(first->dirfd, first->name, dirfd, name, 0) == 0)
+		return;
+	if (r == 0)
+		r = make_other(copyout, entry, dirfd, name);
+	if (r < 0) {
+		failed(copyout, path, r, "cannot make it");
+		return;
+	}
+	set_attributes(copyout, node, path, dirfd, name);
+	if (entry->nlink > 1)
+		remember_link(copyout, node, dirfd, name);
+}
+
+static int open_directory(int dirfd, const char *name)
+{
+	int fd;
+
+	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* The attributes come last: a directory may not let its owner write, and each child changes its time. */
+static void copy_directory(struct copyout *copyout, const struct view_node *node, const char *path, int dirfd,
+			   const char *name)
+{
+	AUTO(tree_children_release) struct tree_children children = { 0 };
+	AUTO(closep) int fd = open_directory(dirfd, name);
+	int r = fd;
+
+	if (r >= 0)
+		r = tree_children(copyout->view, node, &children);
+	if (r < 0) {
+		failed(copyout, path, r, "cannot make it");
+		return;
+	}
+	for (size_t i = 0; i < children.count; i++) {
+		const char *child = view_entry(children.nodes[i])->name;
+		AUTO(freep) char *below = NULL;
+
+		if (asprintf(&below, "%s%s%s", path, path[strlen(path) - 1] == '/' ? "" : "/", child) < 0)
+			ui_out_of_memory();
+		copyout_node(copyout, children.nodes[i], below, fd, child);
+	}
+	set_attributes(copyout, node, path, dirfd, name);
+}
+
+int copyout_node(struct copyout *copyout, const struct view_node *node, const char *path, int dirfd, const char *name)
+{
+	if (S_ISDIR(view_entry(node)->mode))
+		copy_directory(copyout, node, path, dirfd, name);
+	else
+		copy_other(copyout, node, path, dirfd, name);
+	return copyout->status;
+}
