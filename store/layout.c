@@ -97,13 +97,13 @@ static int parse_descriptor(struct load *load, const json_t *json, const char *w
 }
 
 /* A JSON blob, checked by size and digest. */
-static int load_blob(struct load *load, const struct descriptor *d, char **ret, size_t *ret_bytes)
+static int load_blob(struct load *load, const struct descriptor *d, bool is_manifest, char **ret, size_t *ret_bytes)
 {
-	const char *source = members_source(load->members);
+	const char *source = load->blobs.name;
 	AUTO(freep) char *text = NULL;
 	char found_text[DIGEST_TEXT_BYTES];
 	struct digest found;
-	int r = members_load(load->members, d->member, IMAGE_JSON_MAX_BYTES, load->diag, &text, ret_bytes);
+	int r = load->blobs.text(load->blobs.arg, d->digest_text, is_manifest, load->diag, &text, ret_bytes);
 
 	if (r == -ENOENT)
 		return diag_set(load->diag, r, "%s: the blob %s is not in it", source, d->digest_text);
@@ -122,15 +122,6 @@ static int load_blob(struct load *load, const struct descriptor *d, char **ret, 
 	return 0;
 }
 
-static int load_json_blob(struct load *load, const struct descriptor *d, json_t **ret)
-{
-	AUTO(freep) char *text = NULL;
-	size_t bytes;
-	int r = load_blob(load, d, &text, &bytes);
-
-	return r < 0 ? r : image_json_parse(text, bytes, d->digest_text, load->diag, ret);
-}
-
 static int set_config(struct load *load, struct load_image *image, const json_t *manifest, const char *what)
 {
 	struct descriptor d;
@@ -142,7 +133,7 @@ static int set_config(struct load *load, struct load_image *image, const json_t 
 		r = diag_set(load->diag, -ENOTSUP, "%s: its config has the media type %s, so it is no container image",
 			     what, d.media_type);
 	if (r == 0)
-		r = load_blob(load, &d, &text, &bytes);
+		r = load_blob(load, &d, false, &text, &bytes);
 	return r < 0 ? r : load_set_config(load, image, d.digest_text, text, bytes);
 }
 
@@ -160,7 +151,8 @@ static int set_layer(struct load *load, struct load_layer *layer, const json_t *
 	layer->has_blob = true;
 	layer->blob = d.digest;
 	layer->bytes = d.bytes;
-	return layer->member ? 0 : -ENOMEM;
+	layer->media_type = strdup(d.media_type);
+	return layer->member && layer->media_type ? 0 : -ENOMEM;
 }
 
 static int collect_manifest(struct load *load, const json_t *manifest, const char *digest, const char *tag)
@@ -170,7 +162,7 @@ static int collect_manifest(struct load *load, const json_t *manifest, const cha
 	struct load_image *image;
 	int r = 0;
 
-	if (asprintf(&what, "%s: manifest %s", members_source(load->members), digest) < 0) {
+	if (asprintf(&what, "%s: manifest %s", load->blobs.name, digest) < 0) {
 		what = NULL;
 		return -ENOMEM;
 	}
@@ -205,33 +197,16 @@ static const char *tag_of(const json_t *descriptor)
 	return name ? name : json_string_value(json_object_get(annotations, "org.opencontainers.image.ref.name"));
 }
 
-static const char *platform_text(const json_t *descriptor, const char *key)
+static const char *platform_part(const json_t *descriptor, const char *key)
 {
 	return json_string_value(json_object_get(json_object_get(descriptor, "platform"), key));
 }
 
-/* An arm machine of v7 also runs what was made for v6 and v5. */
-static int variant_score(const char *architecture, const char *variant)
+/* How well it suits; 0: not at all. */
+static int suits(const struct load *load, const json_t *descriptor)
 {
-	const char *own = platform_variant();
-
-	if (!variant || !*variant)
-		return 2;
-	if (own && strcmp(variant, own) == 0)
-		return 3;
-	if (own && strcmp(architecture, "arm") == 0 && strcmp(variant, own) < 0)
-		return 1;
-	return 0;
-}
-
-/* How well it suits this machine; 0: not at all. */
-static int platform_score(const json_t *descriptor)
-{
-	const char *os = platform_text(descriptor, "os"), *architecture = platform_text(descriptor, "architecture");
-
-	if (!os || !architecture || strcmp(os, "linux") != 0 || strcmp(architecture, platform_architecture()) != 0)
-		return 0;
-	return variant_score(architecture, platform_text(descriptor, "variant"));
+	return platform_score(&load->platform, platform_part(descriptor, "os"),
+			      platform_part(descriptor, "architecture"), platform_part(descriptor, "variant"));
 }
 
 /* Is it one of several that have a name in common and differ in their platform? */
@@ -239,20 +214,20 @@ static bool same_group(const json_t *a, const json_t *b)
 {
 	const char *x = tag_of(a), *y = tag_of(b);
 
-	return platform_text(a, "os") && platform_text(b, "os") && (x && y ? strcmp(x, y) == 0 : x == y);
+	return platform_part(a, "os") && platform_part(b, "os") && (x && y ? strcmp(x, y) == 0 : x == y);
 }
 
-/* Of the group of descriptor @index: is it the one for this machine? *@ret_alone: it has no others in it. */
-static bool is_choice(const json_t *list, size_t index, bool *ret_alone)
+/* Of the group of descriptor @index: is it the one to take? *@ret_alone: it has no others in it. */
+static bool is_choice(const struct load *load, const json_t *list, size_t index, bool *ret_alone)
 {
 	const json_t *own = json_array_get(list, index);
-	int score = platform_score(own);
+	int score = suits(load, own);
 	bool best = score > 0;
 
 	*ret_alone = true;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *other = json_array_get(list, i);
-		int other_score = platform_score(other);
+		int other_score = suits(load, other);
 
 		if (i == index || is_attestation(other) || !same_group(own, other))
 			continue;
@@ -267,10 +242,9 @@ static int collect_descriptor(struct load *load, const json_t *json, const char 
 
 static int no_platform(struct load *load, const char *what)
 {
-	const char *variant = platform_variant();
+	char text[PLATFORM_TEXT_BYTES];
 
-	return diag_set(load->diag, -ENOTSUP, "%s: has no image for linux/%s%s%s", what, platform_architecture(),
-			variant ? "/" : "", variant ? variant : "");
+	return diag_set(load->diag, -ENOTSUP, "%s: has no image for %s", what, platform_text(&load->platform, text));
 }
 
 /* Of a nested index one image is taken. */
@@ -284,7 +258,7 @@ static int collect_index(struct load *load, const json_t *index, const char *wha
 		return diag_set(load->diag, -EBADMSG, "%s: manifests is no list", what);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *json = json_array_get(list, i);
-		int score = platform_score(json);
+		int score = suits(load, json);
 
 		if (is_attestation(json))
 			continue;
@@ -295,17 +269,67 @@ static int collect_index(struct load *load, const json_t *index, const char *wha
 			choice = json;
 		}
 	}
-	if (!choice && candidates == 1)
+	if (!choice && candidates == 1 && !load->platform.asked)
 		choice = only;
 	return choice ? collect_descriptor(load, choice, what, tag, depth + 1) : no_platform(load, what);
+}
+
+/* A manifest's own word for what it is counts first, then the one it came with. */
+static const char *type_of(const json_t *json, const char *type)
+{
+	const char *own = json_string_value(json_object_get(json, "mediaType"));
+
+	if (own)
+		return own;
+	if (media_kind(type) != MEDIA_OTHER)
+		return type;
+	return json_object_get(json, "manifests") ? "application/vnd.oci.image.index.v1+json"
+						  : "application/vnd.oci.image.manifest.v1+json";
+}
+
+static int collect_text(struct load *load, char *text, size_t bytes, const char *type, const char *digest,
+			const char *tag, unsigned depth)
+{
+	AUTO(freep) char *owned = text;
+	AUTO(json_decrefp) json_t *json = NULL;
+	size_t before = load->image_count;
+	struct load_image *image;
+	int r = image_json_parse(text, bytes, digest, load->diag, &json);
+
+	if (r < 0)
+		return r;
+	type = type_of(json, type);
+	if (json_object_get(json, "fsLayers") || json_object_get(json, "signatures"))
+		return diag_set(load->diag, -ENOTSUP, "%s: %s is a manifest of docker's schema 1, which is not read",
+				load->blobs.name, digest);
+	if (media_kind(type) == MEDIA_INDEX)
+		return collect_index(load, json, digest, tag, depth);
+	if (media_kind(type) != MEDIA_MANIFEST)
+		return diag_set(load->diag, -ENOTSUP, "%s: %s has the media type %s, which is no image",
+				load->blobs.name, digest, type);
+	r = collect_manifest(load, json, digest, tag);
+	if (r < 0 || load->image_count == before)
+		return r;
+	image = &load->images[load->image_count - 1];
+	image->manifest = TAKE(owned);
+	image->manifest_bytes = bytes;
+	image->manifest_type = strdup(type);
+	return image->manifest_type ? 0 : -ENOMEM;
+}
+
+int layout_collect_text(struct load *load, char *text, size_t bytes, const char *type, const char *digest,
+			const char *tag)
+{
+	return collect_text(load, text, bytes, type, digest, tag, 0);
 }
 
 /* What a descriptor leads to; @tag from the outermost one, which a name further in does not change. */
 static int collect_descriptor(struct load *load, const json_t *json, const char *what, const char *tag, unsigned depth)
 {
-	AUTO(json_decrefp) json_t *blob = NULL;
 	struct descriptor d;
 	enum media_kind kind;
+	char *text = NULL;
+	size_t bytes;
 	int r = parse_descriptor(load, json, what, &d);
 
 	if (r < 0)
@@ -319,21 +343,17 @@ static int collect_descriptor(struct load *load, const json_t *json, const char 
 				d.digest_text, d.media_type ? d.media_type : "(none)");
 	if (!tag)
 		tag = tag_of(json);
-	r = load_json_blob(load, &d, &blob);
-	if (r < 0)
-		return r;
-	if (kind == MEDIA_INDEX)
-		return collect_index(load, blob, d.digest_text, tag, depth);
-	return collect_manifest(load, blob, d.digest_text, tag);
+	r = load_blob(load, &d, true, &text, &bytes);
+	return r < 0 ? r : collect_text(load, text, bytes, d.media_type, d.digest_text, tag, depth);
 }
 
-/* A group with nothing for this machine is an error, but a single image is taken whatever it is for. */
+/* A group with nothing for the platform is an error, but a single image is taken whatever it is for. */
 static int collect_top(struct load *load, const json_t *list, const char *what)
 {
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *json = json_array_get(list, i);
 		bool alone;
-		bool choice = is_choice(list, i, &alone);
+		bool choice = is_choice(load, list, i, &alone);
 		int r = 0;
 
 		if (is_attestation(json))
@@ -368,6 +388,16 @@ static int check_version(struct load *load)
 	return 0;
 }
 
+/* load_blobs of an archive. */
+static int member_text(void *arg, const char *digest, bool is_manifest, struct diag *diag, char **ret,
+		       size_t *ret_bytes)
+{
+	char member[sizeof("blobs/sha256/") + 2 * DIGEST_BYTES];
+
+	snprintf(member, sizeof(member), "blobs/sha256/%s", strchr(digest, ':') + 1);
+	return members_load(arg, member, IMAGE_JSON_MAX_BYTES, diag, ret, ret_bytes);
+}
+
 int layout_collect(struct load *load)
 {
 	AUTO(freep) char *text = NULL;
@@ -376,6 +406,8 @@ int layout_collect(struct load *load)
 	const json_t *list;
 	size_t bytes;
 	int r = check_version(load);
+
+	load->blobs = (struct load_blobs){ members_source(load->members), member_text, load->members };
 
 	if (r == 0)
 		r = members_load(load->members, "index.json", IMAGE_JSON_MAX_BYTES, load->diag, &text, &bytes);

@@ -11,13 +11,15 @@
 
 #include "store/image_config.h"
 #include "store/members.h"
+#include "store/platform.h"
 
 struct load_layer {
 	char *member;	       /* owned: the file in the archive */
 	struct digest diff_id; /* from the config */
 	bool has_blob;	       /* is the file's own digest known? */
 	struct digest blob;
-	int64_t bytes; /* of the file; -1 unknown */
+	int64_t bytes;	  /* of the file; -1 unknown */
+	char *media_type; /* owned; NULL: unknown */
 };
 
 struct load_image {
@@ -27,10 +29,23 @@ struct load_image {
 	size_t layer_count;
 	char **tags; /* owned, and each of them; valid references */
 	size_t tag_count;
+	char *manifest; /* owned: JSON, byte for byte; NULL: there is none, as in docker's archives */
+	size_t manifest_bytes;
+	char *manifest_type; /* owned: its media type */
+};
+
+/* Where the JSON blobs of a layout come from: an archive, or a registry. */
+struct load_blobs {
+	const char *name; /* borrowed: what messages call the source */
+	/** Whole and NUL-terminated, not checked yet. -ENOENT, without words: there is none. */
+	int (*text)(void *arg, const char *digest, bool is_manifest, struct diag *diag, char **ret, size_t *ret_bytes);
+	void *arg;
 };
 
 struct load {
-	struct members *members;   /* borrowed */
+	struct members *members;   /* borrowed; NULL: a registry */
+	struct load_blobs blobs;   /* of a layout */
+	struct platform platform;  /* what to take of an index */
 	struct diag *diag;	   /* borrowed */
 	struct load_image *images; /* owned */
 	size_t image_count;
@@ -49,6 +64,16 @@ int load_set_config(struct load *load, struct load_image *image, const char *wha
 
 /** layout_collect() - the images of an OCI image layout (image-spec image-layout.md, image-index.md, manifest.md) */
 int layout_collect(struct load *load);
+
+/**
+ * layout_collect_text() - the image of one manifest, or of one out of an index
+ * @text: JSON, checked by digest where one is known; now the load's
+ * @type: the media type it came with; NULL: only what is in it counts
+ * @digest: what messages call it
+ * @tag: NULL: none
+ */
+int layout_collect_text(struct load *load, char *text, size_t bytes, const char *type, const char *digest,
+			const char *tag);
 
 /** docker_archive_collect() - the images of a `docker save` archive: manifest.json */
 int docker_archive_collect(struct load *load);

@@ -8,13 +8,17 @@
 
 static void load_image_release(struct load_image *image)
 {
-	for (size_t i = 0; i < image->layer_count; i++)
+	for (size_t i = 0; i < image->layer_count; i++) {
 		free(image->layers[i].member);
+		free(image->layers[i].media_type);
+	}
 	for (size_t i = 0; i < image->tag_count; i++)
 		free(image->tags[i]);
 	free(image->layers);
 	free(image->tags);
 	free(image->config);
+	free(image->manifest);
+	free(image->manifest_type);
 }
 
 void load_release(struct load *load)
@@ -59,6 +63,21 @@ int load_add_tag(struct load_image *image, const char *name)
 	return 0;
 }
 
+/* An image that says nothing of its platform is for any. */
+static int check_platform(struct load *load, const json_t *config, const char *what)
+{
+	const char *os = json_string_value(json_object_get(config, "os"));
+	const char *architecture = json_string_value(json_object_get(config, "architecture"));
+	const char *variant = json_string_value(json_object_get(config, "variant"));
+	char wanted[PLATFORM_TEXT_BYTES];
+
+	if (!load->platform.asked || !os || !architecture ||
+	    platform_score(&load->platform, os, architecture, variant) > 0)
+		return 0;
+	return diag_set(load->diag, -ENOTSUP, "%s: the image is for %s/%s, not for %s", what, os, architecture,
+			platform_text(&load->platform, wanted));
+}
+
 int load_set_config(struct load *load, struct load_image *image, const char *what, char *text, size_t bytes)
 {
 	AUTO(json_decrefp) json_t *config = NULL;
@@ -69,6 +88,8 @@ int load_set_config(struct load *load, struct load_image *image, const char *wha
 	image->config = text;
 	image->config_bytes = bytes;
 	r = image_json_parse(text, bytes, what, load->diag, &config);
+	if (r == 0)
+		r = check_platform(load, config, what);
 	if (r == 0)
 		r = image_config_diff_ids(config, what, load->diag, &ids, &count);
 	if (r < 0)
@@ -286,12 +307,15 @@ static void drop_orphans(struct store *store, struct loading *l)
 	(void)store_gc(store, NULL, &removed);
 }
 
-int image_load(struct store *store, const char *path, const struct load_events *events, struct diag *diag)
+int image_load(struct store *store, const char *path, const char *platform, const struct load_events *events,
+	       struct diag *diag)
 {
 	AUTO(members_closep) struct members *members = NULL;
 	AUTO(loading_release) struct loading l = { .events = events, .load = { .diag = diag } };
-	int r = writer_open(store, diag, &l.writer);
+	int r = platform_init(platform, diag, &l.load.platform);
 
+	if (r == 0)
+		r = writer_open(store, diag, &l.writer);
 	if (r == 0)
 		r = members_open(store, path, diag, &members);
 	if (r < 0)

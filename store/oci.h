@@ -26,14 +26,15 @@ struct load_events {
  * @path: a folder (OCI layout), a file (tar of a layout, docker archive, either
  *        compressed or not), or "-": standard input (kept in a file of ingest/
  *        meanwhile, since its parts come in any order)
+ * @platform: "os/arch[/variant]"; NULL: this machine's
  *
  * Every digest is checked, and all JSON before a byte is written. All images of the source, or none.
- * Multi-platform indexes: this machine's platform is taken; a single image, whatever it is for.
+ * Of a multi-platform index the platform's image is taken; a single image, whatever it is for.
  *
  * Return: 0; -EBADMSG: no image archive, or damaged; -EKEYREJECTED: a digest or size does not
  * match; -ENOTSUP: a media type, digest algorithm or platform; -ENOENT: a part is missing; ... .
  */
-int image_load(struct store *store, const char *path, const struct load_events *events,
+int image_load(struct store *store, const char *path, const char *platform, const struct load_events *events,
 	       struct diag *diag);
 
 /**

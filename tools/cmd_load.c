@@ -86,7 +86,7 @@ int cmd_load(struct cli *cli, const struct args *args)
 		return args_misused(args->command, "give one file or folder to load, or - for standard input");
 	if (cli_open(cli, STORE_WRITE) < 0)
 		return FAILED;
-	int r = image_load(cli->store, source, &events, &diag);
+	int r = image_load(cli->store, source, args_get(args, "platform"), &events, &diag);
 	progress_end(&load.progress);
 	return r < 0 ? ui_fail(r, &diag, NULL, "cannot load %s", source) : DONE;
 }

@@ -12,6 +12,18 @@
 	{                                                           \
 		0, "no-trunc", NULL, "do not shorten IDs and texts" \
 	}
+#define OPTION_PLATFORM                                                                                  \
+	{                                                                                                \
+		0, "platform", "OS/ARCH", "of an image for several, take this platform's", OPERAND_OTHER \
+	}
+#define OPTIONS_REGISTRY                                                                    \
+	{ 0, "authfile", "FILE", "credentials, instead of the usual files", OPERAND_FILE }, \
+		{ 0, "cacert", "FILE", "trust these CA certificates too", OPERAND_FILE },   \
+		{ 0, "cert-dir", "DIR", "certificates, instead of certs.d", OPERAND_DIR },  \
+		{ 0, "insecure", NULL, "allow plain HTTP and unknown certificates" },       \
+	{                                                                                   \
+		0, "retry", "N", "try again so often (4)", OPERAND_OTHER                    \
+	}
 #define OPTIONS_END \
 	{           \
 		0   \
@@ -32,8 +44,13 @@ static const struct option_desc import_options[] = {
 
 static const struct option_desc load_options[] = {
 	{ 'i', "input", "FILE", "the same as the operand", OPERAND_FILE },
+	OPTION_PLATFORM,
 	{ 'q', "quiet", NULL, "show no layers and no progress" },
 	OPTIONS_END,
+};
+
+static const struct option_desc pull_options[] = {
+	OPTION_PLATFORM, { 'q', "quiet", NULL, "print only the image ID" }, OPTION_JSON, OPTIONS_REGISTRY, OPTIONS_END,
 };
 
 static const struct option_desc images_options[] = {
@@ -137,7 +154,7 @@ const struct command commands[] = {
 	  { OPERAND_FILE, OPERAND_IMAGE },
 	  cmd_import },
 	{ "load",
-	  "[-q] [-i] FILE|DIR|-",
+	  "[-q] [--platform OS/ARCH] [-i] FILE|DIR|-",
 	  "load images from an OCI layout or a docker archive",
 	  GROUP_IMAGES,
 	  load_options,
@@ -145,6 +162,15 @@ const struct command commands[] = {
 	  1,
 	  { OPERAND_FILE },
 	  cmd_load },
+	{ "pull",
+	  "[-q] [--json] [--platform OS/ARCH] [OPTIONS] [HOST/]REPO[:TAG|@DIGEST]",
+	  "fetch an image from a registry",
+	  GROUP_IMAGES,
+	  pull_options,
+	  1,
+	  1,
+	  { OPERAND_IMAGE },
+	  cmd_pull },
 	{ "images",
 	  "[-a] [-q] [--no-trunc] [--json] [NAME[:TAG]]",
 	  "list the images",

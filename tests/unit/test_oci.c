@@ -128,7 +128,7 @@ static void expect_load(struct store *store, const char *path, const char *expec
 	AUTO(buf_release) struct buf out = { 0 };
 	struct load_events events = { .layer_end = on_end, .image = on_image, .arg = &out };
 
-	assert_done(image_load(store, path, &events, &diag));
+	assert_done(image_load(store, path, NULL, &events, &diag));
 	assert_string_equal(buf_str(&out), expected);
 }
 
@@ -148,7 +148,7 @@ static void expect_failure(const char *store_dir, const char *path, int result, 
 	struct image_info *images;
 	struct gc_result removed;
 	size_t count;
-	int r = image_load(store, path, NULL, &diag);
+	int r = image_load(store, path, NULL, NULL, &diag);
 
 	if (r != result || !strstr(diag.text, words))
 		print_error("%d: %s\n", r, diag.text);
