@@ -526,6 +526,18 @@ struct layer_id view_layer_id(const struct view *view, size_t layer)
 	return view->layers[layer];
 }
 
+bool view_same_tree(const struct view *a, const struct view_node *x, const struct view *b, const struct view_node *y)
+{
+	if (x->part_count == 0 || x->part_count != y->part_count ||
+	    a->layers[x->layer].value != b->layers[y->layer].value || x->entry.no != y->entry.no)
+		return false;
+	for (size_t i = 0; i < x->part_count; i++)
+		if (a->layers[x->parts[i].layer].value != b->layers[y->parts[i].layer].value ||
+		    x->parts[i].dir != y->parts[i].dir)
+			return false;
+	return true;
+}
+
 int view_children(struct view *view, const struct view_node *dir, view_fn fn, void *arg)
 {
 	int r;

@@ -31,6 +31,13 @@ const struct layer_entry *view_entry(const struct view_node *node);
 size_t view_layer(const struct view_node *node);
 struct layer_id view_layer_id(const struct view *view, size_t layer);
 
+/**
+ * view_same_tree() - are both directories made of the same layers' directories, so that all in them is the same?
+ *
+ * Of two views of one store.  False says nothing.
+ */
+bool view_same_tree(const struct view *a, const struct view_node *x, const struct view *b, const struct view_node *y);
+
 /** view_children() - merged children in byte order of names. */
 typedef int (*view_fn)(const struct view_node *child, void *arg);
 int view_children(struct view *view, const struct view_node *dir, view_fn fn, void *arg);

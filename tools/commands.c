@@ -88,6 +88,7 @@ static const struct option_desc umount_options[] = {
 };
 
 static const struct option_desc diff_options[] = {
+	{ 0, "layer", "ID", "what this layer changed: its diff ID, or the first digits of it", OPERAND_OTHER },
 	OPTION_JSON,
 	OPTIONS_END,
 };
@@ -236,13 +237,13 @@ const struct command commands[] = {
 	  { OPERAND_MOUNT },
 	  cmd_umount },
 	{ "diff",
-	  "[--json] DIR|CONTAINER",
+	  "[--json] DIR|CONTAINER | [--json] IMAGE[@N] IMAGE[@N] | [--json] --layer ID",
 	  "list what was added, changed and deleted",
 	  GROUP_CONTAINERS,
 	  diff_options,
-	  1,
-	  1,
-	  { OPERAND_MOUNT },
+	  0,
+	  2,
+	  { OPERAND_MOUNT, OPERAND_IMAGE },
 	  cmd_diff },
 	{ "commit",
 	  "[-q] [-m TEXT] [-a TEXT] [-c LINE]... DIR|CONTAINER [NAME[:TAG]]",

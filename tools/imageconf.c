@@ -102,7 +102,8 @@ int image_find_at(struct store *store, const char *ref, struct diag *diag, struc
 	if (r < 0 || layers == SIZE_MAX)
 		return r;
 	if (layers < 1 || layers > ret->layer_count)
-		return diag_set(diag, -ERANGE, "the image has %zu layers", ret->layer_count);
+		return diag_set(diag, -ERANGE, "the image has %zu layer%s", ret->layer_count,
+				ret->layer_count == 1 ? "" : "s");
 	ret->layer_count = layers;
 	return 0;
 }

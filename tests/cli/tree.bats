@@ -179,3 +179,73 @@ setup() {
 	assert_refused "the folder of $out/none/x cannot be opened: No such file" nacre cp base:1 etc "$out/none/x"
 	assert_misused nacre cp base:1 etc
 }
+
+changes() { json '.[] | "\(.Kind) \(.Path) \(.Changed | join("+")) \(.OldSize) \(.NewSize)"'; }
+
+@test "diff of two images: added, changed, deleted, with sizes" {
+	run nacre diff --json base:1 two:1
+	assert_equal "$(changes)" 'D /etc/conf.d/a  4 0
+D /etc/conf.d/b  4 0
+D /etc/conf.d/c  4 0
+A /etc/conf.d/d  0 4
+C /etc/motd content+time 8 7
+D /etc/passwd  22 0
+A /opt  0 0
+A /opt/new  0 4'
+	run nacre diff base:1 two:1
+	assert_equal "${lines[4]}" "C      -1B /etc/motd (content, time)"
+	assert_equal "${lines[6]}" "A          /opt"
+	assert_equal "$(nacre diff two:1@1 two:1)" "$output"
+	assert_equal "$(nacre diff two:1 two:1)" ""
+	run nacre diff --json two:1 base:1
+	assert_equal "$(changes | grep opt)" "D /opt  4 0"
+}
+
+@test "diff --layer: what a layer changed" {
+	local -a ids
+	mapfile -t ids < <(nacre layers --json two:1 | jq -r '.[].DiffId')
+	assert_equal "$(nacre diff --layer "${ids[1]}")" "$(nacre diff base:1 two:1)"
+	run nacre diff --json --layer "${ids[0]}"
+	assert_equal "$(json 'map(.Kind) | unique | join(" ")')" A
+	assert_equal "$(json '.[0].Path')" /
+	assert_equal "$(json length)" 25
+}
+
+@test "diff of images: what is metadata only, and what is not" {
+	local image
+	mkdir -p "$BATS_TEST_TMPDIR/meta"
+	python3 - "$BASE_TAR" "$BATS_TEST_TMPDIR/changed.tar" <<-'END'
+		import io, sys, tarfile
+		old, new = tarfile.open(sys.argv[1]), tarfile.open(sys.argv[2], "w", format=tarfile.PAX_FORMAT)
+		for m in old:
+		    data = old.extractfile(m).read() if m.isreg() else b""
+		    if m.name == "etc/shadow": m.mode = 0o600
+		    if m.name == "etc/empty": m.uid = 7
+		    if m.name == "etc/passwd": m.mtime += 1
+		    if m.name == "etc/note": m.pax_headers["SCHILY.xattr.user.note"] = "another"
+		    if m.name == "usr/bin/absolute": m.linkname = "/usr/bin/again"
+		    if m.name == "etc/motd": data = b"WELCOME\n"
+		    if m.name == "tmp": m.type = tarfile.SYMTYPE; m.linkname = "usr"
+		    new.addfile(m, io.BytesIO(data))
+		new.close()
+	END
+	nacre import -q "$BATS_TEST_TMPDIR/changed.tar" changed:1
+	run nacre diff --json base:1 changed:1
+	assert_equal "$(json '.[] | "\(.Kind) \(.Path) \(.Changed | join("+"))"')" 'M /etc/empty owner
+C /etc/motd content
+M /etc/note xattrs
+M /etc/passwd time
+M /etc/shadow mode
+C /tmp type
+C /usr/bin/absolute target'
+	run nacre diff base:1 changed:1
+	assert_equal "${lines[1]}" "C        = /etc/motd (content)"
+}
+
+@test "diff: what cannot be compared" {
+	assert_refused "cannot compare none:1: " nacre diff none:1 base:1
+	assert_refused "cannot compare base:1@2: the image has 1 layer" nacre diff base:1 base:1@2
+	assert_refused "cannot list the changes of layer 00000000: no such layer" nacre diff --layer 00000000
+	assert_misused nacre diff
+	assert_misused nacre diff --layer 0000 base:1
+}
