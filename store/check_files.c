@@ -230,8 +230,8 @@ static void count_leftover(struct check *c, int dirfd, const char *name)
 	c->result->leftover_bytes += (uint64_t)st.st_blocks * 512;
 }
 
-/* Files of @folder, named by an id in hex, which no row of @sql has. Nothing is a fault here, not even a failure. */
-static int leftovers_of(struct check *c, const char *folder, const char *sql)
+/* What is in @folder, named by an id, in @hex for a number, that no row of @sql has. Nothing is a fault here, not even a failure. */
+static int leftovers_of(struct check *c, const char *folder, const char *sql, bool hex)
 {
 	int fd = openat(c->store->dirfd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -245,10 +245,12 @@ static int leftovers_of(struct check *c, const char *folder, const char *sql)
 		AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
 		int r = de->d_name[0] == '.' ? 1 : db_stmt(c->db, sql, &stmt);
 
-		if (r == 0) {
+		if (r == 0 && hex)
 			db_bind_int(stmt, 1, strtoll(de->d_name, NULL, 16));
+		else if (r == 0)
+			db_bind_text(stmt, 1, de->d_name);
+		if (r == 0)
 			r = db_step(stmt);
-		}
 		if (r < 0)
 			return r;
 		if (r == 0)
@@ -299,13 +301,15 @@ static void leftover_stages(struct check *c)
 
 int check_leftovers(struct check *c)
 {
-	int r = leftovers_of(c, "packs", "SELECT 1 FROM pack WHERE id = ?");
+	int r = leftovers_of(c, "packs", "SELECT 1 FROM pack WHERE id = ?", true);
 
+	if (r == 0)
+		r = leftovers_of(c, "containers", "SELECT 1 FROM container WHERE id = ?", false);
 	for (unsigned i = 0; r == 0 && i < 256; i++) {
 		char folder[CONTENT_NAME_BYTES];
 
 		snprintf(folder, sizeof(folder), "objects/%02x", i);
-		r = leftovers_of(c, folder, "SELECT 1 FROM content WHERE id = ? AND pack IS NULL");
+		r = leftovers_of(c, folder, "SELECT 1 FROM content WHERE id = ? AND pack IS NULL", true);
 	}
 	leftover_stages(c);
 	return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/gc.h"
 
+#include "store/base/io.h"
 #include "store/content.h"
 #include "store/lease.h"
 #include "store/stage.h"
@@ -15,7 +16,8 @@
  * Rows first, bytes after.  The rows of dead layers and of contents without
  * references go in one transaction; then objects are unlinked, dead runs of packs
  * punched out, empty packs unlinked.  A crash in between leaves bytes without
- * rows, which gc_sweep() finds by comparing the folders with the index.
+ * rows, which gc_sweep() finds by comparing the folders with the index; so it
+ * does with folders of containers, and with staging that nobody holds a lock on.
  *
  * Nothing can come to need a dead layer meanwhile: writers and lease_take()
  * wait for STORE/lock, which the caller holds.
@@ -279,6 +281,41 @@ static int sweep_files(struct gc *gc)
 	return r;
 }
 
+static int container_exists(struct db *db, const char *id)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(db, "SELECT 1 FROM container WHERE id = ?", &stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_text(stmt, 1, id);
+	return db_step(stmt);
+}
+
+/* A container's folder comes before its row and goes after it; who makes or removes one holds STORE/lock shared. */
+static int sweep_containers(struct gc *gc)
+{
+	int fd = openat(gc->store->dirfd, "containers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	int r = 0;
+
+	if (!dir) {
+		closep(&fd);
+		return fd < 0 && errno == ENOENT ? 0 : -errno;
+	}
+	while (r == 0 && (de = readdir(dir))) {
+		if (de->d_name[0] == '.')
+			continue;
+		r = container_exists(gc->db, de->d_name);
+		if (r == 0)
+			r = io_remove_tree(fd, de->d_name);
+		else if (r > 0)
+			r = 0;
+	}
+	return r;
+}
+
 int gc_sweep(struct store *store, struct diag *diag, struct gc_result *ret)
 {
 	AUTO(db_closep) struct db *db = NULL;
@@ -288,6 +325,8 @@ int gc_sweep(struct store *store, struct diag *diag, struct gc_result *ret)
 	if (r == 0)
 		r = db_open_index(store, &db);
 	gc.db = db;
+	if (r == 0)
+		r = sweep_containers(&gc);
 	if (r == 0)
 		r = unlink_packs(&gc);
 	if (r == 0)
