@@ -413,6 +413,20 @@ static int names_into_upper(struct fs *fs, struct node *node, struct name_list *
 
 /* --- files --- */
 
+static void count_data(struct fs *fs, uint64_t size, uint64_t limit)
+{
+	stats_add(fs->stats, STAT_COPYUP_FILES, 1);
+	stats_add(fs->stats, STAT_COPYUP_BYTES, (int64_t)(limit < size ? limit : size));
+}
+
+static void count_copy(struct fs *fs, const struct copy *copy, uint64_t limit)
+{
+	if (S_ISREG(copy->st.st_mode) && !copy->metacopy)
+		count_data(fs, (uint64_t)copy->st.st_size, limit);
+	else
+		stats_add(fs->stats, STAT_COPYUP_METADATA, 1);
+}
+
 static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit)
 {
 	struct name_list names = { 0 };
@@ -426,6 +440,8 @@ static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit
 		r = copy_build(fs, node, limit, &copy);
 	if (r == 0)
 		r = publish(fs, node, &copy);
+	if (r == 0)
+		count_copy(fs, &copy, limit);
 	if (r == 0 && copy.indexed)
 		r = names_into_upper(fs, node, &names);
 	copy_discard(fs, node, &copy);
@@ -491,6 +507,7 @@ static int complete(struct fs *fs, struct node *node, uint64_t limit)
 	if (r == 0)
 		r = metacopy_unmark(ref.fd);
 	if (r == 0) {
+		count_data(fs, (uint64_t)st.st_size, limit);
 		EXCLUSIVE(&fs->names_lock);
 
 		metacopy_clear(fs, node);
@@ -576,6 +593,8 @@ static int copy_dir_locked(struct fs *fs, struct dirnode *dir)
 
 		r = dir->node.links ? publish_at(fs, dir->node.links, &dir->node, &copy) : -ENOENT;
 	}
+	if (r == 0)
+		stats_add(fs->stats, STAT_COPYUP_DIRS, 1);
 	copy_discard(fs, &dir->node, &copy);
 	return r;
 }

@@ -496,6 +496,7 @@ void link_gone(struct fs *fs, struct link *link)
 	if (whiteout) {
 		link_set_node(link, NULL);
 		link->flags = LINK_LOWER | LINK_WHITEOUT;
+		stats_add(fs->stats, STAT_WHITEOUTS, 1);
 	} else {
 		link_remove(fs, link);
 		free(link);

@@ -235,3 +235,8 @@ uint32_t fdcache_count(struct fdcache *cache)
 	pthread_mutex_unlock(&cache->lock);
 	return count;
 }
+
+uint32_t fdcache_limit(const struct fdcache *cache)
+{
+	return cache->limit;
+}

@@ -53,5 +53,7 @@ void fd_drop(struct fdcache *cache, struct fd_slot *slot);
 
 /** fdcache_count() - open descriptors, for statistics and tests. */
 uint32_t fdcache_count(struct fdcache *cache);
+/** fdcache_limit() - as it was given. */
+uint32_t fdcache_limit(const struct fdcache *cache);
 
 #endif

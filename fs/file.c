@@ -199,6 +199,8 @@ ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t
 	if (n >= 0 && ref.bytes != UINT64_MAX && (size_t)n < bytes)
 		n = -EIO;
 	fd_put(fs->fds, &ref.ref);
+	if (n > 0)
+		stats_add(fs->stats, STAT_BYTES_READ, n);
 	return n;
 }
 
@@ -400,6 +402,8 @@ int fs_write(struct fs *fs, struct node *node, const void *buf, size_t bytes, of
 	if (r == 0)
 		r = (int)change_end(ref.fd, &change, io_pwrite_full(ref.fd, buf, bytes, offset));
 	fd_put(fs->fds, &ref);
+	if (r == 0)
+		stats_add(fs->stats, STAT_BYTES_WRITTEN, (int64_t)bytes);
 	return r;
 }
 

@@ -331,6 +331,7 @@ static int root_make(struct fs *fs)
 		return -ENOMEM;
 	fs->root = node_dir(node);
 	atomic_store(&node->nlookup, 1);
+	stats_add(fs->stats, STAT_NODES, 1);
 	r = root_parts(fs, fs->root);
 	if (r == 0)
 		r = root_attributes(fs, fs->root);
@@ -426,6 +427,11 @@ int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret)
 	if (!fs)
 		return -ENOMEM;
 	fs->options = options;
+	fs->stats = stats_new();
+	if (!fs->stats) {
+		free(fs);
+		return -ENOMEM;
+	}
 	fs->upper_fd = fs->work_fd = fs->index_fd = -1;
 	fs->owner_uid = geteuid();
 	fs->owner_gid = getegid();
@@ -464,6 +470,7 @@ void fs_free(struct fs *fs)
 	limits_free(fs->limits);
 	free(fs->inodes.slots);
 	free(fs->devs);
+	stats_free(fs->stats);
 	lease_drop(fs->lease);
 	store_close(fs->store);
 	pthread_mutex_destroy(&fs->rename_lock);
@@ -490,4 +497,21 @@ bool fs_read_only(const struct fs *fs)
 bool fs_has_xattrs(const struct fs *fs)
 {
 	return fs->any_xattrs && !fs->options->noxattrs;
+}
+
+struct stats *fs_stats(struct fs *fs)
+{
+	return fs->stats;
+}
+
+void fs_describe(struct fs *fs, bool json, struct buf *ret)
+{
+	const struct stats_descriptors fds = { .open = fdcache_count(fs->fds), .limit = fdcache_limit(fs->fds) };
+
+	stats_format(fs->stats, &fds, json ? STATS_JSON : STATS_TEXT, ret);
+}
+
+bool fs_may_ask(const struct fs *fs, uid_t uid)
+{
+	return uid == 0 || uid == fs->owner_uid;
 }

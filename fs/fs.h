@@ -24,6 +24,8 @@
 
 struct fs;
 struct node;
+struct stats;
+struct buf;
 
 /* To copy a small file costs hardly more than to mark it, and a whole one can be read by everybody. */
 enum { FS_METACOPY_FROM = 16 * 1024 };
@@ -89,6 +91,12 @@ struct node *fs_root(struct fs *fs);
 bool fs_read_only(const struct fs *fs);
 /** fs_has_xattrs() - false: no file of this mount can have an xattr to show. */
 bool fs_has_xattrs(const struct fs *fs);
+/** fs_stats() - what is counted of its work; borrowed. */
+struct stats *fs_stats(struct fs *fs);
+/** fs_describe() - that as text, or as JSON. */
+void fs_describe(struct fs *fs, bool json, struct buf *ret);
+/** fs_may_ask() - is this user one who may see that? */
+bool fs_may_ask(const struct fs *fs, uid_t uid);
 
 int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct fs_entry *ret);
 void fs_forget(struct fs *fs, struct node *node, uint64_t lookups);

@@ -28,6 +28,7 @@
 #include "fs/fdcache.h"
 #include "fs/fs.h"
 #include "fs/layer.h"
+#include "fs/stats.h"
 #include "store/base/auto.h"
 #include "store/ovl.h"
 
@@ -177,6 +178,7 @@ struct fs {
 	pthread_mutex_t time_locks[TIME_LOCKS]; /* see time_lock() */
 	struct inodes inodes;
 	struct fdcache *fds;	      /* owned */
+	struct stats *stats;	      /* owned */
 	struct limits *limits;	      /* owned; NULL: none were asked for */
 	_Atomic uint32_t work_serial; /* names in work/ */
 	_Atomic bool have_whiteout;   /* work/whiteout can be linked to */

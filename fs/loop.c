@@ -21,6 +21,7 @@
  * that are awake are serving; each of them reads when it has done.
  */
 
+#include "fs/stats.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
@@ -54,6 +55,7 @@ struct worker {
 
 struct loop {
 	struct fuse_session *session; /* borrowed */
+	struct stats *stats;	      /* borrowed */
 	int fd;
 	pthread_t main;
 	unsigned max_workers, max_readers;
@@ -102,6 +104,7 @@ static int worker_start(struct loop *loop)
 	worker->next = loop->workers;
 	loop->workers = worker;
 	loop->worker_count++;
+	stats_add(loop->stats, STAT_THREADS, 1);
 	return 0;
 }
 
@@ -290,6 +293,7 @@ static bool lead(struct worker *worker)
 		return true;
 	if (loop->max_readers > 1 && !is_forget(worker->request)) /* nobody waits for those, they come in bursts */
 		note_wait(worker, now_ns() - start);
+	stats_request(loop->stats, ((const struct fuse_in_header *)worker->request)->opcode);
 	atomic_fetch_add(&loop->taken, 1);
 	atomic_fetch_sub(&loop->readers, 1);
 	if (atomic_load(&loop->watch_sleeps))
@@ -318,6 +322,7 @@ static void awaited_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
 }
 
 void loop_block_signals(void)
@@ -360,11 +365,24 @@ static int loop_start(struct loop *loop)
 	return r;
 }
 
-int loop_run(struct fuse_session *session, unsigned max_threads)
+/* Until it is to end; stop() sends a signal too. */
+static void await_end(void (*asked)(void *arg), void *arg)
+{
+	sigset_t set;
+	int signal;
+
+	awaited_signals(&set);
+	while (sigwait(&set, &signal) == 0 && signal == SIGUSR1)
+		asked(arg);
+}
+
+int loop_run(struct fuse_session *session, unsigned max_threads, struct stats *stats, void (*asked)(void *arg),
+	     void *arg)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct loop loop = {
 		.session = session,
+		.stats = stats,
 		.fd = fuse_session_fd(session),
 		.main = pthread_self(),
 		.max_workers = max_threads == 0 || max_threads > MAX_WORKERS ? MAX_WORKERS : max_threads,
@@ -373,16 +391,14 @@ int loop_run(struct fuse_session *session, unsigned max_threads)
 		.lead = PTHREAD_COND_INITIALIZER,
 		.work = PTHREAD_COND_INITIALIZER,
 	};
-	sigset_t set;
-	int r, signal;
+	int r;
 
 	if (processors < 1 || loop.max_workers == 1)
 		processors = 1;
 	loop.max_readers = processors > MAX_READERS ? MAX_READERS : (unsigned)processors;
 	r = loop_start(&loop);
-	awaited_signals(&set);
 	if (r == 0)
-		sigwait(&set, &signal); /* stop() sends one too */
+		await_end(asked, arg);
 	stop(&loop, 0);
 	loop_join(&loop);
 	return r < 0 ? r : atomic_load(&loop.error);

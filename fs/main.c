@@ -13,6 +13,7 @@
  */
 
 #include "fs/seek.h"
+#include "fs/stats.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #define FUSE_SUPER_MAGIC     0x65735546
@@ -136,15 +138,44 @@ static struct fuse_session *session_new(const struct mount_options *o, struct mo
 	return session;
 }
 
-static int serve_session(const struct mount_options *o, struct fuse_session *session, int ready)
+/* SIGUSR1: to standard error, or, in the background, where there is none, to the system's log. */
+struct report {
+	struct fs *fs; /* borrowed */
+	bool to_stderr;
+};
+
+static void report_stats(void *arg)
 {
+	const struct report *report = arg;
+	struct buf text = { 0 };
+
+	fs_describe(report->fs, false, &text);
+	if (report->to_stderr) {
+		fputs(buf_str(&text), stderr);
+	} else {
+		char *at = text.data, *line;
+
+		openlog("nacrefs", LOG_PID, LOG_DAEMON);
+		while (buf_error(&text) == 0 && at && (line = strsep(&at, "\n")))
+			if (*line)
+				syslog(LOG_INFO, "%s", line);
+		closelog();
+	}
+	buf_release(&text);
+}
+
+static int serve_session(const struct mount_options *o, const struct mount *mount, int ready)
+{
+	struct report report = { .fs = mount->fs, .to_stderr = o->foreground };
+	struct fuse_session *session = mount->session;
 	struct diag diag = { 0 };
 	int status;
 
 	if (fuse_session_mount(session, o->mountpoint) < 0)
 		return fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
 	now_ready(ready);
-	status = loop_run(session, o->threads) < 0 ? EXIT_FAILED : EXIT_DONE;
+	status = loop_run(session, o->threads, fs_stats(mount->fs), report_stats, &report) < 0 ? EXIT_FAILED
+											       : EXIT_DONE;
 	fuse_session_unmount(session);
 	return status;
 }
@@ -167,7 +198,7 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	else if (!mount.session)
 		status = fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
 	else
-		status = serve_session(o, mount.session, ready);
+		status = serve_session(o, &mount, ready);
 	seeks_free(mount.seeks);
 	if (mount.session)
 		fuse_session_destroy(mount.session);
@@ -244,6 +275,26 @@ static int remount(const struct mount_options *o)
 	return EXIT_DONE;
 }
 
+/* Another process's statistics: its driver is asked through the mount. */
+static int show_stats(const struct mount_options *o)
+{
+	AUTO(closep) int fd = open(o->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct diag diag = { 0 };
+	char text[STATS_ROOM];
+	int n;
+
+	if (fd < 0)
+		return fail(&diag, diag_errno(&diag, -errno, "mount point %s", o->mountpoint));
+	n = ioctl(fd, o->json ? STATS_IOC_JSON : STATS_IOC_TEXT, text);
+	if (n < 0 && (errno == ENOTTY || errno == ENOSYS))
+		return fail(&diag, diag_set(&diag, -EINVAL, "%s is no mount of this driver", o->mountpoint));
+	if (n < 0)
+		return fail(&diag, diag_errno(&diag, -errno, "cannot ask the driver of %s", o->mountpoint));
+	return fwrite(text, 1, (size_t)n, stdout) == (size_t)n && fflush(stdout) == 0
+		       ? EXIT_DONE
+		       : fail(&diag, diag_errno(&diag, -errno, "cannot write"));
+}
+
 static int start(const struct mount_options *o)
 {
 	bool child = true;
@@ -278,7 +329,7 @@ int main(int argc, char **argv)
 	} else {
 		if (options.ignored.len)
 			fprintf(stderr, "nacrefs: warning: unknown options ignored: %s\n", buf_str(&options.ignored));
-		status = options.remount ? remount(&options) : start(&options);
+		status = options.stats ? show_stats(&options) : options.remount ? remount(&options) : start(&options);
 	}
 	options_release(&options);
 	return status;

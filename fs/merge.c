@@ -566,6 +566,7 @@ int dir_load_locked(struct fs *fs, struct dirnode *dir)
 	merge_sweep(fs, dir);
 	SHARED(&fs->names_lock);
 	node_set(&dir->node, NODE_LOADED);
+	stats_add(fs->stats, STAT_TABLES, 1);
 	for (struct link *link = dir->node.links; link; link = link->next)
 		atomic_fetch_add(&link->dir->live, 1);
 	return 0;

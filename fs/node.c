@@ -332,6 +332,7 @@ void link_add(struct fs *fs, struct dirnode *dir, struct link *link, struct node
 	index_put(table, table->used);
 	table->used++;
 	table->count++;
+	stats_add(fs->stats, STAT_NAMES, 1);
 	if (node)
 		node_add_link(node, link);
 	else
@@ -373,6 +374,7 @@ void link_remove(struct fs *fs, struct link *link)
 	/* The index keeps pointing at the empty slot until it is rebuilt: the chain stays whole. */
 	table->slots[*index_entry(table, link) - 1] = NULL;
 	table->count--;
+	stats_add(fs->stats, STAT_NAMES, -1);
 	if (table->used > 64 && table->count < table->used / 2)
 		(void)table_rebuild(table, table->count + table->count / 2 + 4); /* fails: stays loose */
 	link->dir = NULL;
@@ -411,8 +413,10 @@ void node_get(struct fs *fs, struct node *node)
 			return;
 	}
 	SHARED(&fs->names_lock);
-	if (atomic_fetch_add(&node->nlookup, 1) == 0)
+	if (atomic_fetch_add(&node->nlookup, 1) == 0) {
 		live_add(node, 1);
+		stats_add(fs->stats, STAT_NODES, 1);
+	}
 }
 
 static bool dir_is_idle(const struct dirnode *dir)
@@ -439,6 +443,9 @@ void table_free(struct fs *fs, struct dirnode *dir)
 		}
 		node_free(fs, node);
 	}
+	stats_add(fs->stats, STAT_NAMES, -(int64_t)table->count);
+	if (node_is(&dir->node, NODE_LOADED))
+		stats_add(fs->stats, STAT_TABLES, -1);
 	free(table->slots);
 	free(table->index);
 	*table = (struct table){ 0 };
@@ -523,6 +530,7 @@ static bool forget_last(struct fs *fs, struct node *node, uint64_t lookups)
 
 	if (node == &fs->root->node || atomic_fetch_sub(&node->nlookup, lookups) != lookups)
 		return false;
+	stats_add(fs->stats, STAT_NODES, -1);
 	if (!node->links) {
 		orphan_detach(fs, node);
 		return true;

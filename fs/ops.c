@@ -13,6 +13,7 @@
  */
 
 #include "fs/ops_internal.h"
+#include "fs/stats.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
@@ -286,7 +287,23 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	fuse_reply_err(req, ENOSYS);
 }
 
-/* --- inode flags, birth time --- */
+/* --- inode flags, birth time, statistics --- */
+
+static void op_stats(fuse_req_t req, bool json, size_t room)
+{
+	struct buf text = { 0 };
+
+	if (!fs_may_ask(fs_of(req), fuse_req_ctx(req)->uid)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	fs_describe(fs_of(req), json, &text);
+	if (buf_error(&text) < 0 || text.len > room)
+		fuse_reply_err(req, text.len > room ? EOVERFLOW : ENOMEM);
+	else
+		fuse_reply_ioctl(req, (int)text.len, text.data, text.len);
+	buf_release(&text);
+}
 
 static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
 		     const void *in, size_t in_bytes, size_t out_bytes)
@@ -301,6 +318,10 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 	bool get = cmd == FS_IOC_GETFLAGS || cmd == FS_IOC_FSGETXATTR;
 	int r = -ENOTTY;
 
+	if (cmd == STATS_IOC_TEXT || cmd == STATS_IOC_JSON) {
+		op_stats(req, cmd == STATS_IOC_JSON, out_bytes);
+		return;
+	}
 	if (in_bytes >= bytes)
 		memcpy(&value, in, bytes);
 	if (cmd == FS_IOC_GETFLAGS && out_bytes >= bytes)

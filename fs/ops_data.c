@@ -6,6 +6,7 @@
  */
 
 #include "fs/seek.h"
+#include "fs/stats.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
@@ -68,6 +69,8 @@ static void read_spliced(fuse_req_t req, struct node *node, size_t size, off_t o
 		bufv.buf[0].fd = data.fd;
 		bufv.buf[0].pos = data.offset;
 		fuse_reply_data(req, &bufv, 0);
+		/* It has gone on to where the copy ended: behind the one buffer, or within it where the file ends. */
+		stats_add(fs_stats(fs), STAT_BYTES_READ, (int64_t)(bufv.idx ? data.bytes : bufv.off));
 	}
 	fs_data_put(fs, &data);
 }

@@ -563,6 +563,10 @@ static int option_word(struct mount_options *o, int argc, char **argv, int *i, s
 		o->help = true;
 	else if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0)
 		o->version = true;
+	else if (strcmp(word, "--stats") == 0)
+		o->stats = true;
+	else if (strcmp(word, "--json") == 0)
+		o->json = true;
 	else
 		return diag_set(diag, -EINVAL, "unknown option %s", word);
 	return 0;
@@ -574,7 +578,9 @@ static int check(struct mount_options *o, struct diag *diag)
 
 	if (!o->mountpoint)
 		return diag_set(diag, -EINVAL, "no mount point given");
-	if (o->remount)
+	if (o->json && !o->stats)
+		return diag_set(diag, -EINVAL, "--json goes with --stats");
+	if (o->remount || o->stats)
 		return buf_error(&o->kernel);
 	if (fs->store && fs->lower_count)
 		return diag_set(diag, -EINVAL, "lowerdir and store cannot be combined");
@@ -650,6 +656,7 @@ void options_release(struct mount_options *o)
 const char *options_help(void)
 {
 	return "usage: nacrefs -o OPTIONS MOUNTPOINT\n"
+	       "       nacrefs --stats [--json] MOUNTPOINT\n"
 	       "\n"
 	       "Merge read-only layers and a writable directory into one tree.\n"
 	       "\n"
@@ -674,6 +681,7 @@ const char *options_help(void)
 	       "  -o timeout=SECONDS         how long the kernel may keep names (default: for ever)\n"
 	       "  -o writeback=0             write through to the upper at each write\n"
 	       "  -f, -d                     stay in the foreground; with a log of all requests\n"
+	       "  --stats [--json]           show what the driver of a mount has done and keeps\n"
 	       "  -V, --version              version\n"
 	       "  -h, --help                 this text\n"
 	       "\n"

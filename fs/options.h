@@ -15,6 +15,7 @@ struct mount_options {
 	double timeout;	    /* seconds that the kernel may keep names and attributes; <0: for ever */
 	bool foreground, debug;
 	bool help, version;
+	bool stats, json; /* ask the driver of the mount that is there */
 	bool read_only;
 	bool remount; /* change the flags of the mount that is there */
 	bool squash_to_root;

@@ -278,6 +278,7 @@ static struct node *move_in_memory(struct renaming *m)
 	if (m->link->flags & LINK_LOWER) {
 		link_set_node(m->link, NULL);
 		m->link->flags = LINK_LOWER | LINK_WHITEOUT;
+		stats_add(m->fs->stats, STAT_WHITEOUTS, 1);
 	} else {
 		link_remove(m->fs, m->link);
 		free(m->link);
