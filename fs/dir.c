@@ -462,10 +462,21 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 
 /* --- taking away --- */
 
+/* A folder that looks empty, with what it has all the same. */
+static int discard(struct fs *fs, int dirfd, const char *name)
+{
+	char work[WORK_NAME_BYTES];
+
+	work_name(fs, work);
+	if (renameat(dirfd, name, fs->work_fd, work) < 0)
+		return -errno;
+	(void)io_remove_tree(fs->work_fd, work); /* else the next mount does */
+	return 0;
+}
+
 /* On disk. names_lock is held. */
 static int remove_on_disk(struct fs *fs, struct link *link, bool clear)
 {
-	char work[WORK_NAME_BYTES];
 	int flag = node_is_dir(link->node) ? AT_REMOVEDIR : 0;
 	struct fd_ref ref;
 	int r = upper_dir(fs, link->dir, &ref);
@@ -476,13 +487,10 @@ static int remove_on_disk(struct fs *fs, struct link *link, bool clear)
 		r = upper_whiteout(fs, ref.fd, link->name);
 	} else if (link->flags & LINK_LOWER) {
 		r = upper_cover(fs, ref.fd, link->name);
-	} else if (clear) { /* whiteouts are left in it, which nothing shows */
-		work_name(fs, work);
-		r = renameat(ref.fd, link->name, fs->work_fd, work) < 0 ? -errno : 0;
-		if (r == 0)
-			(void)io_remove_tree(fs->work_fd, work); /* else the next mount does */
-	} else if (unlinkat(ref.fd, link->name, flag) < 0) {
-		r = -errno;
+	} else {
+		r = clear ? -ENOTEMPTY : unlinkat(ref.fd, link->name, flag) < 0 ? -errno : 0;
+		if (r == -ENOTEMPTY) /* what nothing shows is left in it: whiteouts, another driver's mark of opaque */
+			r = discard(fs, ref.fd, link->name);
 	}
 	fd_put(fs->fds, &ref);
 	return r;

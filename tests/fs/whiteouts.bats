@@ -194,3 +194,19 @@ forms_are_read() {
 	assert_equal "$(shown "$MNT")$(shown "$MNT/d")$(shown "$MNT/e")" "$(owns 2)$(owns 2)$(owns 2)"
 	assert_equal "$(cat "$MNT/e/own1")" content
 }
+
+# containers/storage and fuse-overlayfs leave such files in folders that no lower has any more.
+@test "a folder of the upper that holds but another driver's marks is empty" {
+	mkdir -p "$BATS_TEST_TMPDIR/low/other" "$UPPER"/{gone,over,from}
+	touch "$UPPER"/{gone,over}/.wh..wh..opq "$UPPER"/{gone,over}/.wh.name "$UPPER/from/file"
+	mount_dirs "$BATS_TEST_TMPDIR/low"
+	rmdir "$MNT/gone"
+	in_python <<-'END'
+		os.rename("from", "over")
+		eq(names(), ["other", "over"])
+		eq(names("over"), ["file"])
+	END
+	remount_dirs "$BATS_TEST_TMPDIR/low"
+	assert_equal "$(cd "$MNT" && echo ./* ./*/*)" "./other ./over ./over/file"
+	[ ! -e "$UPPER/gone" ]
+}
