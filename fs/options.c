@@ -271,6 +271,7 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 	case OPT_METACOPY:
 		r = value_bool(name->name, value, &on, diag);
 		o->fs.metacopy_from = on ? 1 : 0;
+		o->metacopy_set = true;
 		return r;
 	case OPT_IO:
 		if (strcmp(value, "cached") == 0)
@@ -279,6 +280,7 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 	case OPT_XATTR_PERMISSIONS:
 		return set_override(&o->fs, value, diag);
 	case OPT_REDIRECT_DIR:
+		o->redirect_set = true;
 		return set_redirect(&o->fs, value, diag);
 	case OPT_TIMEOUT:
 		return value_seconds(name->name, value, &o->timeout, diag);
@@ -572,6 +574,38 @@ static int option_word(struct mount_options *o, int argc, char **argv, int *i, s
 	return 0;
 }
 
+/* ID/diff and ID/work, beside them the file ID/link: a layer of containers/storage, which podman and CRI-O stand on. */
+static bool is_storage_layer(const struct fs_options *fs)
+{
+	static const char upper_name[] = "/diff", work_name[] = "/work";
+	size_t len = fs->upper ? strlen(fs->upper) : 0;
+	AUTO(freep) char *link = NULL;
+
+	if (len < sizeof(upper_name) || strcmp(fs->upper + len - strlen(upper_name), upper_name) != 0)
+		return false;
+	len -= strlen(upper_name);
+	if (strncmp(fs->upper, fs->work, len) != 0 || strcmp(fs->work + len, work_name) != 0 ||
+	    asprintf(&link, "%.*s/link", (int)len, fs->upper) < 0)
+		return false;
+	return access(link, F_OK) == 0;
+}
+
+/*
+ * A container's upper is used with whatever driver podman finds the next time.
+ * fuse-overlayfs shows a file without its data as zeros and a renamed folder as empty,
+ * kernel overlayfs refuses the one, and a user's the other too: write neither, as those
+ * two do not, unless told.
+ */
+static void choose_forms(struct mount_options *o)
+{
+	if (!is_storage_layer(&o->fs))
+		return;
+	if (!o->metacopy_set)
+		o->fs.metacopy_from = 0;
+	if (!o->redirect_set && o->fs.metacopy_from != 1)
+		o->fs.redirect = FS_REDIRECT_FOLLOW;
+}
+
 static int check(struct mount_options *o, struct diag *diag)
 {
 	struct fs_options *fs = &o->fs;
@@ -596,6 +630,7 @@ static int check(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "data-only lowers and metacopy=off cannot be combined");
 	if (!fs->upper != !fs->work)
 		return diag_set(diag, -EINVAL, "upperdir and workdir go together");
+	choose_forms(o);
 	if (fs->metacopy_from == 1 && fs->redirect != FS_REDIRECT_ON)
 		return diag_set(diag, -EINVAL, "metacopy=on needs redirect_dir=on");
 	if (fs->redirect != FS_REDIRECT_ON && fs->upper)

@@ -160,3 +160,28 @@ verity=off,volatile,override_creds; do
 		[[ $stderr == "nacrefs: option ${option%%,*}: "?* || $stderr == "nacrefs: option ${option%%=*}: "?* ]] || fail "$stderr"
 	done
 }
+
+# What other drivers cannot read must not be written where they go on: see hand_over in tests/podman/storage.bats.
+@test "in the storage of podman nothing is redirected and no file is without its data, unless told" {
+	local id=$BATS_TEST_TMPDIR/storage/0123
+	mkdir -p "$BATS_TEST_TMPDIR/low/folder"
+	head -c 100000 /dev/zero | tr '\0' x >"$BATS_TEST_TMPDIR/low/large"
+	for case in storage told elsewhere; do
+		rm -rf "$id"
+		mkdir -p "$id"/{diff,work,merged}
+		[ "$case" = elsewhere ] || echo LINK >"$id/link"
+		nacrefs -o "lowerdir=$BATS_TEST_TMPDIR/low,upperdir=$id/diff,workdir=$id/work$(
+			[ "$case" != told ] || echo ,redirect_dir=on,metacopy=on),volatile" "$id/merged"
+		chmod 600 "$id/merged/large"
+		in_python "$id/merged" "$case" <<-'END'
+			told = sys.argv[1] != "storage"
+			os.rename("folder", "renamed") if told else fails(errno.EXDEV, os.rename, "folder", "renamed")
+		END
+		unmount "$id/merged"
+		if [ "$case" = storage ]; then
+			[ "$(stat -c %b "$id/diff/large")" -gt 0 ] || fail "a file without its data in podman's storage"
+		else
+			assert_equal "$(stat -c %b "$id/diff/large")" 0
+		fi
+	done
+}
