@@ -102,6 +102,17 @@ image_listing() {
 	podman rm "$container" >/dev/null
 }
 
+# Nothing in an image's blobs may name what drivers note in layers.
+assert_no_marks() {
+	local blob
+	podman save -q --format oci-dir -o "$BATS_TEST_TMPDIR/oci" "$1"
+	for blob in "$BATS_TEST_TMPDIR"/oci/blobs/sha256/*; do
+		! { gzip -dc "$blob" 2>/dev/null || cat "$blob"; } |
+			grep -aqE '(trusted|user)\.((fuse)?overlay|containers)' || fail "a driver's xattr is in $blob"
+	done
+	rm -r "$BATS_TEST_TMPDIR/oci"
+}
+
 # in_base COMMAND...: run a command in a new container of base:1 that is gone afterwards.
 in_base() { podman run --rm base:1 "$@"; }
 

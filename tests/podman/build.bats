@@ -17,17 +17,6 @@ build() {
 	podman build -q --isolation chroot --network host "$@" -t "$name" "$BATS_TEST_TMPDIR/context" >/dev/null
 }
 
-# What the blobs of an image say between them must not name the driver.
-assert_no_marks() {
-	local blob
-	podman save -q --format oci-dir -o "$BATS_TEST_TMPDIR/oci" "$1"
-	for blob in "$BATS_TEST_TMPDIR"/oci/blobs/sha256/*; do
-		! { gzip -dc "$blob" 2>/dev/null || cat "$blob"; } | grep -aqE '(trusted|user)\.(fuse)?overlay' ||
-			fail "an internal xattr is in $blob"
-	done
-	rm -r "$BATS_TEST_TMPDIR/oci"
-}
-
 @test "podman build: each kind of step, one layer a step, and the cache on the second run" {
 	local -a step=(build built:1 --layers)
 	mkdir -p "$BATS_TEST_TMPDIR/context/tree/sub"
