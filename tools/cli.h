@@ -145,6 +145,7 @@ int cmd_commit(struct cli *cli, const struct args *args);
 int cmd_completion(struct cli *cli, const struct args *args);
 int cmd_cp(struct cli *cli, const struct args *args);
 int cmd_diff(struct cli *cli, const struct args *args);
+int cmd_du(struct cli *cli, const struct args *args);
 int cmd_gc(struct cli *cli, const struct args *args);
 int cmd_help(struct cli *cli, const struct args *args);
 int cmd_history(struct cli *cli, const struct args *args);

@@ -127,6 +127,12 @@ static const struct option_desc layers_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc du_options[] = {
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
 static const struct option_desc verify_options[] = {
 	{ 'q', "quiet", NULL, "show no progress, and nothing when all is well" },
 	OPTION_NO_TRUNC,
@@ -328,6 +334,15 @@ const struct command commands[] = {
 	  0,
 	  { OPERAND_NONE },
 	  cmd_gc },
+	{ "du",
+	  "[--no-trunc] [--json]",
+	  "show what images and layers cost, alone and shared",
+	  GROUP_STORE,
+	  du_options,
+	  0,
+	  0,
+	  { OPERAND_NONE },
+	  cmd_du },
 	{ "verify",
 	  "[-q] [--no-trunc] [--json] [IMAGE...]",
 	  "read everything again, and say what is damaged",

@@ -12,7 +12,7 @@ setup() { setup_base; }
 	sum=$(sha256sum <"$NACRE_STORE/index.db")
 	mkdir -p "$MNT"
 	for call in "images" "inspect base:1" "history base:1" "layers base:1" "ls base:1" "cat base:1 etc/motd" "ps" \
-		"info" "gc" "verify" "tag base:1 x" "rmi base:1" "rm x" "import $BASE_TAR x" "load $BASE_TAR" "diff x" "commit x" \
+		"info" "gc" "verify" "du" "tag base:1 x" "rmi base:1" "rm x" "import $BASE_TAR x" "load $BASE_TAR" "diff x" "commit x" \
 		"mount base:1 $MNT" "mount --rw base:1 $MNT"; do
 		# shellcheck disable=SC2086
 		assert_refused "cannot open store $NACRE_STORE: " nacre $call
