@@ -47,7 +47,7 @@ static int read_stream(struct rereading *rr, const struct digest *diff_id, struc
 	AUTO(unpack_freep) struct unpack *unpack = NULL;
 	const struct ingest_options options = { .name = "its tar stream", .blob_bytes = -1, .diff_id = diff_id };
 	struct unpack_totals stream;
-	int r = unpack_new(ring_source(rr->ring), &options, &unpack);
+	int r = unpack_new(ring_source(rr->ring), &options, NULL, &unpack);
 
 	if (r == 0)
 		r = tar_read_rows(rows, unpack, options.name, diag, ret);

@@ -49,6 +49,7 @@ static int run_ingest(struct writer *writer, struct production *p, const struct 
 	struct ingest_options ingest = {
 		.name = "the new layer",
 		.blob_bytes = -1,
+		.own = true,
 		.progress = options->progress,
 		.progress_arg = options->progress_arg,
 	};

@@ -87,6 +87,8 @@ static int ingest_source(struct writer *writer, const char *path, const struct l
 	if (events && events->layer_begin)
 		events->layer_begin(name, bytes, events->arg);
 	r = ingest_tar(writer, byte_source_fd(&fd), &options, diag, ret);
+	if (r == 0 && ret->left_out && events && events->left_out)
+		events->left_out(name, ret->left_out, events->arg);
 	if (r == 0 && events && events->layer_end)
 		events->layer_end(digest_format(&ret->diff_id, diff_id), ret->existed, events->arg);
 	return r;

@@ -3,6 +3,7 @@
 
 #include "store/publish.h"
 #include "store/stage.h"
+#include "store/store_priv.h"
 #include "store/tarread.h"
 #include "store/unpack.h"
 
@@ -23,6 +24,7 @@ int ingest_tar(struct writer *writer, struct byte_source source, const struct in
 	AUTO(unpack_freep) struct unpack *unpack = NULL;
 	AUTO(stage_freep) struct stage *stage = NULL;
 	const char *name = options->name ? options->name : "archive";
+	const struct store_limits *limits = options->own ? NULL : &store->limits;
 	struct unpack_totals stream;
 	struct tar_result tar;
 	int r;
@@ -30,15 +32,16 @@ int ingest_tar(struct writer *writer, struct byte_source source, const struct in
 	*ret = (struct ingest_result){ 0 };
 	r = stage_new(store, diag, &stage);
 	if (r == 0)
-		r = unpack_new(source, options, &unpack);
+		r = unpack_new(source, options, limits, &unpack);
 	if (r == 0)
-		r = tar_read(stage, unpack, name, diag, &tar);
+		r = tar_read(stage, unpack, name, limits, diag, &tar);
 	if (r == 0)
 		r = unpack_finish(unpack, diag, &stream);
 	if (r < 0)
 		return diag_errno(diag, r, "%s: cannot be read into the store", name);
 	ret->diff_id = stream.diff_id;
 	ret->entries = tar.totals.entries;
+	ret->left_out = tar.left_out;
 	ret->new_bytes = stage->new_bytes;
 	return publish(stage, &stream, &tar, diag, ret);
 }

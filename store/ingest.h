@@ -29,10 +29,11 @@ struct byte_source byte_source_fd(const int *fd);
 typedef void (*progress_fn)(uint64_t source_bytes, void *arg);
 
 struct ingest_options {
-	const char *name;		/* what messages call the archive: "rootfs.tar" */
+	const char *name;		  /* what messages call the archive: "rootfs.tar" */
 	const struct digest *blob_digest; /* of the source's bytes as they come (compressed); NULL: not checked */
-	int64_t blob_bytes;		/* their number; -1: not checked */
-	const struct digest *diff_id;	/* expected of the uncompressed stream; NULL: not checked */
+	int64_t blob_bytes;		  /* their number; -1: not checked */
+	const struct digest *diff_id;	  /* expected of the uncompressed stream; NULL: not checked */
+	bool own;			  /* made by this program: no limits (limits.h) */
 	progress_fn progress;
 	void *progress_arg;
 };
@@ -40,9 +41,10 @@ struct ingest_options {
 struct ingest_result {
 	struct layer_id layer;
 	struct digest diff_id;
-	bool existed;		/* the store had it; nothing was added */
+	bool existed; /* the store had it; nothing was added */
 	uint64_t entries;
-	uint64_t new_bytes;	/* content that was not there before */
+	uint64_t left_out;  /* xattrs that are an overlay's own marks */
+	uint64_t new_bytes; /* content that was not there before */
 };
 
 /**
@@ -55,11 +57,11 @@ struct ingest_result {
  *
  * Return: 0; -EBADMSG: not a tar archive, truncated, damaged, or an entry that leaves
  * the layer (diag names it and its place); -EKEYREJECTED: a digest does not match;
- * -ENOSPC; ... .  The store is as it was after any failure.
+ * -EFBIG: over a limit (limits.h); -ENOSPC; ... .  The store is as it was after any failure.
  */
 struct writer;
-int ingest_tar(struct writer *writer, struct byte_source source,
-	       const struct ingest_options *options, struct diag *diag, struct ingest_result *ret);
+int ingest_tar(struct writer *writer, struct byte_source source, const struct ingest_options *options,
+	       struct diag *diag, struct ingest_result *ret);
 
 /**
  * writer_open() - declare that this process is about to add to the store

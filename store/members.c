@@ -4,6 +4,7 @@
 #include "store/base/auto.h"
 #include "store/base/buf.h"
 #include "store/base/io.h"
+#include "store/store_priv.h"
 #include "store/tarwrite.h"
 
 #include <archive.h>
@@ -229,9 +230,10 @@ static int open_spool(struct store *store, struct diag *diag)
 	return fd < 0 ? diag_errno(diag, -errno, "cannot make a file in %s", path) : fd;
 }
 
-static int spool_data(struct archive *a, int out, const char *source, struct diag *diag)
+static int spool_data(struct archive *a, int out, const struct store_limits *limits, const char *source,
+		      struct diag *diag)
 {
-	for (;;) {
+	for (uint64_t done = 0;;) {
 		const void *bytes;
 		size_t count;
 		int64_t offset;
@@ -242,6 +244,10 @@ static int spool_data(struct archive *a, int out, const char *source, struct dia
 		if (r < ARCHIVE_WARN)
 			return diag_set(diag, -EBADMSG, "%s: truncated or damaged: %s", source,
 					archive_error_string(a));
+		done += count;
+		r = limits_check_stream(limits, done, (uint64_t)archive_filter_bytes(a, -1), source, diag);
+		if (r < 0)
+			return r;
 		r = io_write_full(out, bytes, count);
 		if (r < 0)
 			return diag_errno(diag, r, "%s: cannot unpack it into the store", source);
@@ -276,7 +282,7 @@ static int spool(struct members *m, struct store *store, struct diag *diag)
 		return diag_set(diag, -EBADMSG, "%s: is empty", m->source);
 	if (r < ARCHIVE_WARN)
 		return diag_set(diag, -EBADMSG, "%s: cannot read it: %s", m->source, archive_error_string(a));
-	r = spool_data(a, out, m->source, diag);
+	r = spool_data(a, out, &store->limits, m->source, diag);
 	if (r < 0)
 		return r;
 	closep(&m->fd);

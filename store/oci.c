@@ -189,6 +189,8 @@ static int ingest_layer(struct loading *l, const struct load_layer *layer, const
 	r = ingest_tar(l->writer, member_source(&member), &options, load->diag, &result);
 	if (r < 0)
 		return r;
+	if (result.left_out && l->events && l->events->left_out)
+		l->events->left_out(shown, result.left_out, l->events->arg);
 	*ret = result.layer;
 	*ret_existed = result.existed;
 	l->added = l->added || !result.existed;

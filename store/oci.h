@@ -16,6 +16,8 @@ struct load_events {
 	void (*layer_progress)(uint64_t bytes, void *arg);
 	/** It is in the store; @existed: it was there before. */
 	void (*layer_end)(const char *digest, bool existed, void *arg);
+	/** Of a layer that came in, so many xattrs were left out: an overlay's own marks, which would be obeyed. */
+	void (*left_out)(const char *digest, uint64_t xattrs, void *arg);
 	/** An image is in the store, under this tag ("" if it has none). */
 	void (*image)(const char *tag, const struct digest *id, void *arg);
 	void *arg;

@@ -186,6 +186,7 @@ int store_open(const char *dir, enum store_mode mode, struct diag *diag, struct 
 		return -ENOMEM;
 	store->dirfd = -1;
 	store->mode = mode;
+	store->limits = STORE_LIMITS_DEFAULT;
 	store->weak_mask = ~UINT64_C(0);
 	pthread_mutex_init(&store->pool_lock, NULL);
 	pthread_mutex_init(&store->pack_lock, NULL);

@@ -13,6 +13,7 @@
  */
 
 #include "store/db.h"
+#include "store/limits.h"
 
 #include <pthread.h>
 #include <sys/types.h>
@@ -25,7 +26,8 @@ struct store {
 	int dirfd;	 /* owned: the folder */
 	int index_flags; /* for db_open() */
 	enum store_mode mode;
-	uint64_t weak_mask; /* tests: bits of a content hash that count; ~0 */
+	struct store_limits limits; /* of what comes in */
+	uint64_t weak_mask;	    /* tests: bits of a content hash that count; ~0 */
 
 	pthread_mutex_t pool_lock;
 	struct db *pool; /* owned: idle connections */

@@ -39,7 +39,9 @@ static int read_xattrs(struct tar_attrs *a, struct archive_entry *entry)
 		return 0;
 	while (r == 0 && archive_entry_xattr_next(entry, &name, &value, &bytes) == ARCHIVE_OK) {
 		/* An image's own overlay marks would be obeyed by whoever mounts it. */
-		if (name && *name && !ovl_private_xattr(name))
+		if (name && ovl_private_xattr(name))
+			a->left_out++;
+		else if (name && *name)
 			r = add_xattr(a, name, value ? value : "", bytes);
 	}
 	return r;

@@ -15,6 +15,7 @@ struct tar_attrs {
 	struct tree_xattr *xattrs; /* owned; the names and values are the archive entry's or in acl */
 	size_t count, room;
 	struct buf acl[2];
+	uint64_t left_out; /* xattrs that are an overlay's own marks, of all entries */
 	bool without_acls; /* set by the caller: they are passed over */
 };
 

@@ -17,14 +17,16 @@ enum {
 };
 
 struct reader {
-	struct stage *stage;	 /* borrowed */
-	struct unpack *unpack;	 /* borrowed */
-	const char *name;	 /* borrowed */
-	struct diag *diag;	 /* borrowed; may be NULL */
-	struct framing *framing; /* owned; NULL: only rows are wanted */
-	struct block *held;	 /* without a framing: the block that libarchive is in */
-	struct tree *tree;	 /* owned */
-	struct archive *archive; /* owned */
+	struct stage *stage;		   /* borrowed */
+	struct unpack *unpack;		   /* borrowed */
+	const char *name;		   /* borrowed */
+	const struct store_limits *limits; /* borrowed; NULL: none */
+	uint64_t entries, file_bytes;	   /* so far */
+	struct diag *diag;		   /* borrowed; may be NULL */
+	struct framing *framing;	   /* owned; NULL: only rows are wanted */
+	struct block *held;		   /* without a framing: the block that libarchive is in */
+	struct tree *tree;		   /* owned */
+	struct archive *archive;	   /* owned */
 	struct tar_attrs attrs;
 	struct sink sink;
 	int stream_error;	     /* of the callback; libarchive only knows that there was one */
@@ -144,6 +146,10 @@ static int read_file(struct reader *rd, struct archive_entry *entry, uint32_t no
 	e->size = (uint64_t)archive_entry_size(entry);
 	if (e->size > INT64_MAX)
 		return diag_set(why, -EBADMSG, "it has a negative size");
+	rd->file_bytes += e->size;
+	if (rd->limits && rd->limits->bytes && rd->file_bytes > rd->limits->bytes)
+		return diag_set(why, -EFBIG, "with it the files have more than the allowed %" PRIu64 " bytes",
+				rd->limits->bytes);
 	if (!rd->framing)
 		return archive_read_data_skip(rd->archive) == ARCHIVE_OK ? 0 : archive_error(rd, entry);
 	r = read_content(rd, entry, no, e, why);
@@ -231,6 +237,9 @@ static int read_entries(struct reader *rd)
 			return 0;
 		if (r != ARCHIVE_OK && !(r == ARCHIVE_WARN && harmless_warning(rd->archive)))
 			return archive_error(rd, entry);
+		if (rd->limits && rd->limits->entries && ++rd->entries > rd->limits->entries)
+			return diag_set(rd->diag, -EFBIG, "%s: it has more than the allowed %" PRIu64 " entries",
+					rd->name, rd->limits->entries);
 		r = read_entry(rd, entry);
 		if (r < 0)
 			return r;
@@ -314,13 +323,16 @@ static int read_all(struct reader *rd, struct tree_totals *ret)
 	return r == 0 ? tree_finish(rd->tree, ret) : r;
 }
 
-int tar_read(struct stage *stage, struct unpack *unpack, const char *name, struct diag *diag, struct tar_result *ret)
+int tar_read(struct stage *stage, struct unpack *unpack, const char *name, const struct store_limits *limits,
+	     struct diag *diag, struct tar_result *ret)
 {
-	AUTO(reader_release) struct reader rd = { .stage = stage, .unpack = unpack, .name = name, .diag = diag };
+	AUTO(reader_release)
+	struct reader rd = { .stage = stage, .unpack = unpack, .name = name, .limits = limits, .diag = diag };
 	int r = reader_init(&rd, true);
 
 	if (r == 0)
 		r = read_all(&rd, &ret->totals);
+	ret->left_out = rd.attrs.left_out;
 	return r == 0 ? framing_finish(rd.framing, &ret->framing) : r;
 }
 

@@ -13,15 +13,18 @@
 
 struct tar_result {
 	struct tree_totals totals;
-	int64_t framing; /* content, as in stage.h */
+	int64_t framing;   /* content, as in stage.h */
+	uint64_t left_out; /* xattrs that are an overlay's own marks */
 };
 
 /**
  * tar_read() - all of the stream, to its end
  * @name: what messages call the archive
- * Return: 0; -EBADMSG: no tar archive, damaged, or with an entry that is refused.
+ * @limits: NULL: none
+ * Return: 0; -EBADMSG: no tar archive, damaged, or with an entry that is refused; -EFBIG: over a limit.
  */
-int tar_read(struct stage *stage, struct unpack *unpack, const char *name, struct diag *diag, struct tar_result *ret);
+int tar_read(struct stage *stage, struct unpack *unpack, const char *name, const struct store_limits *limits,
+	     struct diag *diag, struct tar_result *ret);
 
 /**
  * tar_read_rows() - only the rows of it, into stage->db; contents are passed over

@@ -22,6 +22,7 @@
 struct unpack {
 	struct byte_source source;
 	const struct ingest_options *options; /* borrowed */
+	const struct store_limits *limits;    /* borrowed; NULL: none */
 	const char *name;		      /* borrowed */
 	pthread_t thread;
 	bool started, plain;
@@ -59,8 +60,15 @@ static struct block *ring_get_free(struct unpack *u)
 	return b;
 }
 
-static void ring_put_full(struct unpack *u, struct block *b)
+/* Return: 0; -EFBIG: it is over the limits and was not put. */
+static int ring_put_full(struct unpack *u, struct block *b)
 {
+	int r = limits_check_stream(u->limits, u->stream_bytes + b->len, u->source_bytes, u->name, &u->diag);
+
+	if (r < 0) {
+		unpack_give_back(u, b);
+		return r;
+	}
 	b->next = NULL;
 	b->pos = u->stream_bytes;
 	u->stream_bytes += b->len;
@@ -71,6 +79,7 @@ static void ring_put_full(struct unpack *u, struct block *b)
 	u->full_tail = &b->next;
 	pthread_cond_signal(&u->changed);
 	pthread_mutex_unlock(&u->lock);
+	return 0;
 }
 
 void unpack_give_back(struct unpack *u, struct block *b)
@@ -182,7 +191,9 @@ static int produce_plain(struct unpack *u)
 			unpack_give_back(u, b);
 			return (int)n;
 		}
-		ring_put_full(u, b);
+		n = ring_put_full(u, b);
+		if (n < 0)
+			return (int)n;
 	}
 }
 
@@ -247,10 +258,10 @@ static int produce_gzip(struct unpack *u)
 			break;
 		}
 		r = gzip_fill(u, &z, &in_member, b);
-		if (r > 0)
-			ring_put_full(u, b);
-		else
+		if (r <= 0)
 			unpack_give_back(u, b);
+		else if (ring_put_full(u, b) < 0)
+			r = -EFBIG;
 	}
 	inflateEnd(&z);
 	return r;
@@ -330,7 +341,8 @@ static int produce_filtered(struct unpack *u)
 			return n < 0 ? filter_error(u, a) : filter_check_end(u, a);
 		}
 		b->len = (size_t)n;
-		ring_put_full(u, b);
+		if (ring_put_full(u, b) < 0)
+			return -EFBIG;
 	}
 }
 
@@ -421,7 +433,8 @@ static int unpack_alloc(struct unpack *u)
 	return 0;
 }
 
-int unpack_new(struct byte_source source, const struct ingest_options *options, struct unpack **ret)
+int unpack_new(struct byte_source source, const struct ingest_options *options, const struct store_limits *limits,
+	       struct unpack **ret)
 {
 	AUTO(unpack_freep) struct unpack *u = calloc(1, sizeof(*u));
 	int r;
@@ -433,6 +446,7 @@ int unpack_new(struct byte_source source, const struct ingest_options *options, 
 	u->full_tail = &u->full_head;
 	u->source = source;
 	u->options = options;
+	u->limits = limits;
 	u->name = options->name ? options->name : "archive";
 	r = unpack_alloc(u);
 	if (r == 0)

@@ -10,6 +10,7 @@
  */
 
 #include "store/ingest.h"
+#include "store/limits.h"
 
 /* A piece of the stream. The consumer owns it until unpack_give_back(). */
 struct block {
@@ -33,8 +34,9 @@ struct unpack_totals {
 	uint64_t stream_bytes;
 };
 
-/** unpack_new() - start the thread. @options is borrowed until unpack_free(). */
-int unpack_new(struct byte_source source, const struct ingest_options *options, struct unpack **ret);
+/** unpack_new() - start the thread. @options and @limits (NULL: none) are borrowed until unpack_free(). */
+int unpack_new(struct byte_source source, const struct ingest_options *options, const struct store_limits *limits,
+	       struct unpack **ret);
 
 /** unpack_next() - the next block. Return: 1 and *@ret; 0 at the end of a sound source; -errno, then
  * unpack_diag() says what is wrong. */

@@ -4,6 +4,7 @@
 #include "store/base/auto.h"
 #include "store/oci.h"
 #include "tools/imageconf.h"
+#include "tools/limitargs.h"
 #include "tools/progress.h"
 #include "tools/ui.h"
 
@@ -33,20 +34,31 @@ static int print_id(struct cli *cli, struct image_id id)
 	return DONE;
 }
 
+static void on_left_out(const char *name, uint64_t xattrs, void *arg)
+{
+	progress_end(arg);
+	ui_warn("%s: %llu xattrs were left out, which are marks of an overlay file system", name,
+		(unsigned long long)xattrs);
+}
+
 int cmd_import(struct cli *cli, const struct args *args)
 {
 	const char *path = args_operand(args, 0);
 	struct diag diag = { 0 };
 	struct image_id id = { 0 };
 	struct progress progress;
+	struct store_limits limits;
 
+	if (limit_args(args, &limits) != DONE)
+		return MISUSED;
 	if (cli_open(cli, STORE_WRITE) < 0)
 		return FAILED;
+	store_set_limits(cli->store, &limits);
 	progress_begin(&progress, path, size_of(path), args_has(args, "quiet"));
-	struct load_events events = { .layer_progress = progress_update, .arg = &progress };
+	struct load_events events = { .layer_progress = progress_update, .left_out = on_left_out, .arg = &progress };
 	int r = image_import(cli->store, path, args_operand(args, 1), args_get(args, "message"), &events, &diag, &id);
 	progress_end(&progress);
 	if (r < 0)
-		return ui_fail(r, &diag, NULL, "cannot import %s", path);
+		return ui_fail(r, &diag, limit_hint(r), "cannot import %s", path);
 	return print_id(cli, id);
 }

@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/oci.h"
+#include "tools/limitargs.h"
 #include "tools/progress.h"
 #include "tools/ui.h"
 
@@ -51,6 +52,17 @@ static void on_layer_end(const char *digest, bool existed, void *arg)
 	fflush(stdout);
 }
 
+static void on_left_out(const char *digest, uint64_t xattrs, void *arg)
+{
+	struct load *load = arg;
+	char text[UI_SHORT_ID + 1];
+
+	progress_end(&load->progress);
+	short_digest(digest, text);
+	ui_warn("layer %s: %llu xattrs were left out, which are marks of an overlay file system", text,
+		(unsigned long long)xattrs);
+}
+
 static void on_image(const char *tag, const struct digest *id, void *arg)
 {
 	char text[DIGEST_TEXT_BYTES];
@@ -79,14 +91,18 @@ int cmd_load(struct cli *cli, const struct args *args)
 {
 	const char *source = source_of(args);
 	struct load load = { .quiet = args_has(args, "quiet") };
-	struct load_events events = { on_layer_begin, on_layer_progress, on_layer_end, on_image, &load };
+	struct load_events events = { on_layer_begin, on_layer_progress, on_layer_end, on_left_out, on_image, &load };
+	struct store_limits limits;
 	struct diag diag = { 0 };
 
 	if (!source)
 		return args_misused(args->command, "give one file or folder to load, or - for standard input");
+	if (limit_args(args, &limits) != DONE)
+		return MISUSED;
 	if (cli_open(cli, STORE_WRITE) < 0)
 		return FAILED;
+	store_set_limits(cli->store, &limits);
 	int r = image_load(cli->store, source, args_get(args, "platform"), &events, &diag);
 	progress_end(&load.progress);
-	return r < 0 ? ui_fail(r, &diag, NULL, "cannot load %s", source) : DONE;
+	return r < 0 ? ui_fail(r, &diag, limit_hint(r), "cannot load %s", source) : DONE;
 }

@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "tools/json.h"
+#include "tools/limitargs.h"
 #include "tools/remote.h"
 #include "tools/ui.h"
 
@@ -46,7 +47,7 @@ static int pull(struct cli *cli, const struct args *args, const char *name, cons
 
 	bars_free(TAKE(bars));
 	if (r < 0)
-		return ui_fail(r, &diag, remote_hint(r), "cannot pull %s", name);
+		return ui_fail(r, &diag, r == -EFBIG ? limit_hint(r) : remote_hint(r), "cannot pull %s", name);
 	if (json)
 		print_json(name, &result);
 	else
@@ -57,12 +58,16 @@ static int pull(struct cli *cli, const struct args *args, const char *name, cons
 int cmd_pull(struct cli *cli, const struct args *args)
 {
 	struct registry_options options;
+	struct store_limits limits;
 	int r = remote_options(args, &options);
 
+	if (r == DONE)
+		r = limit_args(args, &limits);
 	if (r != DONE)
 		return r;
 	options.platform = args_get(args, "platform");
 	if (cli_open(cli, STORE_WRITE) < 0)
 		return FAILED;
+	store_set_limits(cli->store, &limits);
 	return ui_finish(pull(cli, args, args_operand(args, 0), &options));
 }

@@ -24,6 +24,12 @@
 	{                                                                                   \
 		0, "retry", "N", "try again so often (4)", OPERAND_OTHER                    \
 	}
+#define OPTIONS_LIMITS                                                                                          \
+	{ 0, "max-size", "BYTES", "refuse a layer that unpacks to more (1T; 0: no limit)", OPERAND_OTHER },     \
+		{ 0, "max-entries", "N", "refuse a layer of more entries (10000000)", OPERAND_OTHER },          \
+	{                                                                                                       \
+		0, "max-ratio", "N", "refuse what unpacks to over N times its size and 1G (200)", OPERAND_OTHER \
+	}
 #define OPTIONS_END \
 	{           \
 		0   \
@@ -39,6 +45,7 @@ const struct option_desc global_options[] = {
 static const struct option_desc import_options[] = {
 	{ 'm', "message", "TEXT", "what the image's history says of it" },
 	{ 'q', "quiet", NULL, "show no progress" },
+	OPTIONS_LIMITS,
 	OPTIONS_END,
 };
 
@@ -46,11 +53,14 @@ static const struct option_desc load_options[] = {
 	{ 'i', "input", "FILE", "the same as the operand", OPERAND_FILE },
 	OPTION_PLATFORM,
 	{ 'q', "quiet", NULL, "show no layers and no progress" },
+	OPTIONS_LIMITS,
 	OPTIONS_END,
 };
 
 static const struct option_desc pull_options[] = {
-	OPTION_PLATFORM, { 'q', "quiet", NULL, "print only the image ID" }, OPTION_JSON, OPTIONS_REGISTRY, OPTIONS_END,
+	OPTION_PLATFORM, { 'q', "quiet", NULL, "print only the image ID" },
+	OPTION_JSON,	 OPTIONS_REGISTRY,
+	OPTIONS_LIMITS,	 OPTIONS_END,
 };
 
 static const struct option_desc images_options[] = {
@@ -152,7 +162,7 @@ static const struct option_desc help_options[] = {
 
 const struct command commands[] = {
 	{ "import",
-	  "[-q] [-m TEXT] FILE|- [NAME[:TAG]]",
+	  "[-q] [-m TEXT] [OPTIONS] FILE|- [NAME[:TAG]]",
 	  "make an image from a root file system's tar archive",
 	  GROUP_IMAGES,
 	  import_options,
@@ -161,7 +171,7 @@ const struct command commands[] = {
 	  { OPERAND_FILE, OPERAND_IMAGE },
 	  cmd_import },
 	{ "load",
-	  "[-q] [--platform OS/ARCH] [-i] FILE|DIR|-",
+	  "[-q] [--platform OS/ARCH] [OPTIONS] [-i] FILE|DIR|-",
 	  "load images from an OCI layout or a docker archive",
 	  GROUP_IMAGES,
 	  load_options,

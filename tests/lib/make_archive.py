@@ -5,6 +5,7 @@
 usage: make_archive.py base OUT.tar              a small root file system, with one of everything
        make_archive.py second OUT.tar            a layer over it: whiteouts, an opaque directory, changes
        make_archive.py bad KIND OUT.tar          what an import must refuse
+       make_archive.py odd OUT.tar               strange, but nothing that would be refused
        make_archive.py layout DIR NAME LAYER...  an OCI image layout of these layer archives (gzip)
        make_archive.py docker OUT.tar NAME LAYER...  what `docker save` writes
        make_archive.py many OUT.tar NAME BASE COUNT  the same with COUNT layers over BASE that each add to, change and
@@ -101,8 +102,60 @@ def bad(kind, out):
         w.add("d/" + "n" * 256, data=b"x")
     elif kind == "file-as-folder":
         w.add("before/below", data=b"x")
+    elif kind == "symlink-as-folder":
+        w.add("away", tarfile.SYMTYPE, linkname="/tmp")
+        w.add("away/escaped", data=b"x")
+    elif kind == "hardlink-later":
+        w.add("link", tarfile.LNKTYPE, linkname="later")
+        w.add("later", data=b"x")
+    elif kind == "hardlink-folder":
+        w.dir("d")
+        w.add("link", tarfile.LNKTYPE, linkname="d")
+    elif kind == "hardlink-through-symlink":
+        w.add("away", tarfile.SYMTYPE, linkname="/etc")
+        w.add("link", tarfile.LNKTYPE, linkname="away/passwd")
+    elif kind == "root-as-file":
+        w.add(".", data=b"x")
+    elif kind == "nameless":
+        w.add("", data=b"x")
+    elif kind == "long-path":
+        w.add("/".join(["n" * 200] * 21), data=b"x")
+    elif kind == "owner":
+        w.add("owner", data=b"x", uid=2**32 - 1)
+    elif kind == "whiteout":
+        w.add("d/.wh.", data=b"")
+    elif kind == "whiteout-of-parent":
+        w.add("d/.wh...", data=b"")
+    elif kind in ("negative-size", "huge-size"):
+        size = -512 if kind == "negative-size" else 2**62
+        header = bytearray(tarfile.TarInfo("size").tobuf(tarfile.GNU_FORMAT))
+        header[124:136] = (size % 2**96 | (0 if size < 0 else 1 << 95)).to_bytes(12, "big")
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        w.tar.fileobj.write(header)
     else:
         sys.exit("make_archive.py: no bad kind is called " + kind)
+    w.tar.close()
+
+
+def odd(out):
+    w = Writer(out)
+    w.add("new\nline", data=b"1\n")
+    w.add("esc\x1b[31m", data=b"2\n")
+    w.add(b"latin\xe9".decode("utf-8", "surrogateescape"), data=b"3\n")
+    w.add("twice", data=b"first\n")
+    w.add("twice", data=b"second\n", mode=0o600)
+    w.add("su", data=b"#!/bin/sh\n", mode=0o6755)
+    w.add("null", tarfile.CHRTYPE, devmajor=1, devminor=3, mode=0o666)
+    w.add("disk", tarfile.BLKTYPE, devmajor=8, devminor=0, mode=0o660)
+    w.add("pipe", tarfile.FIFOTYPE)
+    w.add("before-1970", data=b"", mtime="-1.5")
+    w.add("never", data=b"", mtime="99999999999999999")
+    w.add("owner", data=b"", uid=2**32 - 2, gid=2**32 - 2)
+    w.dir("opaque", xattrs={"trusted.overlay.opaque": "y", "user.overlay.opaque": "y", "user.kept": "yes"})
+    w.add("moved", data=b"", xattrs={"user.overlay.redirect": "/etc", "user.fuseoverlayfs.opaque": "y",
+                                     "user.containers.override_stat": "0:0:4755"})
+    w.add("./a/.//b/./c", data=b"deep\n")
     w.tar.close()
 
 
@@ -193,6 +246,8 @@ def many(out, name, base_path, count):
 def main(args):
     if len(args) == 2 and args[0] in ("base", "second"):
         {"base": base, "second": second}[args[0]](args[1])
+    elif len(args) == 2 and args[0] == "odd":
+        odd(args[1])
     elif len(args) == 3 and args[0] == "bad":
         bad(args[1], args[2])
     elif len(args) > 3 and args[0] == "layout":
