@@ -8,10 +8,11 @@ set -euo pipefail
 
 usage() {
 	cat <<'EOF'
-usage: tools/setup.sh [--build] [--tests] [--bench] | --sources
+usage: tools/setup.sh [--build] [--tests] [--bench] [--chart] | --sources
   --build   what building and running nacre needs (the default)
   --tests   also what tests/run.sh needs
   --bench   also what tests/bench/run.sh compares with
+  --chart   also what its chart is drawn with
   --sources only print, for mmdebstrap, where this machine takes its distribution from
 EOF
 }
@@ -32,7 +33,10 @@ tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo docker-regi
 	libcap2-bin fuse-overlayfs mandoc|groff clang? podman buildah busybox-static
 	libclang-rt-dev|libclang-rt-14-dev?'
 # shellcheck disable=SC2034 # likewise
-bench_packages='libcmocka-dev python3 fuse-overlayfs umoci podman?'
+bench_packages='libcmocka-dev python3 make gcc e2fsprogs git fio jq sqlite3 procps fuse-overlayfs unionfs-fuse?
+	mergerfs? umoci podman?'
+# shellcheck disable=SC2034 # likewise
+chart_packages='python3-matplotlib'
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
@@ -343,6 +347,7 @@ for argument in "$@"; do
 	--build) ;;
 	--tests) want+=' tests' ;;
 	--bench) want+=' bench' ;;
+	--chart) want+=' chart' ;;
 	--sources) print_sources; exit 0 ;;
 	--help | -h) usage; exit 0 ;;
 	*) usage >&2; exit 2 ;;

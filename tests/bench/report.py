@@ -1,38 +1,179 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Print the table of one run of tests/bench/run.sh.
+"""Tables of what tests/bench/run.sh measured.
 
-usage: report.py FOLDER [JSON_FILE]
-FOLDER holds, as run.sh leaves them: samples ("ROW\tPEER\tNANOSECONDS" or "failed"), rows and import-rows
-("NAME | UNIT | TITLE"), about ("KEY\tTEXT"; peers: the order of the columns).
+usage: report.py collect FOLDER JSON        what run.sh left in FOLDER ("samples", "about"), as JSON
+       report.py table [--goals] JSON...    the tables, of one run or of several parts of one
+       report.py results FILE JSON...       the same between the marks of a Markdown file
+
+The JSON: "machine", "kernel", "versions", "sizes", "image" (text), "peers" (the columns in their order), and
+"samples": {row: {column: [figure or null, ...]}}, a figure for each round, null where the column failed.  Figures are
+nanoseconds, or bytes where rows.txt says so; rows.txt also says which of them counts, and what the goal is.
 """
 import json
 import os
+import re
 import statistics
 import sys
 
-UNITS = {"us": 1e3, "ms": 1e6}
+HERE = os.path.dirname(os.path.abspath(__file__))
+UNITS = {"us": 1e3, "ms": 1e6, "B": 1, "KiB": 1024}
+IMPORT_COLUMNS = ["nacre", "tar -x", "tar -x, sync", "umoci unpack", "podman load"]
+# What is no union in userspace.
+NOT_UNIONS = ("native", "overlayfs")
 
 
-def read_rows(path):
-    with open(path, encoding="utf-8") as file:
-        return [[part.strip() for part in line.split("|", 2)] for line in file if line.strip()]
+class Row:
+    def __init__(self, line):
+        self.name, self.group, self.unit, self.statistic, self.goal, self.title = [
+            part.strip() for part in line.split("|", 5)]
+
+    def figure(self, values):
+        """The figure that counts of @values; None where there is none."""
+        good = [value for value in values or [] if value is not None]
+        if not good:
+            return None
+        return min(good) if self.statistic == "least" else statistics.median(good)
 
 
-def read_samples(path):
-    """{row: {peer: [nanoseconds, or None for a failure]}}"""
-    samples = {}
-    with open(path, encoding="utf-8") as file:
+def read_rows():
+    with open(os.path.join(HERE, "rows.txt"), encoding="utf-8") as file:
+        return [Row(line) for line in file if line.strip() and not line.startswith("#")]
+
+
+# ---- what was measured ----
+
+def collect(folder, out):
+    with open(os.path.join(folder, "about"), encoding="utf-8") as file:
+        run = dict(line.rstrip("\n").split("\t", 1) for line in file)
+    run["peers"] = run["peers"].split()
+    run["samples"] = {}
+    with open(os.path.join(folder, "samples"), encoding="utf-8") as file:
         for line in file:
             row, peer, value = line.rstrip("\n").split("\t")
-            samples.setdefault(row, {}).setdefault(peer, []).append(None if value == "failed" else float(value))
-    return samples
+            values = run["samples"].setdefault(row, {}).setdefault(peer, [])
+            values.append(None if value == "failed" else float(value))
+    with open(out, "w", encoding="utf-8") as file:
+        json.dump(run, file, indent=1)
+        file.write("\n")
 
 
-def least(values):
-    good = [value for value in values or [] if value is not None]
-    return min(good) if good else None
+def merge(paths):
+    """One run out of its parts, which must be of the same machine."""
+    whole = None
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            run = json.load(file)
+        if whole is None:
+            whole = run
+            continue
+        for key in ("machine", "kernel", "versions", "sizes"):
+            if run[key] != whole[key]:
+                print(f"report: warning: {path}: {key}: {run[key]}\n  and in {paths[0]}: {whole[key]}",
+                      file=sys.stderr)
+        if whole["image"] == "none":
+            whole["image"] = run["image"]
+        whole["peers"] += [peer for peer in run["peers"] if peer not in whole["peers"]]
+        for row, columns in run["samples"].items():
+            for peer, values in columns.items():
+                whole["samples"].setdefault(row, {}).setdefault(peer, []).extend(values)
+    return whole
 
+
+class Figures:
+    """The figure of each row and column."""
+
+    def __init__(self, run):
+        self.rows = {row.name: row for row in read_rows()}
+        self.samples = run["samples"]
+        self.peers = run["peers"]
+
+    def get(self, name, peer):
+        return self.rows[name].figure(self.samples.get(name, {}).get(peer))
+
+    def failed(self, name, peer):
+        """Also one failure among several rounds: a figure must not hide it."""
+        return any(value is None for value in self.samples.get(name, {}).get(peer, []))
+
+    def rounds(self, name):
+        return max(len(values) for values in self.samples[name].values())
+
+
+# ---- goals ----
+
+def is_ours(peer):
+    return peer.startswith("nacrefs")
+
+
+def applies(scope, peer):
+    return {
+        "": True,
+        "dirs": not peer.endswith("-store"),
+        "store": peer.endswith("-store"),
+        "cached": peer != "nacrefs-passthrough",
+        "passthrough": peer == "nacrefs-passthrough",
+    }[scope]
+
+
+def limit_of(limit, name, peer, figures):
+    """The largest figure that reaches the goal; None where what it is compared with was not measured."""
+    factor, _, base = limit.partition(" x ")
+    if not base:
+        number_, unit = limit.split()
+        return float(number_) * UNITS[unit]
+    if base == "unions":
+        others = [figures.get(name, other) for other in figures.peers
+                  if other not in NOT_UNIONS and not is_ours(other)]
+        value = min((other for other in others if other is not None), default=None)
+    elif base in figures.rows:
+        value = figures.get(base, peer)
+    else:
+        value = figures.get(name, base)
+    return None if value is None else float(factor) * value
+
+
+def goal_words(goal):
+    words = goal.replace("0.667 x unions", "other unions / 1.5").replace("0.125 x ", "1/8 x ")
+    return re.sub(r"\b(?<!\.)1 x ", "", words).replace(" unions", " other unions").replace(
+        "other other", "other").replace(";", ",")
+
+
+def judge(row, figures):
+    """[(scope and limit, column, figure / limit)] of a row's goal, for what was measured."""
+    found = []
+    for part in row.goal.split(";"):
+        scope, _, limit = part.strip().rpartition(":")
+        for peer in figures.peers:
+            value = figures.get(row.name, peer)
+            if value is None or not is_ours(peer) or not applies(scope, peer):
+                continue
+            most = limit_of(limit.strip(), row.name, peer, figures)
+            if most is not None:
+                found.append((part.strip(), peer, value / most if most else float(value > 0)))
+    return found
+
+
+def goals_table(figures):
+    lines = []
+    for row in figures.rows.values():
+        if not row.goal or row.name not in figures.samples:
+            continue
+        verdicts = judge(row, figures)
+        broken = {peer for peer in figures.peers if is_ours(peer) and figures.failed(row.name, peer)}
+        missed = [f"{peer} {over:.2f}" + (f" ({part})" if ";" in row.goal else "")
+                  for part, peer, over in verdicts if over > 1.0]
+        missed += [f"{peer} failed" for peer in sorted(broken)]
+        answer = "no" if missed else "yes" if verdicts else "-"
+        lines.append([row.title, goal_words(row.goal), answer, ", ".join(missed)])
+    if not lines:
+        return ""
+    reached = sum(line[2] == "yes" for line in lines)
+    judged = sum(line[2] != "-" for line in lines)
+    return (f"{reached} of {judged} goals are reached. Where one is not, how many times the limit it takes.\n\n"
+            + format_table(["", "goal: at most", "reached", "by how much not"], lines, left=(0, 1, 2, 3)))
+
+
+# ---- tables ----
 
 def number(value):
     if value >= 100:
@@ -40,100 +181,78 @@ def number(value):
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def ratio(value, base):
-    if base is None:
-        return "-"
-    return f"{value / base:.2f}" if value < 10 * base else f"{value / base:.0f}"
-
-
-def cell(values, unit, bases):
-    """The least of @values, and in brackets how many times each of @bases it is; None: nothing to compare with."""
-    if not values:
-        return "-"
-    value = least(values)
-    if value is None:
+def cell(row, peer, base, figures):
+    value = figures.get(row.name, peer)
+    if figures.failed(row.name, peer):
         return "failed"
-    text = number(value / UNITS[unit])
-    return f"{text} ({', '.join(ratio(value, base) for base in bases)})" if any(bases) else text
+    if value is None:
+        return "-"
+    text = number(value / UNITS[row.unit])
+    compared = figures.get(row.name, base) if base else None
+    return f"{text} ({number(value / compared)})" if compared and peer != base else text
 
 
-def print_table(header, lines):
+def format_table(header, lines, left=(0,)):
     widths = [max(len(line[i]) for line in [header] + lines) for i in range(len(header))]
 
     def show(line):
-        print("| " + " | ".join(text.ljust(width) if i == 0 else text.rjust(width)
-                                for i, (text, width) in enumerate(zip(line, widths))) + " |")
+        return "| " + " | ".join(text.ljust(width) if i in left else text.rjust(width)
+                                 for i, (text, width) in enumerate(zip(line, widths))) + " |\n"
 
-    show(header)
-    print("|" + "|".join(("-" * (width + 1) + (":" if i else "-")) for i, width in enumerate(widths)) + "|")
-    for line in lines:
-        show(line)
+    rule = "|".join("-" * (width + 1) + ("-" if i in left else ":") for i, width in enumerate(widths))
+    return show(header) + "|" + rule + "|\n" + "".join(show(line) for line in lines)
 
 
-def table(rows, samples, base_names, order):
-    """A line for each row that has samples; the ratios of a cell are to the peers in @base_names."""
-    seen = {peer for row, _, _ in rows for peer in samples.get(row, {})}
-    peers = [peer for peer in order if peer in seen]
-    lines = []
-    for row, unit, title in rows:
-        got = samples.get(row)
-        if not got:
-            continue
-        bases = {name: least(got.get(name)) for name in base_names if name in peers}
-        count = max(len(values) for values in got.values())
-        line = [f"{title}, {unit}", str(count)]
-        for peer in peers:
-            # A base is compared with the bases before it, everybody else with all of them.
-            against = base_names[:base_names.index(peer)] if peer in base_names else base_names
-            line.append(cell(got.get(peer), unit, [bases[name] for name in against if name in bases]))
-        lines.append(line)
-    print_table(["", "rounds"] + peers, lines)
+def table(figures, rows, columns, base):
+    columns = [peer for peer in columns if any(peer in figures.samples[row.name] for row in rows)]
+    lines = [[f"{row.title}, {row.unit}", f"{row.statistic} of {figures.rounds(row.name)}"]
+             + [cell(row, peer, base, figures) for peer in columns] for row in rows]
+    return format_table(["", "figure"] + columns, lines)
 
 
-def main():
-    folder = sys.argv[1]
-    samples = read_samples(os.path.join(folder, "samples"))
-    rows = read_rows(os.path.join(folder, "rows"))
-    import_rows = read_rows(os.path.join(folder, "import-rows"))
-    with open(os.path.join(folder, "about"), encoding="utf-8") as file:
-        about = dict(line.rstrip("\n").split("\t", 1) for line in file)
-
-    print(about["machine"])
-    print(about["versions"])
-    print(about["sizes"])
-    has_overlayfs = any("overlayfs" in samples.get(row, {}) for row, _, _ in rows)
-    print("\nThe least of the rounds; in brackets how many times native"
-          + (" and how many times kernel overlayfs." if has_overlayfs else ".") + "\n")
-    table(rows, samples, ["native", "overlayfs"], about["peers"].split())
-    if any(row in samples for row, _, _ in import_rows):
-        print(f"\nImport of {about['image']}. The least of the rounds; in brackets how many times tar -x.\n")
-        table(import_rows, samples, ["tar -x"], ["nacre", "tar -x", "tar -x, sync", "umoci unpack", "podman load"])
-
-    if len(sys.argv) > 2:
-        units = {row: (unit, title) for row, unit, title in rows + import_rows}
-        result = {
-            **about,
-            "statistic": "least",
-            "rows": [
-                {
-                    "row": row,
-                    "title": units[row][1],
-                    "unit": "ns",
-                    "peers": {
-                        peer: {
-                            "least": least(values),
-                            "median": statistics.median([v for v in values if v is not None] or [0]),
-                            "samples": values,
-                        }
-                        for peer, values in peers.items()
-                    },
-                }
-                for row, peers in samples.items()
-            ],
-        }
-        with open(sys.argv[2], "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=1)
-            file.write("\n")
+def tables(run, goals):
+    figures = Figures(run)
+    measured = [row for row in figures.rows.values() if row.name in figures.samples]
+    unions = [row for row in measured if row.group != "import"]
+    imports = [row for row in measured if row.group == "import"]
+    text = "\n".join("- " + run[key] for key in ("machine", "kernel", "versions", "sizes")) + "\n"
+    if unions:
+        base = "overlayfs" if "overlayfs" in run["peers"] else "native"
+        text += (f"\nIn brackets how many times {'kernel overlayfs' if base == 'overlayfs' else base}. "
+                 "\"-\": the row has no meaning there, or the program cannot do it.\n\n")
+        text += table(figures, unions, run["peers"], base)
+    if imports:
+        text += f"\nImport of {run['image']}. In brackets how many times tar -x.\n\n"
+        text += table(figures, imports, IMPORT_COLUMNS, "tar -x")
+    if goals:
+        text += "\n" + goals_table(figures)
+    return text
 
 
-main()
+def write_results(path, run):
+    """Between <!-- disk --> or <!-- tmpfs -->, by where the uppers were, and the next <!-- end -->."""
+    mark = "tmpfs" if "tmpfs" in run["machine"] else "disk"
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    body = f"<!-- {mark} -->\n\n{tables(run, mark == 'disk')}\n<!-- end -->"
+    new, count = re.subn(rf"<!-- {mark} -->.*?<!-- end -->", lambda _: body, text, flags=re.DOTALL)
+    if count != 1:
+        sys.exit(f"report: error: {path} has no place for it: <!-- {mark} --> and <!-- end -->")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(new)
+
+
+def main(arguments):
+    if len(arguments) == 3 and arguments[0] == "collect":
+        collect(*arguments[1:])
+    elif len(arguments) >= 2 and arguments[0] == "table":
+        goals = "--goals" in arguments
+        print(tables(merge([path for path in arguments[1:] if path != "--goals"]), goals), end="")
+    elif len(arguments) >= 3 and arguments[0] == "results":
+        write_results(arguments[1], merge(arguments[2:]))
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

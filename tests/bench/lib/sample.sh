@@ -1,0 +1,140 @@
+# shellcheck shell=bash disable=SC2154,SC2034 # the variables of run.sh and of its other parts
+# SPDX-License-Identifier: Apache-2.0
+#
+# Samples: one figure of one row of one peer, taken in turn and checked.
+
+failed=0
+# Peers that could not be mounted, in the round that is running.
+declare -A out=()
+
+# wanted ROW...: is one of them asked for?
+wanted() {
+	local row
+	for row in "$@"; do
+		[[ ! $row =~ $filter ]] || return 0
+	done
+	return 1
+}
+
+# rows_of GROUP
+rows_of() {
+	awk -F ' *[|] *' -v group="$1" '!/^#/ && $2 == group { print $1 }' "$here/rows.txt"
+}
+
+fail() {
+	say "bench: $1 on $2 failed: $3"
+	# Whether a peer can is for the reader to judge; whether nacrefs can is for everybody.
+	[[ $2 != nacre* ]] || failed=1
+}
+
+record() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$work/samples"; }
+
+# Run a command as whoever has mounted the peer.
+as_peer() {
+	local peer=$1
+	shift
+	"${run_as[$peer]:-env}" "$@"
+}
+
+# measure ROW,... PEER COMMAND...: a row for each line that the command prints, "NAME<tab>FIGURE".  What the command did
+# is then looked at by the function check_ROW of the first row, where there is one; it says what is wrong.
+measure() {
+	local row peer=$2 line wrong='' status=0
+	local -a names lines=()
+	IFS=, read -ra names <<<"$1"
+	shift 2
+	as_peer "$peer" timeout --kill-after=5 "$sample_timeout" "$@" >"$work/lines" 2>"$work/error" </dev/null || status=$?
+	if [ "$status" = 124 ]; then
+		wrong="not done after $sample_timeout s"
+	elif [ "$status" != 0 ]; then
+		wrong="$(tail -n 3 "$work/error" | tr '\n' ' ')(exit status $status)"
+	else
+		mapfile -t lines <"$work/lines"
+		if [ ${#lines[@]} -lt ${#names[@]} ]; then
+			wrong="no figure came"
+		elif declare -F "check_${names[0]//-/_}" >/dev/null; then
+			wrong=$("check_${names[0]//-/_}" "$peer" 2>&1) || wrong=${wrong:-"the check failed"}
+		fi
+	fi
+	if [ -n "$wrong" ]; then
+		fail "${names[*]}" "$peer" "$wrong"
+		lines=()
+	fi
+	for row in "${!names[@]}"; do
+		line=${lines[row]:-failed}
+		record "${names[row]}" "$peer" "${line##*$'\t'}"
+	done
+}
+
+# sample ROW,... PEER DIR [OPTION...] OPERATION [-- COMMAND...]: nacre-bench in DIR
+sample() {
+	local row=$1 peer=$2 dir=$3
+	shift 3
+	local -a options=()
+	while [[ $1 == -* ]]; do
+		options+=("$1" "$2")
+		shift 2
+	done
+	measure "$row" "$peer" "$bench" "${options[@]}" "$dir" "$@"
+}
+
+# each_peer ROW,... FUNCTION [ARGUMENT...]: FUNCTION ROW,... PEER ARGUMENT... for every peer that can do the row, another
+# one first in each round.
+each_peer() {
+	local row=$1 function=$2 peer name i
+	local -a names
+	shift 2
+	IFS=, read -ra names <<<"$row"
+	wanted "${names[@]}" || return 0
+	for ((i = 0; i < ${#peers[@]}; i++)); do
+		peer=${peers[(i + round) % ${#peers[@]}]}
+		can "${names[0]}" "$peer" || continue
+		if [ -n "${out[$peer]:-}" ]; then
+			# Which was said when it could not be mounted.
+			for name in "${names[@]}"; do
+				record "$name" "$peer" failed
+			done
+			continue
+		fi
+		"$function" "$row" "$peer" "$@"
+	done
+}
+
+# in_turn ROW,... WHERE [OPTION...] OPERATION...: one sample of each peer, in the directory that the function WHERE names
+in_turn() {
+	local row=$1
+	shift
+	each_peer "$row" sample_in "$@"
+}
+
+sample_in() {
+	local row=$1 peer=$2 where=$3
+	shift 3
+	before "${row%%,*}"
+	sample "$row" "$peer" "$("$where" "$peer")" "$@"
+}
+
+# What a row needs of the machine's state, untimed.
+before() {
+	case $1 in
+	*-cold) sync -f "$data" && echo 2 >/proc/sys/vm/drop_caches ;;
+	append | write | pwrite-fsync | sqlite | untar | rm | rm-lower | cp-a | git-* | make | install | chown | append-big | import*)
+		sync -f "$up"
+		;;
+	esac
+}
+
+# can ROW PEER: return 1 where the row has no meaning for the peer, which is a "-" in the table
+can() {
+	local row=$1 peer=$2
+	case $row in
+	# What is always there cannot be fresh; a program that changes owners is root's.
+	find-fresh | grep-fresh | mount | layers-* | image-mount | naivediff) [ "${kind[$peer]}" != native ] ;;
+	memory) [[ ${kind[$peer]} != native && ${kind[$peer]} != overlayfs ]] ;;
+	image-commit) [ "${lower[$peer]}" = store ] ;;
+	*-cold) is_root ;;
+	# mergerfs copies nothing up and hides nothing: what is below can be neither changed nor removed.
+	rm-lower | append-big | latency-alone) [ "${kind[$peer]}" != mergerfs ] ;;
+	chown) is_root && [[ ${kind[$peer]} != mergerfs && -z ${run_as[$peer]:-} ]] ;;
+	esac
+}
