@@ -14,6 +14,12 @@ static const char *const invariants[] = {
 	"SELECT 'tag ' || name || ' names an image that is not there', 0 FROM tag"
 	" WHERE image NOT IN (SELECT id FROM image) LIMIT 100",
 
+	"SELECT 'a manifest is kept of image row ' || image || ', which is not there', 0 FROM manifest"
+	" WHERE image NOT IN (SELECT id FROM image) LIMIT 100",
+
+	"SELECT 'a blob is known of layer row ' || layer || ', which is not there', 0 FROM blob"
+	" WHERE layer NOT IN (SELECT id FROM layer) GROUP BY layer LIMIT 100",
+
 	"SELECT 'image row ' || image || ' has layers but is not there', 0 FROM image_layer"
 	" WHERE image NOT IN (SELECT id FROM image) GROUP BY image LIMIT 100",
 

@@ -75,6 +75,7 @@ static const char delete_rows_sql[] =
 	"  ON CONFLICT(content) DO UPDATE SET n = n + excluded.n;"
 	"DELETE FROM entry WHERE layer IN (SELECT layer FROM dead);"
 	"DELETE FROM xattr WHERE layer IN (SELECT layer FROM dead);"
+	"DELETE FROM blob WHERE layer IN (SELECT layer FROM dead);"
 	"DELETE FROM layer WHERE id IN (SELECT layer FROM dead);"
 	"UPDATE content SET refs = refs - n FROM ref WHERE ref.content = content.id;"
 	"INSERT INTO gone SELECT id, size, pack, offset FROM content"

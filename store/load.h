@@ -9,6 +9,7 @@
  * JSON of any image is found before one byte is written.
  */
 
+#include "store/image.h"
 #include "store/image_config.h"
 #include "store/members.h"
 #include "store/platform.h"
@@ -77,6 +78,15 @@ int layout_collect_text(struct load *load, char *text, size_t bytes, const char 
 
 /** docker_archive_collect() - the images of a `docker save` archive: manifest.json */
 int docker_archive_collect(struct load *load);
+
+/**
+ * load_keep_origin() - remember what the image and its layers were outside
+ * @source: "HOST/REPOSITORY"; NULL: an archive
+ *
+ * The image is there already and whole without it, so a failure is none of the caller's.
+ */
+void load_keep_origin(struct store *store, const struct load_image *image, struct image_id id,
+		      const struct layer_id *layers, const char *source);
 
 /** load_json_text() - string member @key, NULL if it is missing or null. -EBADMSG: it is of another type. */
 int load_json_text(struct load *load, const json_t *object, const char *key, const char *what, const char **ret);

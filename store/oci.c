@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/load.h"
+#include "store/origin.h"
 
 #include <string.h>
 
@@ -113,6 +114,26 @@ int load_json_text(struct load *load, const json_t *object, const char *key, con
 		return diag_set(load->diag, -EBADMSG, "%s: %s is not a string", what, key);
 	*ret = json_string_value(value);
 	return 0;
+}
+
+void load_keep_origin(struct store *store, const struct load_image *image, struct image_id id,
+		      const struct layer_id *layers, const char *source)
+{
+	const struct origin_manifest manifest = { image->manifest, image->manifest_bytes, image->manifest_type };
+	AUTO(txn_abortp) struct txn *txn = NULL;
+	int r = manifest.text ? txn_begin(store, &txn) : -ENODATA;
+
+	if (r == 0)
+		r = origin_keep(txn, id, &manifest);
+	for (size_t i = 0; r == 0 && i < image->layer_count; i++) {
+		const struct load_layer *layer = &image->layers[i];
+		const struct origin_blob blob = { layer->blob, layer->bytes, layer->media_type, (char *)source };
+
+		if (layer->has_blob && layer->media_type)
+			r = origin_keep_blob(txn, layers[i], &blob);
+	}
+	if (r == 0)
+		(void)txn_commit(TAKE(txn));
 }
 
 static void event_begin(const struct load_events *events, const char *digest, uint64_t bytes)
@@ -242,6 +263,8 @@ static int add_image(struct loading *l, const struct load_image *image, const st
 			r = digest_of(image->config, image->config_bytes, &digest);
 		if (r == 0)
 			event_image(l->events, tag ? tag : "", &digest);
+		if (r == 0 && i == 0)
+			load_keep_origin(writer_store(l->writer), image, id, layers, NULL);
 	} while (r == 0 && ++i < image->tag_count);
 	return r;
 }

@@ -64,4 +64,19 @@ void pull_result_release(struct pull_result *result);
 int image_pull(struct store *store, const char *name, const struct registry_options *options,
 	       const struct transfer_events *events, struct diag *diag, struct pull_result *ret);
 
+struct push_result {
+	struct digest manifest; /* what the registry has now */
+	bool kept;		/* it is the manifest that the image came with, byte for byte */
+};
+
+/**
+ * image_push() - send an image
+ * @ref: which one; @name: where to
+ *
+ * Layers that the registry has are not sent. The image is there, under its tag, when all of it is.
+ * Return: 0; -EINVAL: the name; -ENOENT: no such image; -EACCES: the registry does not let us; ... .
+ */
+int image_push(struct store *store, const char *ref, const char *name, const struct registry_options *options,
+	       const struct transfer_events *events, struct diag *diag, struct push_result *ret);
+
 #endif

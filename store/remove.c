@@ -74,6 +74,8 @@ static int delete_image(struct db *db, struct image_id image)
 	if (r == 0)
 		r = run_for(db, "DELETE FROM image_layer WHERE image = ?", image, NULL);
 	if (r == 0)
+		r = run_for(db, "DELETE FROM manifest WHERE image = ?", image, NULL);
+	if (r == 0)
 		r = run_for(db, "DELETE FROM image WHERE id = ?", image, NULL);
 	return r;
 }

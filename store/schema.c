@@ -15,6 +15,8 @@
  * content	each distinct run of bytes.  pack NULL: a file of objects/; otherwise at offset in packs/PACK.
  *		refs = rows of entry (hidden ones too) plus layer.framing that name it; never 0.
  * pack		live is the sum of the sizes of the contents in it; at 0 the pack goes.
+ * manifest	what an image had around it outside (origin.h); goes with the image.
+ * blob		what a layer was outside: digest and size of the archive, compressed or not; goes with the layer.
  *
  * A row of entry costs about 60 bytes plus its name: 0, 1 and NULL take no space in SQLite beyond their type byte.
  * Interior pages of a WITHOUT ROWID table hold whole rows; 8 KiB pages keep the tree flat with them.
@@ -68,8 +70,15 @@ static const char version_1[] =
 	"  fakeroot INTEGER NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE INDEX container_mountpoint ON container(mountpoint);";
 
+static const char version_2[] =
+	"CREATE TABLE manifest("
+	"  image INTEGER PRIMARY KEY, media_type TEXT NOT NULL, body BLOB NOT NULL);"
+	"CREATE TABLE blob("
+	"  no INTEGER PRIMARY KEY, layer INTEGER NOT NULL, digest BLOB NOT NULL, bytes INTEGER NOT NULL,"
+	"  media_type TEXT NOT NULL, source TEXT, UNIQUE(layer, digest));";
+
 /* migrations[v] brings an index from version v to v + 1.  Entries are never changed once released. */
-static const char *const migrations[] = { version_1 };
+static const char *const migrations[] = { version_1, version_2 };
 
 _Static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "a migration for each version");
 

@@ -42,7 +42,7 @@ enum store_mode {
 };
 
 /** The version of the index this build writes and reads (PRAGMA user_version). */
-enum { STORE_VERSION = 1 };
+enum { STORE_VERSION = 2 };
 
 /**
  * store_open() - open the store in folder @dir

@@ -159,6 +159,7 @@ int cmd_ls(struct cli *cli, const struct args *args);
 int cmd_mount(struct cli *cli, const struct args *args);
 int cmd_ps(struct cli *cli, const struct args *args);
 int cmd_pull(struct cli *cli, const struct args *args);
+int cmd_push(struct cli *cli, const struct args *args);
 int cmd_rm(struct cli *cli, const struct args *args);
 int cmd_rmi(struct cli *cli, const struct args *args);
 int cmd_tag(struct cli *cli, const struct args *args);

@@ -63,6 +63,13 @@ static const struct option_desc pull_options[] = {
 	OPTIONS_LIMITS,	 OPTIONS_END,
 };
 
+static const struct option_desc push_options[] = {
+	{ 'q', "quiet", NULL, "print only the manifest's digest" },
+	OPTION_JSON,
+	OPTIONS_REGISTRY,
+	OPTIONS_END,
+};
+
 static const struct option_desc images_options[] = {
 	{ 'a', "all", NULL, "also images without a name that others are built on" },
 	{ 'q', "quiet", NULL, "IDs only, each once" },
@@ -188,6 +195,15 @@ const struct command commands[] = {
 	  1,
 	  { OPERAND_IMAGE },
 	  cmd_pull },
+	{ "push",
+	  "[-q] [--json] [OPTIONS] IMAGE [[HOST/]REPO[:TAG]]",
+	  "send an image to a registry",
+	  GROUP_IMAGES,
+	  push_options,
+	  1,
+	  2,
+	  { OPERAND_IMAGE, OPERAND_IMAGE },
+	  cmd_push },
 	{ "images",
 	  "[-a] [-q] [--no-trunc] [--json] [NAME[:TAG]]",
 	  "list the images",

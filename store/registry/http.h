@@ -38,6 +38,7 @@ struct http_request {
 	uint64_t body_offset, body_bytes;
 	void (*sent)(uint64_t bytes, void *arg); /* told of the body's progress; may be NULL */
 	void *sent_arg;
+	bool once; /* session_send(): a second attempt would do harm */
 };
 
 struct exchange;

@@ -347,6 +347,8 @@ static int add_image(struct pull *p, struct pull_result *ret)
 	r = image_add(p->writer, image->config, image->config_bytes, p->layers, image->layer_count, p->name.local,
 		      p->diag, &ret->image);
 	if (r == 0)
+		load_keep_origin(p->store, image, ret->image, p->layers, session_name(p->session));
+	if (r == 0)
 		ret->tag = TAKE(p->name.local);
 	return r;
 }

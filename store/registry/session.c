@@ -411,7 +411,7 @@ int session_send(struct session *s, struct http *http, const struct http_request
 	for (unsigned no = 1;; no++) {
 		AUTO(exchange_freep) struct exchange *e = NULL;
 		struct diag attempt = { 0 };
-		bool last = no > s->options->retries;
+		bool last = request->once || no > s->options->retries;
 		unsigned wait_s = 0;
 		int r = send_once(s, http, request, &attempt, &e);
 		long status = r == 0 ? exchange_status(e) : 0;
@@ -420,8 +420,10 @@ int session_send(struct session *s, struct http *http, const struct http_request
 			*ret = TAKE(e);
 			return 0;
 		}
-		if (r == 0 && (last || !may_pass(status)))
-			return status_error(s, e, what, diag);
+		if (r == 0 && (last || !may_pass(status))) {
+			r = status_error(s, e, what, diag);
+			return request->once && may_pass(status) ? -EAGAIN : r;
+		}
 		if (r < 0 && (last || !http_is_transient(r)))
 			return diag_set(diag, r, "%s: %s: %s", s->name, what, diag_text(&attempt, r));
 		if (e) {

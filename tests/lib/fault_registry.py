@@ -137,11 +137,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     r.tokens[token] -= 1
                     return True
             port = self.server.server_port
+            self.read_body()
             self.error(401, "UNAUTHORIZED", "a token is wanted",
                        WWW_Authenticate=f'Bearer realm="http://127.0.0.1:{port}/token",service="test, \\"quoted\\"",'
                                         f'scope="repository:{self.path.split("/")[2]}:pull"')
             return False
         if "basic" in r.faults and not self.basic_is_right():
+            self.read_body()
             self.error(401, "UNAUTHORIZED", "authentication required", WWW_Authenticate='Basic realm="test"')
             return False
         return True
@@ -191,7 +193,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.error(404, "NAME_UNKNOWN", "repository name not known to registry")
             return self.reply(200, json.dumps({"name": name, "tags": tags}).encode())
         if kind == "uploads":
-            return self.upload("/".join(parts[1:-2] if len(parts) > 4 or self.command != "POST" else parts[1:-2]))
+            return self.upload(path[len("/v2/"):path.index("/blobs/uploads")])
         if kind == "manifests":
             return self.manifest("/".join(parts[1:-2]), parts[-1])
         if kind == "blobs":

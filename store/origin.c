@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/origin.h"
+
+#include "store/base/auto.h"
+
+#include <string.h>
+
+void origin_blob_release(struct origin_blob *blob)
+{
+	free(blob->media_type);
+	free(blob->source);
+	*blob = (struct origin_blob){ 0 };
+}
+
+void origin_blobs_free(struct origin_blob *blobs, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		origin_blob_release(&blobs[i]);
+	free(blobs);
+}
+
+void origin_manifest_release(struct origin_manifest *manifest)
+{
+	free(manifest->text);
+	free(manifest->media_type);
+	*manifest = (struct origin_manifest){ 0 };
+}
+
+int origin_keep(struct txn *txn, struct image_id image, const struct origin_manifest *manifest)
+{
+	sqlite3_stmt *stmt;
+	/* The image may have gone meanwhile. */
+	int r = db_stmt(txn_db(txn),
+			"INSERT OR REPLACE INTO manifest(image, media_type, body)"
+			" SELECT id, ?2, ?3 FROM image WHERE id = ?1",
+			&stmt);
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, image.value);
+	db_bind_text(stmt, 2, manifest->media_type);
+	db_bind_blob(stmt, 3, manifest->text, manifest->bytes);
+	return db_run(stmt);
+}
+
+int origin_keep_blob(struct txn *txn, struct layer_id layer, const struct origin_blob *blob)
+{
+	sqlite3_stmt *stmt;
+	int r = db_stmt(txn_db(txn),
+			"INSERT INTO blob(layer, digest, bytes, media_type, source)"
+			" SELECT id, ?2, ?3, ?4, ?5 FROM layer WHERE id = ?1"
+			" ON CONFLICT(layer, digest) DO UPDATE SET source = coalesce(?5, source), media_type = ?4",
+			&stmt);
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, layer.value);
+	db_bind_blob(stmt, 2, blob->digest.bytes, DIGEST_BYTES);
+	db_bind_int(stmt, 3, blob->bytes);
+	db_bind_text(stmt, 4, blob->media_type);
+	db_bind_text(stmt, 5, blob->source);
+	return db_run(stmt);
+}
+
+int origin_manifest(struct store *store, struct image_id image, struct origin_manifest *ret)
+{
+	AUTO(db_loan_end) struct db_loan loan = { .store = store };
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_loan_begin(&loan);
+
+	*ret = (struct origin_manifest){ 0 };
+	if (r < 0)
+		return r;
+	r = db_stmt(loan.db, "SELECT media_type, body FROM manifest WHERE image = ?", &stmt);
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, image.value);
+	r = db_step(stmt);
+	if (r <= 0)
+		return r;
+	ret->bytes = (size_t)sqlite3_column_bytes(stmt, 1);
+	ret->media_type = strdup((const char *)sqlite3_column_text(stmt, 0));
+	ret->text = strndup((const char *)sqlite3_column_blob(stmt, 1), ret->bytes);
+	if (ret->media_type && ret->text)
+		return 0;
+	origin_manifest_release(ret);
+	return -ENOMEM;
+}
+
+static int read_blob(sqlite3_stmt *stmt, struct origin_blob *ret)
+{
+	const char *source = (const char *)sqlite3_column_text(stmt, 3);
+
+	*ret = (struct origin_blob){ .bytes = sqlite3_column_int64(stmt, 1) };
+	if (sqlite3_column_bytes(stmt, 0) != DIGEST_BYTES)
+		return -EIO;
+	memcpy(ret->digest.bytes, sqlite3_column_blob(stmt, 0), DIGEST_BYTES);
+	ret->media_type = strdup((const char *)sqlite3_column_text(stmt, 2));
+	ret->source = source ? strdup(source) : NULL;
+	return ret->media_type && (!source || ret->source) ? 0 : -ENOMEM;
+}
+
+int origin_blobs(struct store *store, struct layer_id layer, struct origin_blob **ret, size_t *ret_count)
+{
+	AUTO(db_loan_end) struct db_loan loan = { .store = store };
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	struct origin_blob *blobs = NULL;
+	size_t count = 0;
+	int r = db_loan_begin(&loan);
+
+	*ret = NULL;
+	*ret_count = 0;
+	if (r < 0)
+		return r;
+	r = db_stmt(loan.db, "SELECT digest, bytes, media_type, source FROM blob WHERE layer = ? ORDER BY no DESC",
+		    &stmt);
+	if (r == 0)
+		db_bind_int(stmt, 1, layer.value);
+	while (r == 0 && (r = db_step(stmt)) > 0) {
+		struct origin_blob *more = realloc(blobs, (count + 1) * sizeof(*blobs));
+
+		if (more)
+			blobs = more;
+		r = more ? read_blob(stmt, &blobs[count]) : -ENOMEM;
+		count += more != NULL;
+	}
+	if (r < 0) {
+		origin_blobs_free(blobs, count);
+		return r;
+	}
+	*ret = blobs;
+	*ret_count = count;
+	return 0;
+}
