@@ -58,7 +58,11 @@ int image_add(struct writer *writer, const char *config, size_t config_bytes,
 /** image_tag() - let @tag name the image of @ref. */
 int image_tag(struct store *store, const char *ref, const char *tag, struct diag *diag);
 
-/** reference_check() - is this a valid "name[:tag]" to give? Normalised into a string to free(). */
+/**
+ * reference_check() - is this a valid "name[:tag]" to give? Normalised into a string to free()
+ *
+ * As docker shows names: with the tag, and without docker.io/ and its library/.
+ */
 int reference_check(const char *text, struct diag *diag, char **ret);
 
 /** What image_remove() did, for the user: one call a line ("untagged", "base:1"), ("deleted", "sha256:..."). */

@@ -100,6 +100,27 @@ static bool tag_valid(const char *tag)
 	return true;
 }
 
+static bool begins(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/*
+ * docker.io is where names without a host are at home, and library/ is its namespace of
+ * names of one word: docker.io/library/alpine, library/alpine and alpine are the same.
+ */
+static const char *short_form(const char *name)
+{
+	const char *rest = begins(name, "docker.io/") ? name + 10 : begins(name, "index.docker.io/") ? name + 16 : name;
+	size_t first = strcspn(rest, "/");
+
+	/* Without docker.io before it this would be another registry's. */
+	if (rest != name && rest[first] == '/' &&
+	    (memchr(rest, '.', first) || memchr(rest, ':', first) || (first == 9 && begins(rest, "localhost"))))
+		return name;
+	return begins(rest, "library/") && !strchr(rest + 8, '/') ? rest + 8 : rest;
+}
+
 int reference_check(const char *text, struct diag *diag, char **ret)
 {
 	const char *slash = strrchr(text, '/');
@@ -110,6 +131,7 @@ int reference_check(const char *text, struct diag *diag, char **ret)
 	if (!name_valid(text, end) || !tag_valid(tag))
 		return diag_set(diag, -EINVAL, "\"%s\" is not a valid image name: NAME[:TAG], the name in lower case",
 				text);
+	text = short_form(text);
 	return asprintf(ret, "%.*s:%s", (int)(end - text), text, tag) < 0 ? -ENOMEM : 0;
 }
 

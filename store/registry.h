@@ -79,4 +79,17 @@ struct push_result {
 int image_push(struct store *store, const char *ref, const char *name, const struct registry_options *options,
 	       const struct transfer_events *events, struct diag *diag, struct push_result *ret);
 
+/** registry_has_host() - does this name begin with a registry's, as in "localhost:5000/..."? */
+bool registry_has_host(const char *name);
+
+/** For each name of a list; borrowed for the call. Return 0 to go on, another value is passed on. */
+typedef int (*registry_name_fn)(const char *name, void *arg);
+
+/** registry_repositories() - the catalogue of a registry, all its pages. -ENOTSUP: it has none. */
+int registry_repositories(const char *host, const struct registry_options *options, registry_name_fn fn, void *arg,
+			  struct diag *diag);
+/** registry_tags() - the tags of the repository of @name. */
+int registry_tags(const char *name, const struct registry_options *options, registry_name_fn fn, void *arg,
+		  struct diag *diag);
+
 #endif

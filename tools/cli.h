@@ -162,6 +162,8 @@ int cmd_pull(struct cli *cli, const struct args *args);
 int cmd_push(struct cli *cli, const struct args *args);
 int cmd_rm(struct cli *cli, const struct args *args);
 int cmd_rmi(struct cli *cli, const struct args *args);
+int cmd_save(struct cli *cli, const struct args *args);
+int cmd_search(struct cli *cli, const struct args *args);
 int cmd_tag(struct cli *cli, const struct args *args);
 int cmd_umount(struct cli *cli, const struct args *args);
 int cmd_verify(struct cli *cli, const struct args *args);

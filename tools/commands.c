@@ -57,6 +57,13 @@ static const struct option_desc load_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc save_options[] = {
+	{ 'o', "output", "FILE", "write there, instead of to standard output", OPERAND_FILE },
+	{ 0, "format", "FORMAT", "docker-archive (the default), oci-archive, oci-dir", OPERAND_OTHER },
+	{ 'z', "gzip", NULL, "OCI: compress the layers" },
+	OPTIONS_END,
+};
+
 static const struct option_desc pull_options[] = {
 	OPTION_PLATFORM, { 'q', "quiet", NULL, "print only the image ID" },
 	OPTION_JSON,	 OPTIONS_REGISTRY,
@@ -65,6 +72,14 @@ static const struct option_desc pull_options[] = {
 
 static const struct option_desc push_options[] = {
 	{ 'q', "quiet", NULL, "print only the manifest's digest" },
+	OPTION_JSON,
+	OPTIONS_REGISTRY,
+	OPTIONS_END,
+};
+
+static const struct option_desc search_options[] = {
+	{ 0, "list-tags", NULL, "list the tags of this repository instead" },
+	{ 'q', "quiet", NULL, "names only" },
 	OPTION_JSON,
 	OPTIONS_REGISTRY,
 	OPTIONS_END,
@@ -186,6 +201,15 @@ const struct command commands[] = {
 	  1,
 	  { OPERAND_FILE },
 	  cmd_load },
+	{ "save",
+	  "[-o FILE] [--format FORMAT] [-z] IMAGE...",
+	  "write images to an archive or an OCI layout",
+	  GROUP_IMAGES,
+	  save_options,
+	  1,
+	  OPERANDS_ANY,
+	  { OPERAND_IMAGE },
+	  cmd_save },
 	{ "pull",
 	  "[-q] [--json] [--platform OS/ARCH] [OPTIONS] [HOST/]REPO[:TAG|@DIGEST]",
 	  "fetch an image from a registry",
@@ -204,6 +228,15 @@ const struct command commands[] = {
 	  2,
 	  { OPERAND_IMAGE, OPERAND_IMAGE },
 	  cmd_push },
+	{ "search",
+	  "[-q] [--json] [OPTIONS] [HOST/]TERM | --list-tags [-q] [--json] [OPTIONS] [HOST/]REPO",
+	  "find images here, or in a registry",
+	  GROUP_IMAGES,
+	  search_options,
+	  1,
+	  1,
+	  { OPERAND_IMAGE },
+	  cmd_search },
 	{ "images",
 	  "[-a] [-q] [--no-trunc] [--json] [NAME[:TAG]]",
 	  "list the images",

@@ -191,3 +191,15 @@ load_two() {
 	run nacre rmi base:1
 	assert_status 0
 }
+
+@test "docker.io and its library are where names without a host are at home" {
+	setup_base
+	nacre tag base:1 docker.io/library/alpine:3
+	nacre tag base:1 docker.io/team/app
+	assert_equal "$(nacre inspect base:1 | jq -c '.[0].RepoTags')" '["alpine:3","base:1","team/app:latest"]'
+	for name in alpine:3 library/alpine:3 docker.io/alpine:3 index.docker.io/library/alpine:3; do
+		assert_equal "$(nacre inspect "$name" | jq -r '.[0].Id')" "$BASE_ID"
+	done
+	nacre tag base:1 docker.io/library/more/deep
+	assert_equal "$(nacre inspect library/more/deep | jq -r '.[0].Id')" "$BASE_ID"
+}

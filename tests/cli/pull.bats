@@ -211,7 +211,7 @@ push_with_skopeo() {
 	assert_equal "$(requests ' bytes=100000-')" 1
 	assert_equal "$(requests ' bytes=200000-')" 1
 	nacre cat "$REGISTRY/noise:1" noise | cmp - noise
-	! ls "$NACRE_STORE"/ingest/* 2>/dev/null
+	run ! ls "$NACRE_STORE"/ingest/* 2>/dev/null
 }
 
 @test "a registry without ranges: what was had is skipped" {
@@ -372,17 +372,17 @@ push_with_skopeo() {
 	start_faults
 	author() { nacre inspect "$1" | jq -r '.[0].Author'; }
 	for source in "pull $REGISTRY/app:1" "load served/app"; do
-		assert_equal "$(author "$(nacre ${source% *} -q "${source#* }" | sed -n '$s/.* //;$p')")" "$own None"
+		assert_equal "$(author "$(nacre "${source% *}" -q "${source#* }" | sed -n '$s/.* //;$p')")" "$own None"
 		for wanted in linux/s390x linux/arm linux/arm/v6 linux/arm/v7; do
-			id=$(nacre ${source% *} -q --platform "$wanted" "${source#* }" | sed 's/.* //' | tail -n 1)
+			id=$(nacre "${source% *}" -q --platform "$wanted" "${source#* }" | sed 's/.* //' | tail -n 1)
 			case $wanted in
 			linux/s390x) assert_equal "$(author "$id")" "s390x None" ;;
 			linux/arm/v6) assert_equal "$(author "$id")" "arm v6" ;;
 			*) assert_equal "$(author "$id")" "arm v7" ;;
 			esac
 		done
-		assert_refused "has no image for linux/riscv64" nacre ${source% *} --platform linux/riscv64 "${source#* }"
-		assert_refused "has no image for windows/$own" nacre ${source% *} --platform "windows/$own" "${source#* }"
+		assert_refused "has no image for linux/riscv64" nacre "${source% *}" --platform linux/riscv64 "${source#* }"
+		assert_refused "has no image for windows/$own" nacre "${source% *}" --platform "windows/$own" "${source#* }"
 	done
 }
 
@@ -412,7 +412,7 @@ push_with_skopeo() {
 	run nacre pull -q "$REGISTRY/noise:1"
 	assert_status 0
 	nacre cat "$REGISTRY/noise:1" noise | cmp - noise
-	! ls -d "$NACRE_STORE"/ingest/?* 2>/dev/null
+	run ! ls -d "$NACRE_STORE"/ingest/?* 2>/dev/null
 	nacre verify
 }
 

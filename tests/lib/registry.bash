@@ -35,7 +35,8 @@ start_registry() {
 		printf 'version: 0.1\nlog: {level: info}\nstorage: {filesystem: {rootdirectory: %s/data}}\n' "$dir"
 		if [ "${2:-}" = tls ]; then
 			make_certificate "$dir"
-			# htpasswd -Bbn tester secret
+			# As htpasswd -Bbn tester secret prints it.
+			# shellcheck disable=SC2016
 			printf 'tester:%s\n' '$2y$05$UZ5ABlWf8uCIK/tn0t/r/OUveuZOF5ooZdmReFY7WRacfbD5oQJPa' >"$dir/htpasswd"
 			printf 'http: {addr: "127.0.0.1:0", secret: x, tls: {certificate: %s/cert.pem, key: %s/key.pem}}\n' \
 				"$dir" "$dir"

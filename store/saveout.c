@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/saveout.h"
+
+#include "store/base/auto.h"
+#include "store/base/buf.h"
+#include "store/base/io.h"
+#include "store/tarwrite.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void saveout_release(struct saveout *out)
+{
+	closep(&out->fd);
+	closep(&out->filefd);
+	if (out->temporary)
+		unlink(out->temporary);
+	free(out->temporary);
+	for (size_t i = 0; i < out->name_count; i++)
+		free(out->names[i]);
+	free(out->names);
+}
+
+static bool is_empty(int fd)
+{
+	AUTO(closedirp) DIR *dir = NULL;
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *entry;
+
+	dir = copy < 0 ? NULL : fdopendir(copy);
+	while (dir && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return false;
+	return dir != NULL;
+}
+
+static int open_folder(struct saveout *out, struct diag *diag)
+{
+	int r = io_mkdirs(out->path, 0755);
+
+	if (r < 0)
+		return diag_errno(diag, r, "cannot make the folder %s", out->path);
+	out->fd = open(out->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (out->fd < 0)
+		return diag_errno(diag, -errno, "cannot open the folder %s", out->path);
+	if (!is_empty(out->fd))
+		return diag_set(diag, -ENOTEMPTY, "%s: there is something in it", out->path);
+	if (mkdirat(out->fd, "blobs", 0755) < 0 || mkdirat(out->fd, "blobs/sha256", 0755) < 0)
+		return diag_errno(diag, -errno, "cannot make folders in %s", out->path);
+	return 0;
+}
+
+int saveout_open(struct saveout *out, const char *path, bool folder, struct diag *diag)
+{
+	struct stat st;
+
+	*out = (struct saveout){ .fd = -1, .filefd = -1, .path = path, .folder = folder };
+	if (folder)
+		return open_folder(out, diag);
+	if (strcmp(path, "-") == 0)
+		out->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+	else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		/* A pipe or a device keeps its place. */
+		out->fd = open(path, O_WRONLY | O_CLOEXEC);
+	else if (asprintf(&out->temporary, "%s.XXXXXX", path) < 0)
+		out->temporary = NULL;
+	else
+		out->fd = mkostemp(out->temporary, O_CLOEXEC);
+	if (out->fd >= 0)
+		return 0;
+	int r = -errno;
+
+	free(TAKE(out->temporary));
+	return diag_errno(diag, r, "cannot write to %s", path);
+}
+
+int saveout_finish(struct saveout *out, struct diag *diag)
+{
+	AUTO(buf_release) struct buf end = { 0 };
+	mode_t mask = umask(0);
+	int r = 0;
+
+	umask(mask);
+	if (!out->folder) {
+		tar_end(&end);
+		r = buf_error(&end);
+		if (r == 0)
+			r = io_write_full(out->fd, end.data, end.len);
+	}
+	if (r == 0 && out->temporary &&
+	    (fchmod(out->fd, 0666 & ~mask) < 0 || fsync(out->fd) < 0 || rename(out->temporary, out->path) < 0))
+		r = -errno;
+	if (r == 0)
+		free(TAKE(out->temporary));
+	return r < 0 ? diag_errno(diag, r, "cannot write to %s", out->path) : 0;
+}
+
+static int keep_name(struct saveout *out, const char *name)
+{
+	char **names = realloc(out->names, (out->name_count + 1) * sizeof(*names));
+
+	if (!names)
+		return -ENOMEM;
+	out->names = names;
+	names[out->name_count] = strdup(name);
+	if (!names[out->name_count])
+		return -ENOMEM;
+	out->name_count++;
+	return 0;
+}
+
+int saveout_begin(struct saveout *out, const char *name, uint64_t bytes)
+{
+	const struct tar_entry entry = { .path = name, .mode = S_IFREG | 0644, .size = bytes };
+	AUTO(buf_release) struct buf header = { 0 };
+	int r;
+
+	for (size_t i = 0; i < out->name_count; i++)
+		if (strcmp(out->names[i], name) == 0)
+			return 1;
+	r = keep_name(out, name);
+	if (r < 0)
+		return r;
+	out->left = out->bytes = bytes;
+	if (out->folder) {
+		out->filefd = openat(out->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		return out->filefd < 0 ? -errno : 0;
+	}
+	r = tar_header(&header, &entry);
+	if (r == 0)
+		r = buf_error(&header);
+	return r < 0 ? r : io_write_full(out->fd, header.data, header.len);
+}
+
+int saveout_write(struct saveout *out, const void *bytes, size_t count)
+{
+	if (count > out->left)
+		return -EIO; /* the archive would be damaged */
+	out->left -= count;
+	return io_write_full(out->folder ? out->filefd : out->fd, bytes, count);
+}
+
+int saveout_end(struct saveout *out)
+{
+	static const char zeros[TAR_BLOCK_BYTES];
+	int fd = TAKE_FD(out->filefd);
+
+	if (out->left > 0) {
+		closep(&fd);
+		return -EIO;
+	}
+	if (out->folder)
+		return close(fd) < 0 ? -errno : 0;
+	return io_write_full(out->fd, zeros, tar_padding(out->bytes));
+}
+
+int saveout_file(struct saveout *out, const char *name, const void *bytes, size_t count)
+{
+	int r = saveout_begin(out, name, count);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = saveout_write(out, bytes, count);
+	return r < 0 ? r : saveout_end(out);
+}
