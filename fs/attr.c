@@ -117,6 +117,10 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
 	r = set & ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME) ? node_may_change(fs, node) : node_may_grow(fs, node);
 	if (r < 0)
 		return r;
+	/* truncate(2) to the size that it has, which says nothing of times, changes none; ftruncate(2) would. */
+	if (set & FS_SET_SIZE && !(set & (FS_SET_MTIME | FS_SET_KEEP_MTIME)) && node_stat(fs, node, st) == 0 &&
+	    st->st_size == want->st_size)
+		set |= FS_SET_KEEP_MTIME;
 	if (set & FS_SET_SIZE)
 		r = file_truncate(fs, node, want->st_size,
 				  (set & FS_SET_KILL_PRIV ? FS_WRITE_KILL_PRIV : 0) |

@@ -154,6 +154,28 @@ struct fs_data {
 /** fs_data_get() - for who passes the bytes on without looking at them. Return: 0, -errno; fs_data_put() when done. */
 int fs_data_get(struct fs *fs, struct node *node, size_t bytes, off_t offset, struct fs_data *ret);
 void fs_data_put(struct fs *fs, struct fs_data *data);
+
+/**
+ * fs_open() - somebody opens the node (io=passthrough; otherwise opens are not heard of)
+ * @flags: of open(2); for writing it is copied up, with O_TRUNC emptied
+ * @write_flags: enum fs_write_flags, for O_TRUNC
+ */
+int fs_open(struct fs *fs, struct node *node, int flags, unsigned write_flags);
+/** fs_backing_get() - the file that the kernel may use in the node's place. -EOPNOTSUPP: it may not. fs_data_put(). */
+int fs_backing_get(struct fs *fs, struct node *node, struct fs_data *ret);
+/**
+ * fs_pass_begin() - the kernel is going to write to the node's file itself
+ * @may_map: also through a mapping, of which nobody says when it ends
+ *
+ * Return: is that new?
+ */
+bool fs_pass_begin(struct node *node, bool may_map);
+/** fs_pass_end() - nobody has it open any more; @dropped_pages: and what the mount had of it was dropped at each open. */
+void fs_pass_end(struct node *node, bool dropped_pages);
+/** fs_is_passed() - may its file change without our knowledge? fs_pages_are_stale() - may the mount's pages be older? */
+bool fs_is_passed(const struct node *node);
+bool fs_pages_are_stale(const struct node *node);
+
 enum fs_write_flags {
 	FS_WRITE_KILL_PRIV = 1 << 0,  /* clear setuid and setgid, as for a writer without CAP_FSETID */
 	FS_WRITE_KEEP_MTIME = 1 << 1, /* the kernel's write-back: it has set the time of the write, or will */

@@ -56,6 +56,9 @@ enum {
 	NODE_INDEXED = 1 << 12,	 /* the copy of a lower file of several names: found through fs->index_fd */
 	NODE_METACOPY = 1 << 18, /* its file holds attributes only; the data is further down: back.data (metacopy.c) */
 	NODE_MODE_CHANGED = 1 << 19,	 /* a write took setuid or setgid away; the kernel does not know yet */
+	NODE_PASSED = 1 << 20,		 /* the kernel writes to its file without asking (open.c) */
+	NODE_MAPPED = 1 << 21,		 /* or may do so, through a mapping */
+	NODE_STALE_PAGES = 1 << 22,	 /* what the mount's own pages have of it may be older than its file */
 	NODE_PROTECTION_KNOWN = 1 << 28, /* the next two are right (flags.c) */
 	NODE_IMMUTABLE = 1 << 29,
 	NODE_APPEND_ONLY = 1 << 30,

@@ -12,12 +12,14 @@
  * neither threads nor SQLite connections survive one.
  */
 
+#include "fs/passthrough.h"
 #include "fs/seek.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -138,6 +140,27 @@ static struct fuse_session *session_new(const struct mount_options *o, struct mo
 	return session;
 }
 
+/* INIT, the first request, says what the kernel has; who asked for passthrough wants to know before he goes on. */
+static int negotiate(struct fuse_session *session, const struct mount *mount, struct diag *diag)
+{
+	struct fuse_buf buf = { 0 };
+	int n = fuse_session_receive_buf(session, &buf);
+
+	if (n > 0) {
+		stats_request(fs_stats(mount->fs), FUSE_INIT);
+		fuse_session_process_buf(session, &buf);
+	}
+	free(buf.mem);
+	if (n <= 0)
+		return diag_set(diag, n < 0 ? n : -EIO, "the kernel does not start the mount");
+	if (!mount->passthrough)
+		return diag_set(
+			diag, -EOPNOTSUPP,
+			"option io=passthrough: this kernel has no passthrough for FUSE (6.9 and newer have it, "
+			"if built with CONFIG_FUSE_PASSTHROUGH)");
+	return 0;
+}
+
 /* SIGUSR1: to standard error, or, in the background, where there is none, to the system's log. */
 struct report {
 	struct fs *fs; /* borrowed */
@@ -173,6 +196,10 @@ static int serve_session(const struct mount_options *o, const struct mount *moun
 
 	if (fuse_session_mount(session, o->mountpoint) < 0)
 		return fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
+	if (o->passthrough && negotiate(session, mount, &diag) < 0) {
+		fuse_session_unmount(session);
+		return fail(&diag, -EOPNOTSUPP);
+	}
 	now_ready(ready);
 	status = loop_run(session, o->threads, fs_stats(mount->fs), report_stats, &report) < 0 ? EXIT_FAILED
 											       : EXIT_DONE;
@@ -185,6 +212,9 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	struct mount mount = {
 		.fs = fs,
 		.seeks = seeks_new(),
+		.opens = o->passthrough ? opens_new() : NULL,
+		.passthrough = o->passthrough,
+		.stacked = o->passthrough && passthrough_is_stacked(&o->fs),
 		.timeout = o->timeout < 0 ? FOR_EVER_SECONDS : o->timeout,
 		.writeback = o->writeback,
 		.posix_acl = !o->fs.noacl && !o->fs.noxattrs && !o->fs.fakeroot && fs_has_xattrs(fs),
@@ -193,7 +223,7 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	int status;
 
 	mount.session = session_new(o, &mount);
-	if (!mount.seeks || pthread_key_create(&mount.read_buffer, free) != 0)
+	if (!mount.seeks || (o->passthrough && !mount.opens) || pthread_key_create(&mount.read_buffer, free) != 0)
 		status = fail(&diag, -ENOMEM);
 	else if (!mount.session)
 		status = fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
@@ -202,6 +232,7 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	seeks_free(mount.seeks);
 	if (mount.session)
 		fuse_session_destroy(mount.session);
+	opens_free(mount.opens);
 	return status;
 }
 
@@ -226,6 +257,8 @@ static int run(const struct mount_options *o, int ready)
 	loop_block_signals();
 	umask(0);				      /* modes come complete with the requests */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES); /* else each read of 1 MiB maps and unmaps its buffer */
+	if (r == 0 && o->passthrough && passthrough_refusal())
+		r = diag_set(&diag, -EPERM, "option io=passthrough: %s", passthrough_refusal());
 	if (r == 0)
 		r = fs_new(&o->fs, &diag, &fs);
 	if (r < 0)

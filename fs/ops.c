@@ -13,6 +13,7 @@
  */
 
 #include "fs/ops_internal.h"
+#include "fs/passthrough.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
 
@@ -32,28 +33,35 @@ static struct fs_cred cred_of(fuse_req_t req)
 	return (struct fs_cred){ .uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask };
 }
 
+/* Whose file changes behind our back is asked for each time. */
+static double attr_timeout(const struct mount *mount, const struct node *node)
+{
+	return node && fs_is_passed(node) ? 0 : mount->timeout;
+}
+
 static void fill(const struct mount *mount, const struct fs_entry *entry, struct fuse_entry_param *e)
 {
 	*e = (struct fuse_entry_param){
 		.ino = (fuse_ino_t)(uintptr_t)entry->node,
 		.attr = entry->st,
-		.attr_timeout = mount->timeout,
+		.attr_timeout = attr_timeout(mount, entry->node),
 		.entry_timeout = mount->timeout,
 	};
 }
 
 static void reply_entry(fuse_req_t req, int r, const struct fs_entry *entry)
 {
+	struct mount *mount = mount_of(req); /* the answer frees the request */
 	struct fuse_entry_param e;
 
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
-	fill(mount_of(req), entry, &e);
+	fill(mount, entry, &e);
 	/* A name that is not there is an answer too, and may be kept. */
 	if (fuse_reply_entry(req, &e) < 0 && entry->node)
-		fs_forget(fs_of(req), entry->node, 1); /* the kernel never took the lookup */
+		fs_forget(mount->fs, entry->node, 1); /* the kernel never took the lookup */
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -75,6 +83,11 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		fuse_unset_feature_flag(conn, unwanted[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
 		fuse_set_feature_flag(conn, wanted[i]);
+	if (mount->passthrough) {
+		mount->passthrough = fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH);
+		conn->max_backing_stack_depth = mount->stacked ? 1 : 0;
+		fuse_set_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC); /* or the data would be copied up first */
+	}
 	if (mount->writeback)
 		mount->writeback = fuse_set_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
 	mount->splice = fuse_set_feature_flag(conn, FUSE_CAP_SPLICE_WRITE);
@@ -107,20 +120,21 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 	fuse_reply_none(req);
 }
 
-static void reply_attr(fuse_req_t req, int r, const struct stat *st)
+static void reply_attr(fuse_req_t req, int r, const struct node *node, const struct stat *st)
 {
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		fuse_reply_attr(req, st, mount_of(req)->timeout);
+		fuse_reply_attr(req, st, attr_timeout(mount_of(req), node));
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct stat st;
-	int r = fs_getattr(fs_of(req), node_of(req, ino), &st);
+	struct node *node = node_of(req, ino);
+	int r = fs_getattr(fs_of(req), node, &st);
 
-	reply_attr(req, r, &st);
+	reply_attr(req, r, node, &st);
 }
 
 static bool in_group(fuse_req_t req, gid_t gid)
@@ -182,7 +196,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
 		attr->st_mtim.tv_nsec = UTIME_NOW;
 	r = fs_setattr(fs_of(req), node_of(req, ino), attr, set, &st);
-	reply_attr(req, r, &st);
+	reply_attr(req, r, node_of(req, ino), &st);
 }
 
 /* Under fakeroot only, where the kernel checks no permissions: root may do all but execute what nobody may. */
@@ -244,19 +258,28 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 
 static void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
 {
+	struct mount *mount = mount_of(req); /* the answer frees the request */
 	struct fs_cred cred = cred_of(req);
 	struct fuse_entry_param e;
 	struct fs_entry entry;
-	int r = fs_tmpfile(fs_of(req), node_of(req, parent), mode, &cred, &entry);
+	int r = fs_tmpfile(mount->fs, node_of(req, parent), mode, &cred, &entry);
 
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
-	fill(mount_of(req), &entry, &e);
+	fill(mount, &entry, &e);
 	fi->keep_cache = 1;
-	if (fuse_reply_create(req, &e, fi) < 0)
-		fs_forget(fs_of(req), entry.node, 1);
+	if (mount->opens)
+		r = passthrough_open(mount, e.ino, entry.node, 0, fi);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		fs_forget(mount->fs, entry.node, 1);
+	} else if (fuse_reply_create(req, &e, fi) < 0) {
+		if (mount->opens)
+			passthrough_release(mount, fi->fh);
+		fs_forget(mount->fs, entry.node, 1);
+	}
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -375,7 +398,7 @@ static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct
 		stx.stx_mask |= STATX_BTIME;
 		stx.stx_btime = statx_time(birth);
 	}
-	fuse_reply_statx(req, 0, &stx, mount_of(req)->timeout);
+	fuse_reply_statx(req, 0, &stx, attr_timeout(mount_of(req), node));
 }
 #endif
 
@@ -529,7 +552,8 @@ const struct fuse_lowlevel_ops nacrefs_ops = {
 	.unlink = op_unlink,
 	.rmdir = op_rmdir,
 	.rename = op_rename,
-	.open = op_never,
+	.open = op_open,
+	.release = op_release,
 	.opendir = op_never,
 	.create = op_create,
 	.flush = op_never,

@@ -23,9 +23,12 @@ struct mount {
 	struct fs *fs;		      /* borrowed */
 	struct fuse_session *session; /* borrowed */
 	struct seeks *seeks;	      /* owned */
+	struct opens *opens;	      /* owned; NULL: opening is not heard of */
 	double timeout;		      /* seconds the kernel may keep what it was told */
 	bool writeback;
 	bool posix_acl;
+	bool passthrough;	   /* asked for; after INIT: and granted */
+	bool stacked;		   /* layers are on file systems that stand on others */
 	bool splice;		   /* answers may come through a pipe */
 	pthread_key_t read_buffer; /* of each thread, READ_BUFFER_BYTES; see op_read() */
 };

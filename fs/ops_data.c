@@ -5,11 +5,13 @@
  * Requests on what is in files.
  */
 
+#include "fs/passthrough.h"
 #include "fs/seek.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 
 /* One buffer for each thread: as large as these are, malloc would give each back, and fault it in again. */
@@ -120,6 +122,32 @@ static void tell_mode(fuse_req_t req, fuse_ino_t ino, struct node *node)
 
 	if (fs_mode_changed(node))
 		fuse_lowlevel_notify_inval_inode(mount_of(req)->session, ino, ATTRIBUTES_ONLY, 0);
+}
+
+/* Not sent again after the first ENOSYS; see the top of ops.c. */
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct mount *mount = mount_of(req); /* the answer frees the request */
+	struct node *node = node_of(req, ino);
+	int r;
+
+	if (!mount->opens) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
+	r = passthrough_open(mount, ino, node, fi->flags & O_TRUNC ? killed(req, node, NULL) : 0, fi);
+	tell_mode(req, ino, node);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else if (fuse_reply_open(req, fi) < 0)
+		passthrough_release(mount, fi->fh);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (fi->fh)
+		passthrough_release(mount_of(req), fi->fh);
+	fuse_reply_err(req, 0);
 }
 
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset, struct fuse_file_info *fi)

@@ -274,9 +274,10 @@ static int set_choice(struct mount_options *o, const struct option_name *name, c
 		o->metacopy_set = true;
 		return r;
 	case OPT_IO:
-		if (strcmp(value, "cached") == 0)
+		o->passthrough = strcmp(value, "passthrough") == 0;
+		if (o->passthrough || strcmp(value, "cached") == 0)
 			return 0;
-		return diag_set(diag, -EINVAL, "option io=%s: this build has io=cached only", value);
+		return diag_set(diag, -EINVAL, "option io=%s: not one of: cached passthrough", value);
 	case OPT_XATTR_PERMISSIONS:
 		return set_override(&o->fs, value, diag);
 	case OPT_REDIRECT_DIR:
@@ -639,6 +640,10 @@ static int check(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "size and inodes limit an upperdir: there is none");
 	if (fs->size_limit && !o->writeback_set)
 		o->writeback = false; /* a write beyond it is to fail itself, not what comes later */
+	if (o->passthrough && o->writeback && o->writeback_set)
+		return diag_set(diag, -EINVAL, "io=passthrough and writeback=1 cannot be combined");
+	if (o->passthrough)
+		o->writeback = false; /* the kernel has the one or the other */
 	if (fs->fakeroot && fs->uid_map_count + fs->gid_map_count > 0)
 		return diag_set(diag, -EINVAL, "fakeroot and ID mappings cannot be combined");
 	if (fs->fakeroot && o->allow_other)
@@ -714,6 +719,7 @@ const char *options_help(void)
 	       "  -o static_nlink            directories have a link count of 1\n"
 	       "  -o ino32_t                 inode numbers below 2^32\n"
 	       "  -o timeout=SECONDS         how long the kernel may keep names (default: for ever)\n"
+	       "  -o io=passthrough          let the kernel read and write the upper's files directly; root\n"
 	       "  -o writeback=0             write through to the upper at each write\n"
 	       "  -f, -d                     stay in the foreground; with a log of all requests\n"
 	       "  --stats [--json]           show what the driver of a mount has done and keeps\n"

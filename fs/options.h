@@ -20,6 +20,7 @@ struct mount_options {
 	bool remount; /* change the flags of the mount that is there */
 	bool squash_to_root;
 	bool writeback, writeback_set, metacopy_set, redirect_set;
+	bool passthrough;
 	bool allow_other;
 	bool suid, dev; /* from "suid", "dev", or root's default */
 	bool no_suid, no_dev;

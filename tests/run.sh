@@ -23,6 +23,7 @@ file_timeout=300
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
 # forget inodes: what holds only as long as the kernel remembers must not pass.
 pressed='fs/basic.bats fs/meta.bats fs/model.bats fs/names.bats fs/rename.bats fs/write.bats'
+# And once more, as root, with io=passthrough: all suites on the tree, each with directory lowers.
 # Containers get a mount namespace to themselves, as a booted machine has it: shared, and, since crun refuses a mixture of
 # both kinds of control groups, without the newer kind where there are older ones.
 own_namespace='mount --make-rshared / && { umount /sys/fs/cgroup/unified 2>/dev/null || true; } && exec "$@"'
@@ -219,7 +220,7 @@ forget_always() {
 	done
 }
 
-# Run one bats file as one identity (root, user, pressure) in one build; what it said is left in $work/results/JOB.*
+# Run one bats file as one identity (root, user, pressure, passthrough) in one build; what it said is left in $work/results/JOB.*
 run_bats() {
 	local job=$1 file=$2 identity=$3 name=$4 dir home reports tmp pid forgetting='' status=0 start=$SECONDS
 	dir=$(build_dir "$name")
@@ -238,6 +239,8 @@ run_bats() {
 		command+=(NACRE_MOUNT_OPTIONS=timeout=0 NACRE_KINDS=dirs)
 		forget_always &
 		forgetting=$!
+	elif [ "$identity" = passthrough ]; then
+		command+=(NACRE_MOUNT_OPTIONS=io=passthrough NACRE_KINDS=dirs)
 	fi
 	if [[ $file == podman/* && $(id -u) = 0 ]]; then
 		command+=(unshare --mount --propagation=private sh -c "$own_namespace" sh env)
@@ -399,6 +402,10 @@ main() {
 			done
 			if [ "$name" = release ] && [ "${identities[0]}" = root ] && [[ " $pressed " == *" $file "* ]]; then
 				queue+=("$name pressure $file")
+			fi
+			if [ "$name" = release ] && [ "${identities[0]}" = root ] &&
+				[[ $file == fs/* && $file != *.user.bats && $file != fs/passthrough.* ]]; then
+				queue+=("$name passthrough $file")
 			fi
 		done
 	done

@@ -52,8 +52,8 @@ refuses_all() {
 				in_python "$MNT" "$f" <<-'END'
 					fails(errno.EPERM, os.utime, sys.argv[1])
 					before = read(sys.argv[1])
-					fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
-					def written():
+					def written(): # at once where opens are heard of
+					    fd = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND)
 					    os.write(fd, b"not for long")
 					    os.fsync(fd)
 					fails(errno.EPERM, written)
@@ -83,8 +83,8 @@ refuses_all() {
 			refuses_all file
 			echo more >>"$MNT/file"
 			in_python <<-'END'
-				fd = os.open("file", os.O_WRONLY)
 				def written():
+				    fd = os.open("file", os.O_WRONLY)
 				    os.pwrite(fd, b"X", 0)
 				    os.fsync(fd)
 				fails(errno.EPERM, written)

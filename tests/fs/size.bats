@@ -220,7 +220,7 @@ with_limits() {
 }
 
 @test "with the write-back cache the error comes with fsync or close at the latest" {
-	while fresh_mount size=1m,writeback=1; do
+	while fresh_mount size=1m,writeback=1,io=cached; do
 		with_limits <<-'END'
 			def write_and(end):
 			    fd = os.open("new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o644)

@@ -54,7 +54,7 @@ def since(before):
 }
 
 @test "bytes, copy-ups and whiteouts are counted" {
-	while fresh_mount; do
+	while fresh_mount io=cached; do
 		in_python <<-END
 			$ask
 			before = ask()
@@ -131,7 +131,7 @@ def since(before):
 
 @test "the table for people has what the JSON has; a mount without an upper and xattrs is asked like any other" {
 	UPPER=''
-	while fresh_mount noxattrs; do
+	while fresh_mount noxattrs,io=cached; do
 		cat "$MNT/file" >"$BATS_TEST_TMPDIR/copy"
 		run nacrefs --stats "$MNT"
 		assert_status 0

@@ -234,6 +234,7 @@ static void misuse_is_refused_by_name(void **state)
 		{ "lowerdir=a,xattr_permissions=1", "which is xattr_permissions=2" },
 		{ "lowerdir=a,xattr_permissions=7", "xattr_permissions=7: only 2 is known" },
 		{ "lowerdir=a,io=magic", "io=magic" },
+		{ "lowerdir=a,io=passthrough,writeback=1", "io=passthrough" },
 		{ "lowerdir=a,allow_root", "use allow_other" },
 		{ "lowerdir=a,nfs_export=on", "cannot be exported" },
 		{ "lowerdir=a,verity=require", "fs-verity" },
