@@ -81,7 +81,7 @@ def draw(out, figures):
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("time, times kernel overlayfs (shorter is better, left of 1 is faster than the kernel)")
+    axes.set_xlabel("how many times kernel overlayfs it takes: further left is faster")
     axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncol=len(shown))
     figure.savefig(out, format="svg", transparent=True, bbox_inches="tight",
                    metadata={"Date": None, "Creator": None, "Title": "nacrefs and its peers"})

@@ -133,13 +133,12 @@ def limit_of(limit, name, peer, figures):
 
 
 def goal_words(goal):
-    words = goal.replace("0.667 x unions", "other unions / 1.5").replace("0.125 x ", "1/8 x ")
-    return re.sub(r"\b(?<!\.)1 x ", "", words).replace(" unions", " other unions").replace(
-        "other other", "other").replace(";", ",")
+    words = goal.replace("0.667 x unions", "unions / 1.5").replace("0.125 x ", "1/8 x ").replace(";", ",")
+    return re.sub(r"\bunions\b", "other unions", re.sub(r"(?<![.\d])1 x ", "", words))
 
 
 def judge(row, figures):
-    """[(scope and limit, column, figure / limit)] of a row's goal, for what was measured."""
+    """[(part of the goal, column, figure / limit)] of a row, for what was measured."""
     found = []
     for part in row.goal.split(";"):
         scope, _, limit = part.strip().rpartition(":")
@@ -160,11 +159,15 @@ def goals_table(figures):
             continue
         verdicts = judge(row, figures)
         broken = {peer for peer in figures.peers if is_ours(peer) and figures.failed(row.name, peer)}
-        missed = [f"{peer} {over:.2f}" + (f" ({part})" if ";" in row.goal else "")
-                  for part, peer, over in verdicts if over > 1.0]
-        missed += [f"{peer} failed" for peer in sorted(broken)]
+        missed = []
+        for part in row.goal.split(";"):
+            over = [f"{peer} {times:.2f}" for of, peer, times in verdicts if of == part.strip() and times > 1.0]
+            if over:
+                missed.append((goal_words(part.strip()) + " - " if ";" in row.goal else "") + ", ".join(over))
+        if broken:
+            missed.append("failed: " + ", ".join(sorted(broken)))
         answer = "no" if missed else "yes" if verdicts else "-"
-        lines.append([row.title, goal_words(row.goal), answer, ", ".join(missed)])
+        lines.append([row.title, goal_words(row.goal), answer, "; ".join(missed)])
     if not lines:
         return ""
     reached = sum(line[2] == "yes" for line in lines)

@@ -129,8 +129,8 @@ mount_command() {
 	case ${kind[$peer]} in
 	overlayfs)
 		# As short as can be: mount(2) takes a page of options.
-		ln -sfn "$set" "$data/l"
-		dirs=("${dirs[@]/#$set\//l/}")
+		ln -sfn "${set%-part}" "$data/l"
+		dirs=("${dirs[@]/#${set%-part}\//l/}")
 		options="lowerdir=$(IFS=:; printf '%s' "${dirs[*]}")${options:+,$options}"
 		command=(mount -t overlay overlay -o "$options" "$point")
 		;;

@@ -81,7 +81,7 @@ group_walk() {
 
 walk_layers() {
 	local row=$1 peer=$2 entries
-	entries=$(layered_entries "$layer_files")
+	entries=$(layered_entries "$row" "$layer_files")
 	mount_one "$peer" "$row" ro || { record "$row" "$peer" failed; return 0; }
 	sample "$row" "$peer" "$work/mnt/$peer" -n "$entries" -e "$entries" run -- find . -printf '%p %s %T@ %m\n'
 	unmount "$work/mnt/$peer"

@@ -8,9 +8,9 @@
 lowers_of() {
 	local i
 	case $1 in
-	layers-* | million)
+	layers-* | million | million-part)
 		for ((i = $(layers_in "$1") - 1; i >= 0; i--)); do
-			printf '%s ' "$1/$i"
+			printf '%s ' "${1%-part}/$i"
 		done
 		;;
 	child) echo diff/top diff/base ;;
@@ -19,7 +19,13 @@ lowers_of() {
 	esac
 }
 
-layers_in() { if [ "$1" = million ]; then echo 500; else echo "${1#layers-}"; fi; }
+layers_in() {
+	case $1 in
+	million) echo 500 ;;
+	million-part) echo 20 ;;
+	*) echo "${1#layers-}" ;;
+	esac
+}
 
 # fresh NAME KEY: return 1 where NAME is there as KEY says; else what is there goes, and made must say so afterwards
 fresh() {
@@ -201,10 +207,15 @@ make_layers() {
 	store_sets "$set"
 }
 
-# The entries that a walk of such a set sees: the files, the directories of two levels, and the root.
+# layered_entries SET FILES: what a walk of such a set sees: the files, the directories of two levels, and the root.  The
+# set of a part has the first of FILES, of which eight are in a directory before the next is begun.
 layered_entries() {
-	local directories=$((($1 + 99) / 100))
-	echo $(($1 + directories + (directories + 99) / 100 + 1))
+	local files=$2 directories=$((($2 + 99) / 100))
+	if [ "$1" = million-part ]; then
+		files=$(($2 * $(layers_in "$1") / $(layers_in million)))
+		directories=$(((files + 7) / 8 < directories ? (files + 7) / 8 : directories))
+	fi
+	echo $((files + directories + (directories + 99) / 100 + 1))
 }
 
 # Many files; above them nothing (parent), or some that changed and some new ones (child).
