@@ -164,6 +164,7 @@ int cmd_rm(struct cli *cli, const struct args *args);
 int cmd_rmi(struct cli *cli, const struct args *args);
 int cmd_save(struct cli *cli, const struct args *args);
 int cmd_search(struct cli *cli, const struct args *args);
+int cmd_setup(struct cli *cli, const struct args *args);
 int cmd_tag(struct cli *cli, const struct args *args);
 int cmd_umount(struct cli *cli, const struct args *args);
 int cmd_verify(struct cli *cli, const struct args *args);

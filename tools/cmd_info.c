@@ -6,6 +6,7 @@
 #include "tools/driver.h"
 #include "tools/json.h"
 #include "tools/mounts.h"
+#include "tools/process.h"
 #include "tools/ui.h"
 
 #include <string.h>
@@ -58,26 +59,10 @@ static int read_store(struct store *store, struct info *info, struct diag *diag)
 	return count_containers(store, info, diag);
 }
 
-/* In PATH when its name has no '/'. */
-static bool can_run(const char *program)
-{
-	AUTO(freep) char *path = ui_need(strdup(getenv("PATH") ? getenv("PATH") : ""));
-	char *save = NULL;
-	bool found = strchr(program, '/') && access(program, X_OK) == 0;
-
-	for (char *dir = strtok_r(path, ":", &save); dir && !found && !strchr(program, '/');
-	     dir = strtok_r(NULL, ":", &save)) {
-		AUTO(freep) char *file = ui_format("%s/%s", dir, program);
-
-		found = access(file, X_OK) == 0;
-	}
-	return found;
-}
-
 static void read_system(struct info *info)
 {
 	info->driver = driver_path();
-	info->driver_found = can_run(info->driver);
+	info->driver_found = process_can_run(info->driver);
 	info->fuse = access("/dev/fuse", R_OK | W_OK) == 0;
 	uname(&info->system);
 }

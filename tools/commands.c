@@ -165,6 +165,11 @@ static const struct option_desc du_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc setup_options[] = {
+	{ 'w', "write", NULL, "write the file and print its name", OPERAND_NONE },
+	OPTIONS_END,
+};
+
 static const struct option_desc verify_options[] = {
 	{ 'q', "quiet", NULL, "show no progress, and nothing when all is well" },
 	OPTION_NO_TRUNC,
@@ -420,6 +425,15 @@ const struct command commands[] = {
 	  0,
 	  { OPERAND_NONE },
 	  cmd_info },
+	{ "setup",
+	  "[-w] podman",
+	  "let podman mount with nacrefs",
+	  GROUP_STORE,
+	  setup_options,
+	  1,
+	  1,
+	  { OPERAND_OTHER },
+	  cmd_setup },
 	{ "version", "[--json]", "show the version", GROUP_STORE, json_options, 0, 0, { OPERAND_NONE }, cmd_version },
 	{ "help",
 	  "[--json] [COMMAND]",

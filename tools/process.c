@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum { SAID_MAX = 64 * 1024 };
 
@@ -22,6 +23,31 @@ static char *read_back(int fd)
 	if (io_pread_full(fd, text, SAID_MAX, 0) < 0)
 		*text = '\0';
 	return text;
+}
+
+char *process_find(const char *program)
+{
+	AUTO(freep) char *path = ui_need(strdup(getenv("PATH") ? getenv("PATH") : ""));
+	char *save = NULL;
+
+	if (strchr(program, '/'))
+		return access(program, X_OK) == 0 ? ui_need(strdup(program)) : NULL;
+	for (char *dir = strtok_r(path, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+		AUTO(freep) char *file = NULL;
+
+		if (asprintf(&file, "%s/%s", dir, program) < 0)
+			ui_out_of_memory();
+		if (access(file, X_OK) == 0)
+			return TAKE(file);
+	}
+	return NULL;
+}
+
+bool process_can_run(const char *program)
+{
+	AUTO(freep) char *file = process_find(program);
+
+	return file;
 }
 
 static int wait_for(pid_t pid)

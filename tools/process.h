@@ -2,6 +2,12 @@
 #ifndef NACRE_TOOLS_PROCESS_H
 #define NACRE_TOOLS_PROCESS_H
 
+#include <stdbool.h>
+
+/** process_find() - the file of a program, found in PATH where its name has no '/'; to be freed; NULL: there is none. */
+char *process_find(const char *program);
+bool process_can_run(const char *program);
+
 /**
  * process_run() - run a program, found in PATH, and wait for it
  * @ret_said: what it wrote on stderr; a string to free(), never NULL afterwards
