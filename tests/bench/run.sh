@@ -7,8 +7,8 @@
 # turns at each row, so that a disturbance meets all of them alike; each round has fresh uppers.  rows.txt has the rows.
 #
 # usage: tests/bench/run.sh [OPTION...]
-#   --quick           less of everything: about three minutes rather than fifteen
-#   --rounds N        N rounds of every row, rather than one to five
+#   --quick           less of everything: about three minutes rather than twenty
+#   --rounds N        N rounds of every row, rather than one to five: with 1 about twelve minutes
 #   --tmpfs           uppers on a tmpfs, where no journal hides what a file system adds of its own
 #   --loop            uppers on a new ext4 with a journal in a loop device, whatever file system is below (root)
 #   --peer NAME=PATH  also a program that takes fuse-overlayfs's command line; may be repeated
@@ -238,6 +238,7 @@ main() {
 	# Rather now than after a quarter of an hour.
 	[ -z "$svg" ] || find_matplotlib || die "--svg needs python3-matplotlib"
 	choose_peers
+	renew_stores
 	for group in $groups; do
 		# shellcheck disable=SC2046
 		if wanted $(rows_of "$group"); then

@@ -63,6 +63,17 @@ store_set() {
 	fi
 }
 
+# A kept store may be of an older nacre, of whose form a mount, which only reads, takes none: what writes brings it up to date.
+renew_stores() {
+	local peer store
+	for peer in "${peers[@]}"; do
+		store=$(store_of "$peer")
+		if [ "${lower[$peer]}" = store ] && [ -e "$store" ]; then
+			as_peer "$peer" "$nacre" gc >/dev/null || die "the store $store cannot be used again: remove $data"
+		fi
+	done
+}
+
 # store_sets SET...: in the stores of the peers that want them; those of which the image cannot be made are left out
 store_sets() {
 	local set peer store
