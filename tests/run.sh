@@ -10,6 +10,8 @@
 #   NACRE_BUILDS   the builds to run: "release address thread" unless told
 #   NACRE_JOBS     bats files at a time: as many as there are processors unless told
 #   NACRE_SETUP=0  install nothing
+#   NACRE_FUZZ_SECONDS  how long each libFuzzer target runs, beside the address build: 20 unless told
+#   NACRE_CRASH_POINTS  at how many calls each operation is killed by cli/crash.user.bats: 5 unless told, 0 for all
 set -euo pipefail
 
 top=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -213,6 +215,59 @@ run_unit() {
 	fi
 }
 
+# Each libFuzzer target for some seconds, from the same seed each time: build by clang, with ASan and UBSan.
+fuzz_one() {
+	local target=$1 log=$logs/fuzz-$1.log memory
+	memory=$(mktemp -d "/dev/shm/nacre-fuzz.XXXXXX")
+	tests/fuzz/seeds.sh "$target" "$work/fuzz/$target"
+	mkdir -p "$logs/fuzz-found"
+	NACRE_FUZZ_DIR=$memory UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 timeout --kill-after=10 600 \
+		"build-fuzz/tests/fuzz/fuzz_$target" -seed=1 "-max_total_time=${NACRE_FUZZ_SECONDS:-20}" -timeout=60 \
+		-max_len=20000 -rss_limit_mb=3072 "-artifact_prefix=$logs/fuzz-found/$target-" "$work/fuzz/$target" \
+		>"$log" 2>&1 && grep -q '^Done [1-9]' "$log" && : >"$work/fuzz/$target.passed"
+	rm -rf -- "$memory"
+}
+
+run_fuzz() {
+	local target start=$SECONDS
+	local -a wanted=()
+	for target in layer manifest names rows; do
+		! matches "fuzz/$target" || wanted+=("$target")
+	done
+	[ ${#wanted[@]} -gt 0 ] || return 0
+	if ! command -v clang >/dev/null; then
+		say "fuzz: there is no clang here, so nothing was fuzzed"
+		return 0
+	fi
+	if ! { [ -e build-fuzz/build.ninja ] ||
+		CC=clang meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined; } >"$logs/build-fuzz.log" 2>&1 ||
+		! ninja -C build-fuzz "${wanted[@]/#/tests/fuzz/fuzz_}" >>"$logs/build-fuzz.log" 2>&1; then
+		fail "build (fuzz)"
+		tail -n 40 "$logs/build-fuzz.log" | sed 's/^/    /'
+		return 0
+	fi
+	say "build (fuzz): done, $((SECONDS - start)) s"
+	start=$SECONDS
+	mkdir -p "$work/fuzz"
+	for target in "${wanted[@]}"; do
+		while [ "$(jobs -pr | wc -l)" -ge "$jobs" ]; do
+			wait -n || true
+		done
+		fuzz_one "$target" &
+	done
+	wait
+	for target in "${wanted[@]}"; do
+		if [ -e "$work/fuzz/$target.passed" ]; then
+			passed=$((passed + 1))
+			say "fuzz/$target: $(grep '^Done' "$logs/fuzz-$target.log")"
+		else
+			fail "fuzz/$target: see $logs/fuzz-$target.log; its input is in $logs/fuzz-found"
+			tail -n 40 "$logs/fuzz-$target.log" 2>/dev/null | sed 's/^/    /' || true
+		fi
+	done
+	say "fuzz: ${#wanted[@]} targets, $((SECONDS - start)) s"
+}
+
 forget_always() {
 	while :; do
 		echo 2 >/proc/sys/vm/drop_caches
@@ -373,6 +428,8 @@ main() {
 	for name in "${good[@]}"; do
 		run_unit "$name"
 	done
+
+	[[ " $builds " != *" address "* ]] || run_fuzz
 
 	# ThreadSanitizer is after the driver's and the tools' threads, which are the same for both identities.
 	local -a identities queue=()
