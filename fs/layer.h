@@ -84,7 +84,7 @@ struct store *layer_store_store(const struct layer *layer);
 /** folder_open() - to be read without changing its access time, where the owner allows that. Return: descriptor, or -1
  * and errno. */
 int folder_open(int dirfd, const char *name);
-/** dir_scan_fd() - scan() for an open folder; the upper is read by it too. @fd stays the caller's. */
+/** dir_scan_fd() - scan() for a folder just opened; the upper is read by it too. @fd stays the caller's. */
 int dir_scan_fd(int fd, found_fn fn, void *arg);
 
 static inline void layer_free(struct layer *layer)

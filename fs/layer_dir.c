@@ -55,10 +55,21 @@ int folder_open(int dirfd, const char *name)
 	return fd < 0 && errno == EPERM ? openat(dirfd, name, flags) : fd;
 }
 
+/* Drops @parent. Return: descriptor, or -errno. */
+static int lowdir_open(struct dir_layer *layer, const struct lowdir *dir, struct fd_ref *parent)
+{
+	int fd = folder_open(parent->fd, dir->name), err = errno;
+
+	fd_put(layer->fds, parent);
+	if (fd >= 0)
+		return fd;
+	return err == ENOENT || err == ENOTDIR || err == ELOOP ? -ESTALE : -err;
+}
+
 static int lowdir_fd(struct dir_layer *layer, struct lowdir *dir, struct fd_ref *ret)
 {
 	struct fd_ref parent;
-	int fd, err, r;
+	int fd, r;
 
 	if (!dir->parent) {
 		*ret = (struct fd_ref){ .fd = layer->root_fd };
@@ -69,12 +80,8 @@ static int lowdir_fd(struct dir_layer *layer, struct lowdir *dir, struct fd_ref 
 	r = lowdir_fd(layer, dir->parent, &parent);
 	if (r < 0)
 		return r;
-	fd = folder_open(parent.fd, dir->name);
-	err = errno;
-	fd_put(layer->fds, &parent);
-	if (fd < 0)
-		return err == ENOENT || err == ENOTDIR || err == ELOOP ? -ESTALE : -err;
-	return fd_insert(layer->fds, &dir->slot, fd, ret);
+	fd = lowdir_open(layer, dir, &parent);
+	return fd < 0 ? fd : fd_insert(layer->fds, &dir->slot, fd, ret);
 }
 
 static mode_t type_of(int dirfd, const struct linux_dirent64 *de, int *err)
@@ -132,8 +139,6 @@ int dir_scan_fd(int fd, found_fn fn, void *arg)
 
 	if (!buf)
 		return -ENOMEM;
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return -errno;
 	for (;;) {
 		long n = syscall(SYS_getdents64, fd, buf, BUF_BYTES);
 
@@ -155,18 +160,40 @@ int dir_scan_fd(int fd, found_fn fn, void *arg)
 	}
 }
 
-/* A descriptor has one read position: each scan has its own. */
-static int dir_scan(struct layer *layer, union dref at, found_fn fn, void *arg)
+/*
+ * A descriptor has one read position: each scan has its own.  One that nobody else has yet serves, and is kept for the
+ * entries afterwards: nothing else reads from it.
+ */
+static int scan_first(struct dir_layer *layer, struct lowdir *dir, found_fn fn, void *arg)
 {
-	AUTO(closep) int fd = -1;
-	struct fd_ref ref;
-	int r = lowdir_fd(dir_layer(layer), at.dir, &ref);
+	struct fd_ref parent, ref;
+	int fd, r = lowdir_fd(layer, dir->parent, &parent);
 
 	if (r < 0)
 		return r;
+	fd = lowdir_open(layer, dir, &parent);
+	if (fd < 0)
+		return fd;
+	r = dir_scan_fd(fd, fn, arg);
+	if (fd_insert(layer->fds, &dir->slot, fd, &ref) == 0)
+		fd_put(layer->fds, &ref);
+	return r;
+}
+
+static int dir_scan(struct layer *layer, union dref at, found_fn fn, void *arg)
+{
+	struct dir_layer *dl = dir_layer(layer);
+	AUTO(closep) int fd = -1;
+	struct fd_ref ref;
+	int r;
+
+	if (at.dir->parent && !fd_get(dl->fds, &at.dir->slot, &ref))
+		return scan_first(dl, at.dir, fn, arg);
+	if (!at.dir->parent)
+		ref = (struct fd_ref){ .fd = dl->root_fd };
 	fd = folder_open(ref.fd, ".");
 	r = fd < 0 ? -errno : 0;
-	fd_put(dir_layer(layer)->fds, &ref);
+	fd_put(dl->fds, &ref);
 	return r < 0 ? r : dir_scan_fd(fd, fn, arg);
 }
 
