@@ -132,7 +132,7 @@ struct table {
 	uint32_t used, room; /* slots */
 	uint32_t count;	     /* slots that are not NULL */
 	uint32_t whiteouts;  /* of them, those without a node */
-	uint32_t index_mask; /* size of index - 1; 0: there is none yet */
+	uint32_t index_mask; /* size of index - 1; 0: there is none, the names are few */
 	uint32_t next_cookie;
 	uint32_t subdirs;
 	uint32_t stale; /* index entries of names that others have taken the slot of */
@@ -258,6 +258,8 @@ uint32_t name_hash(const char *name, size_t len);
 struct link *table_find(const struct table *table, const char *name, size_t len, uint32_t hash);
 /** table_reserve() - make room so that @more additions cannot fail. */
 int table_reserve(struct table *table, uint32_t more);
+/** table_fit() - nothing was removed from it: give back the room that is not used. */
+void table_fit(struct table *table);
 /** table_seek() - the first slot whose cookie is over @cookie; table->used if there is none. */
 uint32_t table_seek(const struct table *table, uint64_t cookie);
 

@@ -564,6 +564,7 @@ int dir_load_locked(struct fs *fs, struct dirnode *dir)
 		return r;
 	}
 	merge_sweep(fs, dir);
+	table_fit(&dir->table);
 	SHARED(&fs->names_lock);
 	node_set(&dir->node, NODE_LOADED);
 	stats_add(fs->stats, STAT_TABLES, 1);

@@ -15,7 +15,7 @@
  *                    are dropped, upwards, in the same critical section
  *
  * Memory for an entry that the kernel knows: a link (36 bytes and the name), a
- * node (96), 4 to 12 bytes of slot, 6 of index.
+ * node (96), a slot (8), and in tables of more than a few names 6 bytes of index.
  */
 
 #include "fs/limits.h"
@@ -185,19 +185,31 @@ uint32_t dev_slot(struct fs *fs, uint64_t dev)
 
 /* --- tables --- */
 
+enum { SMALL_TABLE = 8 }; /* up to so many names are found by looking at each: most folders have no more */
+
 uint32_t name_hash(const char *name, size_t len)
 {
 	return (uint32_t)XXH3_64bits(name, len);
 }
 
+static bool link_is(const struct link *link, const char *name, size_t len, uint32_t hash)
+{
+	return link->hash == hash && link->name_len == len && memcmp(link->name, name, len) == 0;
+}
+
 struct link *table_find(const struct table *table, const char *name, size_t len, uint32_t hash)
 {
-	if (!table->index_mask)
+	if (!table->index_mask) {
+		for (uint32_t i = 0; i < table->used; i++) {
+			if (table->slots[i] && link_is(table->slots[i], name, len, hash))
+				return table->slots[i];
+		}
 		return NULL;
+	}
 	for (uint32_t i = hash & table->index_mask; table->index[i]; i = (i + 1) & table->index_mask) {
 		struct link *link = table->slots[table->index[i] - 1];
 
-		if (link && link->hash == hash && link->name_len == len && memcmp(link->name, name, len) == 0)
+		if (link && link_is(link, name, len, hash))
 			return link;
 	}
 	return NULL;
@@ -207,23 +219,32 @@ static void index_put(struct table *table, uint32_t slot)
 {
 	uint32_t i = table->slots[slot]->hash & table->index_mask;
 
+	if (!table->index_mask)
+		return;
 	while (table->index[i])
 		i = (i + 1) & table->index_mask;
 	table->index[i] = slot + 1;
 }
 
-/* Takes out the empty slots and makes an index for @want entries. */
+static uint32_t index_size(uint32_t entries)
+{
+	uint32_t size = SMALL_TABLE * 2;
+
+	if (entries <= SMALL_TABLE)
+		return 0;
+	while (size < entries + entries / 2)
+		size *= 2;
+	return size;
+}
+
+/* Takes out the empty slots and makes room, and an index, for @want entries. */
 static int table_rebuild(struct table *table, uint32_t want)
 {
-	uint32_t size = 8, used = 0;
-	uint32_t *index;
-	struct link **slots;
+	uint32_t size = index_size(want), used = 0;
+	uint32_t *index = size ? calloc(size, sizeof(*index)) : NULL;
+	struct link **slots = malloc(want * sizeof(*slots));
 
-	while (size < want + want / 2)
-		size *= 2;
-	index = calloc(size, sizeof(*index));
-	slots = malloc(want * sizeof(*slots));
-	if (!index || !slots) {
+	if ((size && !index) || !slots) {
 		free(index);
 		free(slots);
 		return -ENOMEM;
@@ -235,7 +256,7 @@ static int table_rebuild(struct table *table, uint32_t want)
 	free(table->index);
 	free(table->slots);
 	table->index = index;
-	table->index_mask = size - 1;
+	table->index_mask = size ? size - 1 : 0;
 	table->slots = slots;
 	table->used = used;
 	table->room = want;
@@ -249,13 +270,19 @@ int table_reserve(struct table *table, uint32_t more)
 {
 	uint32_t want = table->count + more;
 
-	if (table->index_mask && table->used + table->stale + more <= table->room)
+	if (table->slots && table->used + table->stale + more <= table->room)
 		return 0;
-	if (want < 4)
-		want = 4;
+	if (want < SMALL_TABLE)
+		want = SMALL_TABLE;
 	else if (more == 1)
 		want += want / 2;
 	return table_rebuild(table, want);
+}
+
+void table_fit(struct table *table)
+{
+	if (table->count > 0 && table->room > table->count + table->count / 8)
+		(void)table_rebuild(table, table->count); /* fails: stays loose */
 }
 
 uint32_t table_seek(const struct table *table, uint64_t cookie)
@@ -353,13 +380,19 @@ void link_set_node(struct link *link, struct node *node)
 		table->whiteouts++;
 }
 
-static uint32_t *index_entry(struct table *table, const struct link *link)
+static uint32_t slot_of(const struct table *table, const struct link *link)
 {
-	uint32_t i = link->hash & table->index_mask;
+	uint32_t i = 0;
 
+	if (!table->index_mask) {
+		while (table->slots[i] != link)
+			i++;
+		return i;
+	}
+	i = link->hash & table->index_mask;
 	while (table->slots[table->index[i] - 1] != link)
 		i = (i + 1) & table->index_mask;
-	return &table->index[i];
+	return table->index[i] - 1;
 }
 
 void link_remove(struct fs *fs, struct link *link)
@@ -372,7 +405,7 @@ void link_remove(struct fs *fs, struct link *link)
 	else
 		table->whiteouts--;
 	/* The index keeps pointing at the empty slot until it is rebuilt: the chain stays whole. */
-	table->slots[*index_entry(table, link) - 1] = NULL;
+	table->slots[slot_of(table, link)] = NULL;
 	table->count--;
 	stats_add(fs->stats, STAT_NAMES, -1);
 	if (table->used > 64 && table->count < table->used / 2)
@@ -383,7 +416,7 @@ void link_remove(struct fs *fs, struct link *link)
 void link_replace(struct link *link, struct link *fresh)
 {
 	struct table *table = &link->dir->table;
-	uint32_t slot = *index_entry(table, link) - 1;
+	uint32_t slot = slot_of(table, link);
 	struct node *node = link->node;
 
 	node_take_link(link);
@@ -391,7 +424,7 @@ void link_replace(struct link *link, struct link *fresh)
 	fresh->cookie = link->cookie;
 	table->slots[slot] = fresh;
 	index_put(table, slot); /* the old name's entry stays, and finds another name */
-	table->stale++;
+	table->stale += table->index_mask != 0;
 	node_add_link(node, fresh);
 	link->dir = NULL;
 }
