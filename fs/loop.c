@@ -26,6 +26,7 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -62,6 +63,7 @@ struct loop {
 	_Atomic unsigned readers;
 	_Atomic unsigned width; /* how many may read */
 	_Atomic unsigned taken; /* requests, in all */
+	_Atomic bool forgot;	/* the kernel has given up nodes since the heap was trimmed */
 	_Atomic bool stopping;
 	_Atomic int error;
 	pthread_mutex_t lock; /* guards what follows */
@@ -239,6 +241,8 @@ static void *watch_run(void *arg)
 		seen = taken;
 		if (quiet >= WATCH_ROUNDS) {
 			quiet = 0;
+			if (atomic_exchange(&loop->forgot, false))
+				malloc_trim(0); /* what the kernel forgot lies between what it has not */
 			watch_sleep(loop);
 		} else {
 			nanosleep(&(struct timespec){ .tv_nsec = WATCH_NS }, NULL);
@@ -294,6 +298,8 @@ static bool lead(struct worker *worker)
 	if (loop->max_readers > 1 && !is_forget(worker->request)) /* nobody waits for those, they come in bursts */
 		note_wait(worker, now_ns() - start);
 	stats_request(loop->stats, ((const struct fuse_in_header *)worker->request)->opcode);
+	if (is_forget(worker->request))
+		atomic_store_explicit(&loop->forgot, true, memory_order_relaxed);
 	atomic_fetch_add(&loop->taken, 1);
 	atomic_fetch_sub(&loop->readers, 1);
 	if (atomic_load(&loop->watch_sleeps))

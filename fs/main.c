@@ -40,6 +40,7 @@ enum {
 	EXIT_MISUSED = 2,
 	FOR_EVER_SECONDS = 1000000000,
 	LARGE_BLOCK_BYTES = 8 * 1024 * 1024,
+	HEAP_STEP_BYTES = 1024 * 1024,
 };
 
 static int fail(const struct diag *diag, int err)
@@ -257,6 +258,9 @@ static int run(const struct mount_options *o, int ready)
 	loop_block_signals();
 	umask(0);				      /* modes come complete with the requests */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES); /* else each read of 1 MiB maps and unmaps its buffer */
+	/* One heap, which grows in few steps and can be given back as a whole: mostly one thread serves. */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
 	if (r == 0 && o->passthrough && passthrough_refusal())
 		r = diag_set(&diag, -EPERM, "option io=passthrough: %s", passthrough_refusal());
 	if (r == 0)
