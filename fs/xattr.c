@@ -74,6 +74,37 @@ static int row_xattrs(struct fs *fs, struct node *node, layer_xattr_fn fn, void 
 
 /* --- reading --- */
 
+/*
+ * Most files have none, and who compares two trees asks three times for each: what a lower's file does not have is
+ * found out once.  A listing is only trusted for the namespaces that all file systems list.
+ */
+static bool is_listed(const char *name)
+{
+	return strcmp(name, XATTR_CAPS) == 0 || is_acl(name) || strncmp(name, "user.", strlen("user.")) == 0 ||
+	       strncmp(name, "trusted.", strlen("trusted.")) == 0;
+}
+
+/* @path, which is where @node is, has none: then the answer is known from now on. names_lock is held. */
+static bool is_bare(struct node *node, const char *path, bool follow)
+{
+	ssize_t n;
+
+	if (node_is(node, NODE_UPPER))
+		return false;
+	if (!node_is(node, NODE_LOWER_LISTED)) {
+		n = follow ? listxattr(path, NULL, 0) : llistxattr(path, NULL, 0);
+		if (n < 0)
+			return false;
+		node_set(node, NODE_LOWER_LISTED | (n > 0 ? 0 : NODE_LOWER_BARE));
+	}
+	return node_is(node, NODE_LOWER_BARE);
+}
+
+static bool is_known_bare(const struct node *node)
+{
+	return (node_flags(node) & (NODE_UPPER | NODE_LOWER_BARE)) == NODE_LOWER_BARE;
+}
+
 ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *value, size_t bytes)
 {
 	char escaped[OVL_XATTR_NAME_BYTES];
@@ -96,12 +127,15 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *v
 		r = row_xattrs(fs, node, row_get_one, &get);
 		return r < 0 ? r : get.ret;
 	}
+	if (is_known_bare(node) && is_listed(name))
+		return -ENODATA;
 	r = node_at(fs, node, &at);
 	if (r < 0)
 		return r;
 	proc_path(path, at.ref.fd, at.name);
-	n = *at.name ? lgetxattr(path, name, value, bytes) : getxattr(path, name, value, bytes);
-	if (n < 0)
+	if (is_listed(name) && is_bare(node, path, !*at.name))
+		n = -ENODATA;
+	else if ((n = *at.name ? lgetxattr(path, name, value, bytes) : getxattr(path, name, value, bytes)) < 0)
 		n = is_absent(errno) ? -ENODATA : -errno;
 	fd_put(fs->fds, &at.ref);
 	return n;
@@ -147,8 +181,9 @@ static ssize_t list_all(struct fs *fs, struct node *node, char **ret)
 		return -ENOMEM;
 	}
 	proc_path(path, at.ref.fd, at.name);
-	n = *at.name ? llistxattr(path, *ret, XATTR_LIST_MAX) : listxattr(path, *ret, XATTR_LIST_MAX);
-	if (n < 0)
+	if (is_bare(node, path, !*at.name))
+		n = 0;
+	else if ((n = *at.name ? llistxattr(path, *ret, XATTR_LIST_MAX) : listxattr(path, *ret, XATTR_LIST_MAX)) < 0)
 		n = is_absent(errno) ? 0 : -errno;
 	fd_put(fs->fds, &at.ref);
 	return n;
@@ -168,6 +203,8 @@ ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
 		r = row_xattrs(fs, node, row_list_one, &out);
 		return r < 0 ? r : (ssize_t)out.bytes;
 	}
+	if (is_known_bare(node))
+		return 0;
 	n = list_all(fs, node, &all);
 	if (n < 0)
 		return n;

@@ -446,6 +446,23 @@ in/fifo fifo 600 3:4 0 12345 0:0 1"
 	done
 }
 
+@test "that a lower's file has no xattrs is forgotten once it has one" {
+	while fresh_mount; do
+		in_python <<-'END'
+			for name in "d/a", "tree/x", "empty-file":
+			    for i in range(2):
+			        eq(os.listxattr(name), [])
+			        fails(errno.ENODATA, os.getxattr, name, "user.x")
+			    os.setxattr(name, "user.x", b"1")
+			    eq(os.listxattr(name), ["user.x"])
+			    eq(os.getxattr(name, "user.x"), b"1")
+			    os.removexattr(name, "user.x")
+			    eq(os.listxattr(name), [])
+			    fails(errno.ENODATA, os.getxattr, name, "user.x")
+		END
+	done
+}
+
 @test "xattrs are set, read, listed and removed, on lower and new files and folders" {
 	while fresh_mount; do
 		in_python <<-'END'

@@ -62,6 +62,36 @@ teardown_file() { lowers_unchanged; }
 	done
 }
 
+# Kilobytes of memory that the driver of the mount has for itself.
+driver_memory() {
+	awk '/^RssAnon/ { print $2 }' "/proc/$(driver_pids "$MNT")/status"
+}
+
+@test "what the kernel forgets is given back to the system" {
+	[ -z "$NACRE_SANITIZER" ] || skip "the sanitizers keep what is freed"
+	local before full try
+	KINDS="dirs"
+	while fresh_mount; do
+		mkdir "$MNT/many"
+		python3 -c '
+import os, sys
+for i in range(30000):
+    os.mknod(f"{sys.argv[1]}/{i:0100d}")' "$UPPER/many"
+		remount
+		before=$(driver_memory)
+		find "$MNT/many" -printf %s >/dev/null
+		full=$(driver_memory)
+		[ "$((full - before))" -gt 5000 ]
+		for try in {1..100}; do
+			drop_caches
+			[ "$(($(driver_memory) - before))" -gt 2000 ] || break
+			sleep 0.1
+		done
+		echo "before $before, full $full, after $(driver_memory) after $try tries"
+		[ "$(($(driver_memory) - before))" -le 2000 ]
+	done
+}
+
 @test "trusted and security xattrs, and those of a symlink stay on it" {
 	while fresh_mount; do
 		in_python <<-'END'
