@@ -137,9 +137,12 @@ static void made(struct making *m, struct node *node, const struct stat *st)
 
 	node->mode = (node->mode & S_IFMT) | (st->st_mode & 07777);
 	node->ino = ino_of_backing(fs, st);
-	node_set(node, NODE_UPPER | NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL : 0) |
+	/* A new directory's table is complete as it is: empty. */
+	node_set(node, NODE_UPPER | NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL | NODE_LOADED : 0) |
 			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0) |
 			       (node_is(&m->dir->node, NODE_DEFAULT_ACL) ? 0 : NODE_PLAIN));
+	if (node_is_dir(node))
+		stats_add(fs->stats, STAT_TABLES, 1);
 	if (m->whiteout)
 		link_set_node(m->link, node);
 	else
@@ -613,7 +616,10 @@ static int rmdir_locked(struct fs *fs, struct dirnode *dir, const char *name, st
 		r = node_may_change(fs, link->node);
 	if (r < 0)
 		return r;
-	return take_link(fs, link, child->table.whiteouts > 0);
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = node_pin(fs, link->node);
+	pthread_rwlock_unlock(&fs->names_lock);
+	return r < 0 ? r : take_link(fs, link, child->table.whiteouts > 0);
 }
 
 /* @locked takes the name away while the directory is locked, and says which node lost it. */

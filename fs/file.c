@@ -155,14 +155,40 @@ int upper_open(struct fs *fs, struct node *node, struct fd_ref *ret)
 	return r;
 }
 
+/* Who has it open, or works in it, asks for its attributes when its place is gone. */
+static int pin_dir(struct fs *fs, struct node *node)
+{
+	struct fd_ref ref;
+	struct node_at at;
+	int fd, r;
+
+	if (node_is(node, NODE_UPPER)) {
+		r = upper_dir(fs, node_dir(node), &ref);
+	} else {
+		r = node_at(fs, node, &at);
+		if (r < 0)
+			return r;
+		fd = openat(at.ref.fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = fd < 0 ? -errno : fd_insert(fs->fds, &node->slot, fd, &ref);
+		fd_put(fs->fds, &at.ref);
+	}
+	if (r < 0)
+		return r;
+	fd_pin(fs->fds, &node->slot);
+	fd_put(fs->fds, &ref);
+	return 0;
+}
+
 int node_pin(struct fs *fs, struct node *node)
 {
 	struct content_ref data;
 	struct fd_ref ref;
 	int r;
 
-	if (node_is_dir(node) || (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW)))
+	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
 		return 0;
+	if (node_is_dir(node))
+		return pin_dir(fs, node);
 	r = open_backing(fs, node, &ref);
 	if (r < 0)
 		return r;

@@ -458,6 +458,19 @@ teardown_file() { lowers_unchanged; }
 			fails(errno.ENOENT, os.mkdir, "x")
 			eq(os.fstat(fd).st_nlink, 0)
 		END
+		in_python <<-'END'
+			# Folders of a lower, of which the driver has nothing open, and of both.
+			for name in ("d/sub/deep", "tree/x/y"):
+			    for f in os.listdir(name):
+			        os.unlink(name + "/" + f)
+			    fd = os.open(name, os.O_RDONLY)
+			    mode = os.fstat(fd).st_mode
+			    os.rmdir(name)
+			    eq(os.fstat(fd).st_nlink, 0)
+			    eq(os.fstat(fd).st_mode, mode)
+			    eq(os.listdir(fd), [])
+			    os.close(fd)
+		END
 	done
 }
 
