@@ -5,42 +5,79 @@
 
 #include <fcntl.h>
 
+enum { NS_PER_SECOND = 1000000000 }; /* UTIME_NOW and UTIME_OMIT are above it */
+
 static mode_t without_priv(mode_t mode)
 {
 	mode &= ~(mode_t)S_ISUID;
 	return mode & S_IXGRP ? mode & ~(mode_t)S_ISGID : mode;
 }
 
+/* Does the change depend on what the file has now? Else asking for that can be left out. */
+static bool depends_on_now(const struct fs *fs, const struct node *node, unsigned set)
+{
+	if (fs->override_upper)
+		return true; /* all of it stands in one record */
+	return set & FS_SET_KILL_PRIV && !(set & FS_SET_MODE) && !node_is_dir(node) && node_is(node, NODE_KILLPRIV);
+}
+
+/*
+ * What was set is what is shown, unless owners are mapped, or the file system has rules of its own: a chown takes
+ * setuid and setgid away, as does a chmod by somebody who is not in the file's group.
+ */
+static bool is_shown_as_set(const struct fs *fs, const struct stat *st, unsigned set)
+{
+	return !fs->override_upper && !ids_are_mapped(fs) &&
+	       !(set & (FS_SET_UID | FS_SET_GID | FS_SET_MODE) && st->st_mode & (S_ISUID | S_ISGID));
+}
+
+/* The time lock is held. */
+static int change_owner_mode(struct fs *fs, struct node *node, const struct node_at *at, const struct stat *want,
+			     unsigned set)
+{
+	struct stat st = { .st_mode = node->mode & S_IFMT };
+	bool known = attrs_get_locked(node, &st);
+	int r = 0;
+
+	if (!known && depends_on_now(fs, node, set))
+		r = upper_stat(fs, at->ref.fd, at->name, fs->override_upper, &st);
+	if (r < 0)
+		return r;
+	if (set & FS_SET_UID)
+		st.st_uid = want->st_uid;
+	if (set & FS_SET_GID)
+		st.st_gid = want->st_gid;
+	if (set & FS_SET_MODE) {
+		st.st_mode = (st.st_mode & S_IFMT) | (want->st_mode & 07777);
+	} else if (set & FS_SET_KILL_PRIV && !S_ISDIR(st.st_mode) && without_priv(st.st_mode) != st.st_mode) {
+		st.st_mode = without_priv(st.st_mode);
+		set |= FS_SET_MODE;
+	}
+	if (set & FS_SET_MODE && st.st_mode & (S_ISUID | S_ISGID))
+		node_set(node, NODE_KILLPRIV);
+	if (!(set & (FS_SET_UID | FS_SET_GID | FS_SET_MODE)))
+		return 0;
+	r = upper_set_owner_mode(fs, at->ref.fd, at->name, &st, set);
+	if (r == 0 && known && is_shown_as_set(fs, &st, set))
+		attrs_keep_owner_locked(node, &st, set);
+	else
+		attrs_lost_locked(node, ATTRS_REST);
+	return r;
+}
+
 static int set_owner_mode(struct fs *fs, struct node *node, const struct stat *want, unsigned set)
 {
 	struct node_at at;
-	struct stat st;
 	int r;
 	SHARED(&fs->names_lock);
 
 	r = node_at(fs, node, &at);
 	if (r < 0)
 		return r;
-	r = upper_stat(fs, at.ref.fd, at.name, fs->override_upper, &st);
-	if (r == 0) {
-		if (set & FS_SET_UID)
-			st.st_uid = want->st_uid;
-		if (set & FS_SET_GID)
-			st.st_gid = want->st_gid;
-		if (set & FS_SET_MODE) {
-			st.st_mode = (st.st_mode & S_IFMT) | (want->st_mode & 07777);
-		} else if (set & FS_SET_KILL_PRIV && !S_ISDIR(st.st_mode) && without_priv(st.st_mode) != st.st_mode) {
-			st.st_mode = without_priv(st.st_mode);
-			set |= FS_SET_MODE;
-		}
-		if (set & (FS_SET_UID | FS_SET_GID | FS_SET_MODE))
-			r = upper_set_owner_mode(fs, at.ref.fd, at.name, &st, set);
-	}
+	pthread_mutex_lock(time_lock(fs, node));
+	r = change_owner_mode(fs, node, &at, want, set);
+	pthread_mutex_unlock(time_lock(fs, node));
 	fd_put(fs->fds, &at.ref);
-	if (r == 0)
-		node->mode = (node->mode & S_IFMT) | (st.st_mode & 07777);
-	if (r == 0 && st.st_mode & (S_ISUID | S_ISGID))
-		node_set(node, NODE_KILLPRIV);
 	return r;
 }
 
@@ -61,6 +98,9 @@ static int set_times(struct fs *fs, struct node *node, const struct stat *want, 
 	LOCKED(time_lock(fs, node));
 	r = upper_set_times(at.ref.fd, at.name, &times);
 	fd_put(fs->fds, &at.ref);
+	attrs_lost_locked(node, set & FS_SET_ATIME ? ATTRS_ALL : ATTRS_MTIME);
+	if (r == 0 && set & FS_SET_MTIME && want->st_mtim.tv_nsec < NS_PER_SECOND)
+		attrs_keep_mtime_locked(node, &want->st_mtim);
 	return r;
 }
 
@@ -81,37 +121,75 @@ static int apply(struct fs *fs, struct node *node, const struct stat *want, unsi
 	return r;
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* The attributes, from memory if they are there. names_lock and the time lock are held. */
+static int stat_locked(struct fs *fs, struct node *node, bool any_ctime, struct stat *st)
+{
+	int r;
+
+	if (any_ctime && attrs_get_locked(node, st))
+		return 0;
+	r = node_stat_named(fs, node, st);
+	if (r == 0)
+		attrs_keep_locked(node, st);
+	return r;
+}
+
+/* What the kernel is told after a change. */
+static int stat_after(struct fs *fs, struct node *node, bool any_ctime, struct stat *st)
+{
+	int r = -ENOENT;
+
+	if (S_ISREG(node->mode)) {
+		SHARED(&fs->names_lock);
+		LOCKED(time_lock(fs, node));
+
+		r = stat_locked(fs, node, any_ctime, st);
+	}
+	return r == -ENOENT ? node_stat(fs, node, st) : r;
+}
+
 /*
  * With the write-back cache the kernel sends a file's times when it lets go of it,
  * also those that it was told itself.  They are no change; and of a lower's file
  * that has lost its last name nothing will ever be seen again.
  */
-static bool times_are_known(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st)
+static bool times_are_known(struct fs *fs, struct node *node, const struct stat *want, unsigned set, bool any_ctime,
+			    struct stat *st)
 {
+	struct timespec mtime;
+	bool seen_again;
 	SHARED(&fs->names_lock);
 
 	if (!S_ISREG(node->mode) || set & ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME))
 		return false;
+	seen_again = !node_is(node, NODE_UNLINKED) || node_is(node, NODE_UPPER);
+	if (seen_again && set & FS_SET_ATIME)
+		return false;
 	/* In the middle of a write the file has a time that is about to be set back. */
 	LOCKED(time_lock(fs, node));
-	if (node_stat_named(fs, node, st) < 0)
+	if (seen_again && attrs_mtime_locked(node, &mtime) && !same_time(&want->st_mtim, &mtime))
 		return false;
-	if (node_is(node, NODE_UNLINKED) && !node_is(node, NODE_UPPER))
-		return true;
-	if (set & FS_SET_ATIME)
+	if (stat_locked(fs, node, any_ctime, st) < 0)
 		return false;
-	return want->st_mtim.tv_sec == st->st_mtim.tv_sec && want->st_mtim.tv_nsec == st->st_mtim.tv_nsec;
+	return !seen_again || same_time(&want->st_mtim, &st->st_mtim);
 }
 
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st)
 {
+	bool any_ctime = set & FS_SET_ANY_CTIME;
 	int r = 0;
 
+	set &= ~(unsigned)FS_SET_ANY_CTIME;
 	if (fs->upper_fd < 0)
 		return -EROFS;
 	if (set == 0)
 		return node_stat(fs, node, st); /* only ctime, which is not ours to set */
-	if (times_are_known(fs, node, want, set, st))
+	if (times_are_known(fs, node, want, set, any_ctime, st))
 		return 0;
 	/* An append-only file's times follow what is appended: with the write-back cache they come by this way. */
 	r = set & ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME) ? node_may_change(fs, node) : node_may_grow(fs, node);
@@ -133,5 +211,9 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
 		r = copyup_meta(fs, node);
 	if (r == 0)
 		r = apply(fs, node, want, set);
-	return r < 0 ? r : node_stat(fs, node, st);
+	if (r == 0)
+		r = stat_after(fs, node, any_ctime, st);
+	if (r == 0 && set & (FS_SET_MODE | FS_SET_KILL_PRIV))
+		node->mode = (node->mode & S_IFMT) | (st->st_mode & 07777);
+	return r;
 }

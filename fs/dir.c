@@ -129,6 +129,13 @@ static int make_on_disk(struct making *m, struct stat *st)
 	return r;
 }
 
+static void keep_attrs(struct fs *fs, struct node *node, const struct stat *st)
+{
+	LOCKED(time_lock(fs, node));
+
+	attrs_keep_locked(node, st);
+}
+
 /* The new node of what is on disk now; nothing fails. */
 static void made(struct making *m, struct node *node, const struct stat *st)
 {
@@ -141,6 +148,7 @@ static void made(struct making *m, struct node *node, const struct stat *st)
 	node_set(node, NODE_UPPER | NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL | NODE_LOADED : 0) |
 			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0) |
 			       (node_is(&m->dir->node, NODE_DEFAULT_ACL) ? 0 : NODE_PLAIN));
+	keep_attrs(fs, node, st);
 	if (node_is_dir(node))
 		stats_add(fs->stats, STAT_TABLES, 1);
 	if (m->whiteout)

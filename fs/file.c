@@ -286,6 +286,7 @@ static int kill_priv(struct fs *fs, struct node *node, int fd, unsigned flags)
 	if (st.st_mode == mode)
 		return 0;
 	r = upper_set_owner_mode(fs, fd, "", &st, FS_SET_MODE);
+	attrs_lost(fs, node, ATTRS_REST);
 	if (r == 0)
 		node_set(node, NODE_MODE_CHANGED);
 	return r;
@@ -336,6 +337,8 @@ static int writable(struct fs *fs, struct node *node, uint64_t size_limit, struc
  * changing and setting back is one step under the file's time lock.
  */
 struct change {
+	struct fs *fs;
+	struct node *node;
 	struct growth growth;
 	pthread_mutex_t *lock; /* held; NULL: the time changes as it does */
 	struct timespec times[2];
@@ -357,29 +360,44 @@ static void keep_priv(struct node *node, int fd, const struct stat *st, struct c
 		node_clear(node, NODE_KILLPRIV);
 }
 
+/* The time lock is held. */
+static int change_save(struct node *node, int fd, unsigned flags, struct change *change)
+{
+	bool priv = flags & FS_WRITE_BACK && node_is(node, NODE_KILLPRIV);
+	struct stat st;
+
+	change->times[0].tv_nsec = UTIME_OMIT;
+	change->times[1].tv_nsec = UTIME_OMIT;
+	if (!priv && (!(flags & FS_WRITE_KEEP_MTIME) || attrs_mtime_locked(node, &change->times[1])))
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (flags & FS_WRITE_KEEP_MTIME) {
+		change->times[1] = st.st_mtim;
+		attrs_keep_mtime_locked(node, &st.st_mtim);
+	}
+	if (priv)
+		keep_priv(node, fd, &st, change);
+	return 0;
+}
+
 static int change_time(struct fs *fs, struct node *node, int fd, unsigned flags, struct change *change)
 {
 	int r = flags & FS_WRITE_BACK ? 0 : kill_priv(fs, node, fd, flags);
-	struct stat st;
 
+	change->fs = fs;
+	change->node = node;
 	change->lock = NULL;
 	change->has_priv = false;
 	if (r < 0 || !(flags & (FS_WRITE_KEEP_MTIME | FS_WRITE_BACK)))
 		return r;
 	pthread_mutex_lock(time_lock(fs, node));
-	if (fstat(fd, &st) < 0) {
-		r = -errno;
+	r = change_save(node, fd, flags, change);
+	if (r < 0)
 		pthread_mutex_unlock(time_lock(fs, node));
-		return r;
-	}
-	change->lock = time_lock(fs, node);
-	change->times[0].tv_nsec = UTIME_OMIT;
-	change->times[1] = st.st_mtim;
-	if (!(flags & FS_WRITE_KEEP_MTIME))
-		change->times[1].tv_nsec = UTIME_OMIT;
-	if (flags & FS_WRITE_BACK)
-		keep_priv(node, fd, &st, change);
-	return 0;
+	else
+		change->lock = time_lock(fs, node);
+	return r;
 }
 
 /* Before @bytes from @offset on of @fd, the node's, are changed. change_end() has to follow if it succeeds. */
@@ -399,9 +417,13 @@ static int change_begin(struct fs *fs, struct node *node, int fd, off_t offset, 
 /* @r: what came of the change. Return: that, or the error of setting the time back. */
 static ssize_t change_end(int fd, struct change *change, ssize_t r)
 {
+	bool kept;
+
 	growth_end(&change->growth);
-	if (!change->lock)
+	if (!change->lock) {
+		attrs_lost(change->fs, change->node, ATTRS_ALL);
 		return r;
+	}
 	if (r >= 0 && change->has_priv) {
 		int err = priv_restore(fd, &change->priv);
 
@@ -409,6 +431,8 @@ static ssize_t change_end(int fd, struct change *change, ssize_t r)
 	}
 	if (r >= 0 && futimens(fd, change->times) < 0)
 		r = -errno;
+	kept = r >= 0 && change->times[1].tv_nsec != UTIME_OMIT;
+	attrs_lost_locked(change->node, kept ? ATTRS_REST : ATTRS_ALL);
 	pthread_mutex_unlock(change->lock);
 	return r;
 }

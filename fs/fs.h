@@ -116,6 +116,7 @@ enum fs_set {
 	FS_SET_KILL_PRIV = 1 << 6,  /* clear setuid, setgid and capabilities */
 	FS_SET_KEEP_MTIME = 1 << 7, /* with FS_SET_SIZE: as FS_WRITE_KEEP_MTIME */
 	FS_SET_KILL_SGID = 1 << 8,  /* with FS_SET_SIZE: as FS_WRITE_KILL_SGID */
+	FS_SET_ANY_CTIME = 1 << 9,  /* a regular file's st_ctim need not be right in the answer: the kernel has its own */
 };
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st);
 

@@ -104,7 +104,10 @@ struct node {
 			uint32_t nlink;			 /* NODE_INDEXED: names that show */
 			uint32_t gone;			 /* else: names of a lower's that were taken away here */
 			uint64_t origin_dev, origin_ino; /* NODE_INDEXED: what it is a copy of */
-			struct node_data *data;		 /* NODE_METACOPY: owned */
+			union {
+				struct node_data *data;	  /* NODE_METACOPY: owned */
+				struct node_attrs *attrs; /* else, a regular file of the upper: owned; attrcache.c */
+			};
 		} back;
 	};
 };
@@ -180,7 +183,7 @@ struct fs {
 	pthread_rwlock_t names_lock;
 	pthread_mutex_t copy_lock; /* with copy_cond: NODE_COPYING */
 	pthread_cond_t copy_cond;
-	pthread_mutex_t time_locks[TIME_LOCKS]; /* see time_lock() */
+	pthread_mutex_t time_locks[TIME_LOCKS]; /* see time_lock() and attrcache.c */
 	struct inodes inodes;
 	struct fdcache *fds;	      /* owned */
 	struct stats *stats;	      /* owned */
@@ -526,6 +529,33 @@ static inline pthread_mutex_t *time_lock(struct fs *fs, const struct node *node)
 int file_truncate(struct fs *fs, struct node *node, off_t size, unsigned flags);
 /** node_pin() - open what is about to lose its last name, and keep it open. names_lock is held. */
 int node_pin(struct fs *fs, struct node *node);
+
+/* --- attrcache.c: attributes of the upper's regular files that are known without asking the disk --- */
+
+enum attrs_known {
+	ATTRS_MTIME = 1 << 0,
+	ATTRS_REST = 1 << 1,
+	ATTRS_ALL = ATTRS_MTIME | ATTRS_REST,
+};
+/**
+ * attrs_get_locked() - all attributes but the change time, in whose place stands the modification time
+ *
+ * The node's time lock is held, here and by all that is called _locked below.  Return: false: they are not known.
+ */
+bool attrs_get_locked(struct node *node, struct stat *st);
+/** attrs_mtime_locked() - the modification time. Return: false: it is not known. */
+bool attrs_mtime_locked(struct node *node, struct timespec *ret);
+/** attrs_keep_locked() - @st is what the file has, as it is shown; the lock was held over the stat. */
+void attrs_keep_locked(struct node *node, const struct stat *st);
+/** attrs_keep_mtime_locked() - the same of the modification time alone. */
+void attrs_keep_mtime_locked(struct node *node, const struct timespec *mtime);
+/** attrs_keep_owner_locked() - owner and mode of @st, as far as @set says, were set and are shown just so. */
+void attrs_keep_owner_locked(struct node *node, const struct stat *st, unsigned set);
+/** attrs_lost(), attrs_lost_locked() - a change was made to @what (enum attrs_known). */
+void attrs_lost(struct fs *fs, struct node *node, unsigned what);
+void attrs_lost_locked(struct node *node, unsigned what);
+/** attrs_drop() - free them; they may be kept anew. */
+void attrs_drop(struct fs *fs, struct node *node);
 
 /* --- xattr.c --- */
 

@@ -372,8 +372,8 @@ void metacopy_clear(struct fs *fs, struct node *node)
 	if (!node_is(node, NODE_METACOPY))
 		return;
 	data = node->back.data;
+	node->back.data = NULL; /* first: without the flag it is the place of something else */
 	node_clear(node, NODE_METACOPY);
-	node->back.data = NULL;
 	fd_drop(fs->fds, &data->slot);
 	free(data);
 }

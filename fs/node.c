@@ -57,6 +57,7 @@ void node_free(struct fs *fs, struct node *node)
 	limits_node_lost(fs, node);
 	fd_drop(fs->fds, &node->slot);
 	metacopy_clear(fs, node);
+	attrs_drop(fs, node);
 	if (node_is_dir(node)) {
 		struct dirnode *dir = node_dir(node);
 
@@ -568,6 +569,7 @@ static bool forget_last(struct fs *fs, struct node *node, uint64_t lookups)
 		orphan_detach(fs, node);
 		return true;
 	}
+	attrs_drop(fs, node);
 	idle = node_forgotten(fs, node);
 	if (idle)
 		reap(fs, idle);

@@ -187,8 +187,8 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 			set |= map[i].set;
 	}
 	/* With the write-back cache the kernel asks for the time where the size changes indeed. */
-	if (to_set & FUSE_SET_ATTR_SIZE && mount_of(req)->writeback)
-		set |= FS_SET_KEEP_MTIME;
+	if (mount_of(req)->writeback)
+		set |= FS_SET_ANY_CTIME | (to_set & FUSE_SET_ATTR_SIZE ? FS_SET_KEEP_MTIME : 0);
 	if (set & FS_SET_SIZE && set & FS_SET_KILL_PRIV && ops_outside_group(req, node_of(req, ino)))
 		set |= FS_SET_KILL_SGID;
 	if (to_set & FUSE_SET_ATTR_ATIME_NOW)

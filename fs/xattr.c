@@ -251,6 +251,7 @@ static int change(struct fs *fs, struct node *node, const char *shown, const voi
 	else
 		r = *at.name ? lsetxattr(path, name, value, bytes, flags) : setxattr(path, name, value, bytes, flags);
 	r = r < 0 ? -errno : 0;
+	attrs_lost_locked(node, ATTRS_REST); /* an ACL changes the mode, any takes up room */
 	growth_end(&growth);
 	fd_put(fs->fds, &at.ref);
 	if (r == 0)
