@@ -596,3 +596,48 @@ in/fifo fifo 600 3:4 0 12345 0:0 1"
 		find "$MNT" >/dev/null
 	done
 }
+
+@test "what is said of a file is what its file in the upper has, after each of many changes" {
+	KINDS="dirs store"
+	while fresh_mount; do
+		in_python "$MNT" "$UPPER" "$(is_root && echo root || true)" <<-'END'
+			upper, root = sys.argv[1], sys.argv[2] == "root"
+			FIELDS = ("st_mode", "st_uid", "st_gid", "st_nlink", "st_size", "st_mtime_ns")
+			def same(name, what):
+			    got, want = os.lstat(name), os.lstat(upper + "/" + name)
+			    for field in FIELDS:
+			        eq(getattr(got, field), getattr(want, field), what + ": " + field)
+			changes = {
+			    "write": lambda fd: os.pwrite(fd, b"x" * 9000, 0),
+			    "chmod": lambda fd: os.fchmod(fd, 0o640),
+			    "utime": lambda fd: os.utime(fd, ns=(OLD, OLD + 1)),
+			    "chown": lambda fd: os.fchown(fd, 99 if root else -1, 98 if root else os.getgid()),
+			    "setuid": lambda fd: os.fchmod(fd, 0o6755),
+			    "chown of setuid": lambda fd: os.fchown(fd, 97 if root else -1, 96 if root else os.getgid()),
+			    "xattr": lambda fd: os.setxattr(fd, "user.x", b"1" * 300),
+			    "truncate": lambda fd: os.ftruncate(fd, 5000),
+			    "utime now": lambda fd: os.utime(fd),
+			    "allocate": lambda fd: fallocate(fd, 0, 8192, 8192),
+			    "hole": lambda fd: fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096),
+			    "mtime alone": lambda fd: os.utime(fd, ns=(os.fstat(fd).st_atime_ns, OLD + 7)),
+			    "append": lambda fd: os.pwrite(fd, b"y", os.fstat(fd).st_size),
+			}
+			rng = random.Random(7)
+			for n in range(12):
+			    name = "f%d" % n
+			    fd = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+			    if n == 1:
+			        os.link(name, "second")
+			    for what in rng.sample(list(changes), len(changes)) if n else changes:
+			        changes[what](fd)
+			        os.fsync(fd)
+			        if rng.random() < 0.3:
+			            os.rename(name, name + "new")
+			            name += "new"
+			        if rng.random() < 0.7:
+			            same(name, what)
+			    same(name, "in the end")
+			    os.close(fd)
+		END
+	done
+}
