@@ -575,89 +575,6 @@ static int option_word(struct mount_options *o, int argc, char **argv, int *i, s
 	return 0;
 }
 
-/* ID/diff and ID/work, beside them the file ID/link: a layer of containers/storage, which podman and CRI-O stand on. */
-static bool is_storage_layer(const struct fs_options *fs)
-{
-	static const char upper_name[] = "/diff", work_name[] = "/work";
-	size_t len = fs->upper ? strlen(fs->upper) : 0;
-	AUTO(freep) char *link = NULL;
-
-	if (len < sizeof(upper_name) || strcmp(fs->upper + len - strlen(upper_name), upper_name) != 0)
-		return false;
-	len -= strlen(upper_name);
-	if (strncmp(fs->upper, fs->work, len) != 0 || strcmp(fs->work + len, work_name) != 0 ||
-	    asprintf(&link, "%.*s/link", (int)len, fs->upper) < 0)
-		return false;
-	return access(link, F_OK) == 0;
-}
-
-/*
- * A container's upper is used with whatever driver podman finds the next time.
- * fuse-overlayfs shows a file without its data as zeros and a renamed folder as empty,
- * kernel overlayfs refuses the one, and a user's the other too: write neither, as those
- * two do not, unless told.
- */
-static void choose_forms(struct mount_options *o)
-{
-	if (!is_storage_layer(&o->fs))
-		return;
-	if (!o->metacopy_set)
-		o->fs.metacopy_from = 0;
-	if (!o->redirect_set && o->fs.metacopy_from != 1)
-		o->fs.redirect = FS_REDIRECT_FOLLOW;
-}
-
-static int check(struct mount_options *o, struct diag *diag)
-{
-	struct fs_options *fs = &o->fs;
-
-	if (!o->mountpoint)
-		return diag_set(diag, -EINVAL, "no mount point given");
-	if (o->json && !o->stats)
-		return diag_set(diag, -EINVAL, "--json goes with --stats");
-	if (o->remount || o->stats)
-		return buf_error(&o->kernel);
-	if (fs->store && fs->lower_count)
-		return diag_set(diag, -EINVAL, "lowerdir and store cannot be combined");
-	if (!fs->store != !fs->image)
-		return diag_set(diag, -EINVAL, "store and image go together");
-	if (!fs->store && !fs->lower_count)
-		return diag_set(diag, -EINVAL, "no lowerdir, and no store with an image, given");
-	if (fs->last_layer && !fs->image)
-		return diag_set(diag, -EINVAL, "layers chooses among those of an image: there is none");
-	if (fs->data_lower_count > 0 && fs->data_lower_count == fs->lower_count)
-		return diag_set(diag, -EINVAL, "data-only lowers need a lowerdir above them");
-	if (fs->data_lower_count > 0 && !fs->metacopy_from)
-		return diag_set(diag, -EINVAL, "data-only lowers and metacopy=off cannot be combined");
-	if (!fs->upper != !fs->work)
-		return diag_set(diag, -EINVAL, "upperdir and workdir go together");
-	choose_forms(o);
-	if (fs->metacopy_from == 1 && fs->redirect != FS_REDIRECT_ON)
-		return diag_set(diag, -EINVAL, "metacopy=on needs redirect_dir=on");
-	if (fs->redirect != FS_REDIRECT_ON && fs->upper)
-		fs->metacopy_from = 0;
-	if ((fs->size_limit || fs->inode_limit) && !fs->upper)
-		return diag_set(diag, -EINVAL, "size and inodes limit an upperdir: there is none");
-	if (fs->size_limit && !o->writeback_set)
-		o->writeback = false; /* a write beyond it is to fail itself, not what comes later */
-	if (o->passthrough && o->writeback && o->writeback_set)
-		return diag_set(diag, -EINVAL, "io=passthrough and writeback=1 cannot be combined");
-	if (o->passthrough)
-		o->writeback = false; /* the kernel has the one or the other */
-	if (fs->fakeroot && fs->uid_map_count + fs->gid_map_count > 0)
-		return diag_set(diag, -EINVAL, "fakeroot and ID mappings cannot be combined");
-	if (fs->fakeroot && o->allow_other)
-		return diag_set(diag, -EINVAL,
-				"fakeroot checks no permissions: it cannot be combined with allow_other");
-	if (o->squash_to_root) {
-		fs->squash_uid = fs->squash_uid < 0 ? 0 : fs->squash_uid;
-		fs->squash_gid = fs->squash_gid < 0 ? 0 : fs->squash_gid;
-	}
-	if (!fs->upper)
-		o->read_only = true;
-	return buf_error(&o->kernel);
-}
-
 int options_parse(int argc, char **argv, struct mount_options *ret, struct diag *diag)
 {
 	const char *words[2] = { NULL, NULL };
@@ -682,7 +599,7 @@ int options_parse(int argc, char **argv, struct mount_options *ret, struct diag 
 	/* mount(8) names a source first; there is none here. */
 	if (count > 0)
 		r = value_folder("mount point", words[count - 1], &ret->mountpoint, diag);
-	return r < 0 ? r : check(ret, diag);
+	return r < 0 ? r : options_check(ret, diag);
 }
 
 void options_release(struct mount_options *o)

@@ -30,6 +30,8 @@ struct mount_options {
 /** options_parse() - Return: 0; -EINVAL: misused, diag says how. Release in any case. */
 int options_parse(int argc, char **argv, struct mount_options *ret, struct diag *diag);
 void options_release(struct mount_options *options);
+/** options_check() - what all options mean together; options_parse() calls it. Return: 0; -EINVAL, diag says why. */
+int options_check(struct mount_options *options, struct diag *diag);
 /** options_name() - of the @i-th option that is known, for tests; NULL: there are no more. */
 const char *options_name(size_t i);
 /** options_help() - text of --help. */
