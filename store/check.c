@@ -126,8 +126,6 @@ int check_damage(struct check *c, int64_t layer, int err, const char *text)
 	return check_report(c, layer, NULL, text);
 }
 
-enum { PATH_DEPTH_MAX = 4096 }; /* no archive's name has more components; damaged rows may form a ring */
-
 int check_path(struct db *db, const char *parent_sql, int64_t layer, int64_t dir, const void *name, size_t len,
 	       struct buf *path)
 {
@@ -135,7 +133,7 @@ int check_path(struct db *db, const char *parent_sql, int64_t layer, int64_t dir
 	int r = db_stmt(db, parent_sql, &stmt);
 
 	buf_add(path, name, len);
-	for (int depth = 0; r == 0 && dir > LAYER_ROOT && depth < PATH_DEPTH_MAX; depth++) {
+	for (int depth = 0; r == 0 && dir > LAYER_ROOT && depth < LAYER_DEPTH_MAX; depth++) {
 		struct buf longer = { 0 };
 
 		db_reset(stmt);

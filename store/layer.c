@@ -175,10 +175,10 @@ static int path_of(struct store *store, struct layer_id id, uint32_t no, uint32_
 			    &stmt);
 	if (r == 0)
 		r = name_of(stmt, id, no, skip, path, &dir);
-	while (r > 0 && dir != LAYER_ROOT && dir != 0) {
+	for (int depth = 0; r > 0 && dir != LAYER_ROOT && dir != 0; depth++) {
 		r = name_of(stmt, id, dir, 0, path, &dir);
-		if (r == 0)
-			r = -EBADMSG; /* a directory without a row */
+		if (r == 0 || depth == LAYER_DEPTH_MAX)
+			r = -EBADMSG; /* a directory without a row, or a ring of them */
 	}
 	return r;
 }

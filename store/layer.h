@@ -15,6 +15,9 @@
 /* The number of an inode within its layer.  Names of one hard-linked file share it. */
 enum { LAYER_ROOT = 1 };
 
+/* No archive's name has more components: a longer way up is a ring of damaged rows. */
+enum { LAYER_DEPTH_MAX = 4096 };
+
 enum layer_entry_flags {
 	LAYER_WHITEOUT = 1 << 0,	/* hides the name in the layers below; mode is 0 */
 	LAYER_OPAQUE = 1 << 1,		/* a directory that hides the one below it */

@@ -218,8 +218,8 @@ run_unit() {
 # Each libFuzzer target for some seconds, from the same seed each time: build by clang, with ASan and UBSan.
 fuzz_one() {
 	local target=$1 log=$logs/fuzz-$1.log memory
-	memory=$(mktemp -d "/dev/shm/nacre-fuzz.XXXXXX")
 	tests/fuzz/seeds.sh "$target" "$work/fuzz/$target"
+	memory=$(mktemp -d "/dev/shm/nacre-fuzz.XXXXXX")
 	mkdir -p "$logs/fuzz-found"
 	NACRE_FUZZ_DIR=$memory UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 timeout --kill-after=10 600 \
 		"build-fuzz/tests/fuzz/fuzz_$target" -seed=1 "-max_total_time=${NACRE_FUZZ_SECONDS:-20}" -timeout=60 \
