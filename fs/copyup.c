@@ -36,6 +36,8 @@ struct copy {
 	int fd;		/* of a regular file, O_RDWR; owned */
 	uint64_t taken; /* bytes of fs->limits, and an inode, while work[0] is set */
 	bool indexed;
+	dev_t dev; /* with @indexed: of the copy */
+	ino_t ino;
 	bool metacopy;
 	struct index_origin origin;
 };
@@ -145,6 +147,21 @@ static int copy_content(struct fs *fs, struct node *node, struct copy *copy, uin
 	return r < 0 ? r : copy_data(fs, node, copy, limit);
 }
 
+/* The copy of a file that lower layers show under several names. */
+static int copy_index(struct fs *fs, struct node *node, struct copy *copy)
+{
+	struct stat st;
+	int r;
+
+	if (fstatat(fs->work_fd, copy->work, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	r = index_add(fs, node, &copy->st, copy->work, &copy->origin);
+	copy->indexed = r == 0;
+	copy->dev = st.st_dev;
+	copy->ino = st.st_ino;
+	return r;
+}
+
 static int copy_build(struct fs *fs, struct node *node, uint64_t limit, struct copy *copy)
 {
 	bool several_names = copy->st.st_nlink > 1 && !node_is_dir(node) && first_dir(fs, node);
@@ -161,10 +178,8 @@ static int copy_build(struct fs *fs, struct node *node, uint64_t limit, struct c
 	if (r == 0 && S_ISREG(copy->st.st_mode) && copy->st.st_size > 0 && !copy->metacopy &&
 	    !fs->options->volatile_upper)
 		r = fdatasync(copy->fd) < 0 ? -errno : 0;
-	if (r == 0 && several_names) {
-		r = index_add(fs, node, &copy->st, copy->work, &copy->origin);
-		copy->indexed = r == 0;
-	}
+	if (r == 0 && several_names)
+		r = copy_index(fs, node, copy);
 	if (r == 0)
 		copy->taken = limits_settle(fs, copy->taken, fs->work_fd, copy->work);
 	return r;
@@ -194,7 +209,6 @@ static struct node_data *data_of_lower(const struct node *node)
 static int node_becomes_upper(struct fs *fs, struct node *node, const struct copy *copy)
 {
 	struct node_data *data = NULL;
-	struct stat st;
 
 	if (copy->metacopy) {
 		data = data_of_lower(node);
@@ -216,10 +230,8 @@ static int node_becomes_upper(struct fs *fs, struct node *node, const struct cop
 	node_set(node, NODE_UPPER | NODE_KILLPRIV | NODE_COPIED);
 	if (!copy->indexed)
 		return 0;
-	if (fstat(copy->fd, &st) < 0)
-		return -errno;
-	node->back.dev = st.st_dev;
-	node->back.ino = st.st_ino;
+	node->back.dev = copy->dev;
+	node->back.ino = copy->ino;
 	node->back.nlink = (uint32_t)copy->st.st_nlink;
 	node->back.origin_dev = copy->origin.dev;
 	node->back.origin_ino = copy->origin.ino;
