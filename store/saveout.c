@@ -110,15 +110,51 @@ static int keep_name(struct saveout *out, const char *name)
 	return 0;
 }
 
+static bool has_name(const struct saveout *out, const char *name)
+{
+	for (size_t i = 0; i < out->name_count; i++)
+		if (strcmp(out->names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static int write_header(struct saveout *out, const struct tar_entry *entry)
+{
+	AUTO(buf_release) struct buf header = { 0 };
+	int r = tar_header(&header, entry);
+
+	if (r == 0)
+		r = buf_error(&header);
+	return r < 0 ? r : io_write_full(out->fd, header.data, header.len);
+}
+
+/* skopeo gives a folder that the archive does not name to root, which a plain user may not. */
+static int write_folders(struct saveout *out, const char *name)
+{
+	for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+		AUTO(freep) char *folder = strndup(name, (size_t)(slash - name));
+		const struct tar_entry entry = { .path = folder, .mode = S_IFDIR | 0755 };
+		int r = folder ? 0 : -ENOMEM;
+
+		if (r == 0 && has_name(out, folder))
+			continue;
+		if (r == 0)
+			r = keep_name(out, folder);
+		if (r == 0)
+			r = write_header(out, &entry);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int saveout_begin(struct saveout *out, const char *name, uint64_t bytes)
 {
 	const struct tar_entry entry = { .path = name, .mode = S_IFREG | 0644, .size = bytes };
-	AUTO(buf_release) struct buf header = { 0 };
 	int r;
 
-	for (size_t i = 0; i < out->name_count; i++)
-		if (strcmp(out->names[i], name) == 0)
-			return 1;
+	if (has_name(out, name))
+		return 1;
 	r = keep_name(out, name);
 	if (r < 0)
 		return r;
@@ -127,10 +163,8 @@ int saveout_begin(struct saveout *out, const char *name, uint64_t bytes)
 		out->filefd = openat(out->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		return out->filefd < 0 ? -errno : 0;
 	}
-	r = tar_header(&header, &entry);
-	if (r == 0)
-		r = buf_error(&header);
-	return r < 0 ? r : io_write_full(out->fd, header.data, header.len);
+	r = write_folders(out, name);
+	return r < 0 ? r : write_header(out, &entry);
 }
 
 int saveout_write(struct saveout *out, const void *bytes, size_t count)

@@ -88,9 +88,10 @@ change_tree() {
 	nacre commit "$MNT" app:1
 	mkdir "$BATS_TEST_TMPDIR/two"
 	nacre mount app:1 "$BATS_TEST_TMPDIR/two"
-	diff <(nacre ls -R --json app:1 | jq -r '.[] | "\(.Path) \(.Type) \(.Mode) \(.Uid):\(.Gid)"' | sort) \
-		<(cd "$BATS_TEST_TMPDIR/two" && find . -mindepth 1 -printf '/%P %y %#m %U:%G\n' |
-			awk '{ type = $2 == "d" ? "dir" : $2 == "l" ? "symlink" : $2 == "f" ? "file" : $2 == "p" ? "fifo" : $2
-				printf "%s %s %s %s\n", $1, type, substr("0000" $3, length($3) + 1), $4 }' |
+	diff <(nacre ls -R --json app:1 | jq -r '.[] | "\(.Type) \(.Mode) \(.Uid):\(.Gid) \(.Path)"' | sort) \
+		<(cd "$BATS_TEST_TMPDIR/two" && find . -mindepth 1 -printf '%y %#m %U:%G /%P\n' |
+			awk '{ type = $1 == "d" ? "dir" : $1 == "l" ? "symlink" : $1 == "f" ? "file" : $1 == "p" ? "fifo" : $1
+				path = $0; sub(/^[^ ]* [^ ]* [^ ]* /, "", path)
+				printf "%s %s %s %s\n", type, substr("0000" $2, length($2) + 1), $3, path }' |
 			sort)
 }
