@@ -431,7 +431,8 @@ main() {
 
 	[[ " $builds " != *" address "* ]] || run_fuzz
 
-	# ThreadSanitizer is after the driver's and the tools' threads, which are the same for both identities.
+	# ThreadSanitizer is after the driver's and the tools' threads, which are the same for both identities, and the
+	# command does with its memory as a user what it does as root.
 	local -a identities queue=()
 	if [ "$(id -u)" = 0 ]; then
 		make_user
@@ -452,7 +453,7 @@ main() {
 				*.root.bats) [ "$identity" = root ] || continue ;;
 				*.user.bats) [ "$identity" = user ] || continue ;;
 				*)
-					[ "$name" != thread ] || [ "$identity" = "${identities[0]}" ] || continue
+					[[ $name = release || $name$file = addressfs/* || $identity = "${identities[0]}" ]] || continue
 					;;
 				esac
 				queue+=("$name $identity $file")
