@@ -133,13 +133,13 @@ make_project() {
 	(cd "$top" && find $project_folders -maxdepth 2 -name '*.[ch]' ! -path '*/subprojects/*' -print0 | tar -c --null -T -) |
 		tar -C "$1" -x
 	cat >"$1/Makefile" <<END
-sources := \$(wildcard store/*.c store/base/*.c tools/*.c)
+sources := \$(wildcard store/*.c store/*/*.c tools/*.c)
 all: nacre.a
 nacre.a: \$(sources:.c=.o)
-	ar rc \$@ \$^
+	ar qc \$@ \$^
 %.o: %.c
 	$(command -v cc) -std=gnu17 -O0 -g -I. -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DNACRE_VERSION='"0"' \\
-		$(pkg-config --cflags sqlite3 libarchive libcrypto libzstd zlib jansson libxxhash) -MMD -c -o \$@ \$<
+		$(pkg-config --cflags sqlite3 libarchive libcrypto libzstd zlib jansson libxxhash libcurl) -MMD -c -o \$@ \$<
 END
 }
 
