@@ -237,6 +237,8 @@ static int marks_find(struct fs *fs, struct part_span span, uint32_t *keep, char
 		r = layer->ops->marks(layer, part.at, &opaque, redirect);
 		if (r < 0)
 			return r;
+		if (opaque) /* then it leads nowhere, as the kernel has it */
+			free(TAKE(*redirect));
 		if (opaque || *redirect) {
 			*keep = i + 1;
 			return 0;
@@ -321,7 +323,7 @@ int dir_parts_locked(struct fs *fs, struct dirnode *dir)
 	if (r == 0 && !opaque && !redirect)
 		r = marks_find(fs, (struct part_span){ dir->parts, dir->part_count }, &keep, &redirect);
 	if (r == 0 && (redirect || keep < dir->part_count))
-		r = parts_replace(fs, dir, keep, redirect);
+		r = parts_replace(fs, dir, keep, opaque ? NULL : redirect);
 	if (r == 0)
 		node_set(&dir->node, NODE_PARTS_FINAL);
 	return r;

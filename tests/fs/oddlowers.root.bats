@@ -118,3 +118,15 @@ works() {
 	[[ $(lsattr "$MNT/file" | cut -d ' ' -f 1) == *d* ]]
 	assert_equal "$(cat "$MNT/file")" hello
 }
+
+@test "a folder of a lower that is both opaque and redirected is opaque, as the kernel has it" {
+	local at=$BATS_TEST_TMPDIR
+	mkdir -p "$at/top/d" "$at/bottom/d" "$at/bottom/other" "$at/mnt"
+	touch "$at/top/d/own" "$at/bottom/d/hidden" "$at/bottom/other/elsewhere"
+	setfattr -n trusted.overlay.opaque -v y "$at/top/d"
+	setfattr -n trusted.overlay.redirect -v /other "$at/top/d"
+	nacrefs -o "ro,lowerdir=$at/top:$at/bottom" "$at/mnt"
+	run ls "$at/mnt/d"
+	umount "$at/mnt"
+	assert_equal "$output" own
+}
