@@ -499,6 +499,11 @@ bool fs_has_xattrs(const struct fs *fs)
 	return fs->any_xattrs && !fs->options->noxattrs;
 }
 
+bool fs_answers_xattrs(const struct fs *fs)
+{
+	return fs_has_xattrs(fs) || !fs_read_only(fs) || (fs->options->layer_xattr && !fs->options->noxattrs);
+}
+
 struct stats *fs_stats(struct fs *fs)
 {
 	return fs->stats;

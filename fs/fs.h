@@ -55,6 +55,7 @@ struct fs_options {
 	bool volatile_upper; /* nothing is synced */
 	bool userxattr;	     /* user.overlay.* even where trusted.overlay.* would do */
 	bool noxattrs;	     /* no xattr is shown or set */
+	bool layer_xattr;    /* user.nacre.layer is answered also where no file can have an xattr */
 	bool noacl;
 	bool static_nlink; /* directories have nlink 1 */
 	bool ino32;	   /* inode numbers have 32 bits */
@@ -91,6 +92,8 @@ struct node *fs_root(struct fs *fs);
 bool fs_read_only(const struct fs *fs);
 /** fs_has_xattrs() - false: no file of this mount can have an xattr to show. */
 bool fs_has_xattrs(const struct fs *fs);
+/** fs_answers_xattrs() - false: no file of it ever will, and it is not asked for user.nacre.layer either. */
+bool fs_answers_xattrs(const struct fs *fs);
 /** fs_stats() - what is counted of its work; borrowed. */
 struct stats *fs_stats(struct fs *fs);
 /** fs_describe() - that as text, or as JSON. */
@@ -116,7 +119,8 @@ enum fs_set {
 	FS_SET_KILL_PRIV = 1 << 6,  /* clear setuid, setgid and capabilities */
 	FS_SET_KEEP_MTIME = 1 << 7, /* with FS_SET_SIZE: as FS_WRITE_KEEP_MTIME */
 	FS_SET_KILL_SGID = 1 << 8,  /* with FS_SET_SIZE: as FS_WRITE_KILL_SGID */
-	FS_SET_ANY_CTIME = 1 << 9,  /* a regular file's st_ctim need not be right in the answer: the kernel has its own */
+	FS_SET_ANY_CTIME =
+		1 << 9, /* a regular file's st_ctim need not be right in the answer: the kernel has its own */
 };
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st);
 

@@ -14,6 +14,7 @@
 #include "fs/fdcache.h"
 #include "store/layer.h"
 
+#include <stdlib.h>
 #include <sys/types.h>
 
 struct layer;
@@ -63,6 +64,7 @@ struct layer {
 	bool override_stat; /* owners are recorded in user.containers.override_stat */
 	bool is_mapped;	    /* on an idmapped mount: its owners are those to be shown, not those on disk */
 	bool is_store;
+	char *name;   /* owned: what user.nacre.layer says: a diff ID, or the path of a directory as it was given */
 	uint64_t dev; /* st_dev of a directory layer; of a store layer a number of its own */
 };
 
@@ -89,8 +91,10 @@ int dir_scan_fd(int fd, found_fn fn, void *arg);
 
 static inline void layer_free(struct layer *layer)
 {
-	if (layer)
-		layer->ops->free(layer);
+	if (!layer)
+		return;
+	free(layer->name);
+	layer->ops->free(layer);
 }
 
 #endif

@@ -332,8 +332,9 @@ int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache
 	layer->layer.is_mapped = mounts_are_idmapped(mounts, path);
 	layer->layer.override_stat = ovl_override_read(layer->root_fd, &override) > 0;
 	layer->layer.root.dir = lowdir_new(NULL, "");
-	if (!layer->layer.root.dir) {
-		dir_free(&layer->layer);
+	layer->layer.name = strdup(path);
+	if (!layer->layer.root.dir || !layer->layer.name) {
+		layer_free(&layer->layer);
 		return -ENOMEM;
 	}
 	*ret = &layer->layer;

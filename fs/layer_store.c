@@ -10,6 +10,7 @@
 #include "store/base/auto.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct store_layer {
 	struct layer layer;
@@ -94,6 +95,7 @@ int layer_store_open(struct store *store, struct layer_id id, struct diag *diag,
 {
 	struct store_layer *layer = calloc(1, sizeof(*layer));
 	struct layer_info info;
+	char diff_id[DIGEST_TEXT_BYTES];
 	int r;
 
 	if (!layer)
@@ -108,8 +110,13 @@ int layer_store_open(struct store *store, struct layer_id id, struct diag *diag,
 	layer->layer.has_xattrs = info.has_xattrs;
 	layer->layer.root.no = LAYER_ROOT;
 	layer->layer.dev = (uint64_t)id.value;
+	layer->layer.name = strdup(digest_format(&info.diff_id, diff_id));
 	layer->store = store;
 	layer->id = id;
+	if (!layer->layer.name) {
+		free(layer);
+		return -ENOMEM;
+	}
 	*ret = &layer->layer;
 	return 0;
 }

@@ -474,7 +474,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 {
 	AUTO(freep) char *buf = size ? malloc(size) : NULL;
 
-	if (never_any(req))
+	if (!fs_answers_xattrs(fs_of(req)))
 		fuse_reply_err(req, ENOSYS);
 	else if (size && !buf)
 		fuse_reply_err(req, ENOMEM);

@@ -39,6 +39,7 @@ enum option_id {
 	OPT_FSYNC,
 	OPT_SYNC,
 	OPT_USERXATTR,
+	OPT_LAYER_XATTR,
 	OPT_NOACL,
 	OPT_NOXATTRS,
 	OPT_STATIC_NLINK,
@@ -100,6 +101,7 @@ static const struct option_name {
 	{ "fsync", OPT_FSYNC, VALUE_NEEDED },
 	{ "sync", OPT_SYNC, VALUE_OPTIONAL },
 	{ "userxattr", OPT_USERXATTR },
+	{ "layer_xattr", OPT_LAYER_XATTR },
 	{ "noacl", OPT_NOACL },
 	{ "noxattrs", OPT_NOXATTRS, VALUE_OPTIONAL },
 	{ "static_nlink", OPT_STATIC_NLINK },
@@ -385,6 +387,9 @@ static void set_flag(struct mount_options *o, enum option_id id)
 	case OPT_USERXATTR:
 		o->fs.userxattr = true;
 		break;
+	case OPT_LAYER_XATTR:
+		o->fs.layer_xattr = true;
+		break;
 	case OPT_NOACL:
 		o->fs.noacl = true;
 		break;
@@ -626,6 +631,7 @@ const char *options_help(void)
 	       "                             devices are recorded in xattrs of the upper\n"
 	       "  -o volatile                nothing is synced: for what may be lost in a crash\n"
 	       "  -o userxattr               write user.overlay.* marks also as root\n"
+	       "  -o layer_xattr             answer user.nacre.layer also where no file has an xattr\n"
 	       "  -o noacl, noxattrs         without POSIX ACLs, without any xattrs\n"
 	       "  -o uidmapping=D:S:N[:...]  show owner D+i of the disk as S+i; gidmapping= likewise\n"
 	       "  -o squash_to_root          show every file as root's; squash_to_uid=, squash_to_gid=\n"

@@ -9,6 +9,7 @@
  * open or a copy would stumble over.
  */
 
+#include "fs/layername.h"
 #include "fs/limits.h"
 
 #include <linux/capability.h>
@@ -123,6 +124,8 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *v
 	if (node_is(node, NODE_PLAIN) && (strcmp(name, XATTR_CAPS) == 0 || is_acl(name)))
 		return -ENODATA;
 	SHARED(&fs->names_lock);
+	if (is_layer_xattr(shown))
+		return layer_xattr_get(fs, node, value, bytes);
 	if (on_row(node)) {
 		r = row_xattrs(fs, node, row_get_one, &get);
 		return r < 0 ? r : get.ret;
@@ -154,7 +157,7 @@ static int row_list_one(const char *disk, const void *value, size_t bytes, void 
 	const char *name = ovl_xattr_unescape(disk, shown);
 	size_t len;
 
-	if (!name || is_unknown(list->fs, name))
+	if (!name || is_unknown(list->fs, name) || is_layer_xattr(name))
 		return 0;
 	len = strlen(name) + 1;
 	if (list->room && list->bytes + len > list->room)
@@ -229,6 +232,8 @@ static int change(struct fs *fs, struct node *node, const char *shown, const voi
 		return -ENOTSUP;
 	if (!name)
 		return -ERANGE;
+	if (is_layer_xattr(shown))
+		return -EPERM;
 	r = node_may_change(fs, node);
 	if (r == 0)
 		r = copyup_meta(fs, node);
@@ -294,7 +299,7 @@ static int copy_one(const char *name, const void *value, size_t bytes, void *arg
 {
 	struct copy_to *to = arg;
 
-	if (ovl_private_xattr(name) || lsetxattr(to->path, name, value, bytes, 0) == 0)
+	if (ovl_private_xattr(name) || is_layer_xattr(name) || lsetxattr(to->path, name, value, bytes, 0) == 0)
 		return 0;
 	return errno == ENOTSUP || errno == EPERM ? 0 : -errno;
 }

@@ -86,6 +86,7 @@ static char *driver_options(const struct driver_mount *mount)
 		add_option(&options, "upperdir", mount->upper);
 		add_option(&options, "workdir", mount->work);
 	} else {
+		add_option(&options, "layer_xattr", NULL);
 		add_option(&options, "ro", NULL);
 	}
 	if (mount->fakeroot)
