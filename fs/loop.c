@@ -21,6 +21,7 @@
  * that are awake are serving; each of them reads when it has done.
  */
 
+#include "fs/affinity.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
 
@@ -52,6 +53,7 @@ struct worker {
 	pthread_t thread;
 	void *request; /* owned */
 	int at_once, waited;
+	struct affinity affinity;
 };
 
 struct loop {
@@ -71,6 +73,7 @@ struct loop {
 	unsigned worker_count, sleeping;
 	unsigned offered; /* leads that sleeping workers are to take */
 	struct worker *workers;
+	cpu_set_t processors; /* where all of them may run */
 	bool watch_made;
 	pthread_t watch;
 	pthread_cond_t work; /* for the watch */
@@ -207,6 +210,19 @@ static bool takes_long(const struct fuse_in_header *in, size_t bytes)
 	}
 }
 
+/* What the request, asked for at START_NS, says of who is there. */
+static void note_request(struct worker *worker, uint64_t start_ns, size_t bytes)
+{
+	const struct fuse_in_header *in = worker->request;
+	uint64_t now = now_ns();
+
+	note_wait(worker, now - start_ns);
+	if (atomic_load(&worker->loop->width) > 1 || takes_long(in, bytes))
+		affinity_release(&worker->affinity);
+	else
+		affinity_follow(&worker->affinity, in->pid, now);
+}
+
 /* --- the watch --- */
 
 static void watch_wake(struct loop *loop)
@@ -296,7 +312,7 @@ static bool lead(struct worker *worker)
 	if (n == 0)
 		return true;
 	if (loop->max_readers > 1 && !is_forget(worker->request)) /* nobody waits for those, they come in bursts */
-		note_wait(worker, now_ns() - start);
+		note_request(worker, start, (size_t)n);
 	stats_request(loop->stats, ((const struct fuse_in_header *)worker->request)->opcode);
 	if (is_forget(worker->request))
 		atomic_store_explicit(&loop->forgot, true, memory_order_relaxed);
@@ -315,6 +331,7 @@ static void *worker_run(void *arg)
 	struct worker *worker = arg;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	affinity_init(&worker->affinity, &worker->loop->processors);
 	while (!atomic_load(&worker->loop->stopping) && lead(worker))
 		;
 	return NULL;
@@ -349,6 +366,7 @@ static void loop_join(struct loop *loop)
 		loop->workers = worker->next;
 		pthread_cancel(worker->thread);
 		pthread_join(worker->thread, NULL);
+		affinity_free(&worker->affinity);
 		free(worker->request);
 		free(worker);
 	}
@@ -385,7 +403,6 @@ static void await_end(void (*asked)(void *arg), void *arg)
 int loop_run(struct fuse_session *session, unsigned max_threads, struct stats *stats, void (*asked)(void *arg),
 	     void *arg)
 {
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct loop loop = {
 		.session = session,
 		.stats = stats,
@@ -397,8 +414,11 @@ int loop_run(struct fuse_session *session, unsigned max_threads, struct stats *s
 		.lead = PTHREAD_COND_INITIALIZER,
 		.work = PTHREAD_COND_INITIALIZER,
 	};
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	int r;
 
+	if (sched_getaffinity(0, sizeof(loop.processors), &loop.processors) == 0)
+		processors = CPU_COUNT(&loop.processors);
 	if (processors < 1 || loop.max_workers == 1)
 		processors = 1;
 	loop.max_readers = processors > MAX_READERS ? MAX_READERS : (unsigned)processors;

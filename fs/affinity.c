@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/affinity.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	STREAK = 16,		 /* requests of one client in a row, before it is alone */
+	LOOK_EVERY = 64,	 /* requests between two looks at its processor */
+	LOOK_AFTER_NS = 5000000, /* and no longer than that: it may have been moved away from a busy one */
+	STAT_PROCESSOR = 39,	 /* the field of /proc/PID/stat, from 1 */
+	STAT_COMMAND = 2,	 /* in brackets; may hold blanks and brackets */
+};
+
+void affinity_init(struct affinity *affinity, const cpu_set_t *allowed)
+{
+	*affinity = (struct affinity){ .allowed = allowed, .stat_fd = -1, .cpu = -1 };
+	pthread_setaffinity_np(pthread_self(), sizeof(*allowed), allowed);
+}
+
+void affinity_free(struct affinity *affinity)
+{
+	if (affinity->stat_fd >= 0)
+		close(affinity->stat_fd);
+	affinity->stat_fd = -1;
+}
+
+/* Return: the processor that the client was last on; -1: not to be known. */
+static int client_cpu(struct affinity *affinity)
+{
+	char path[64], text[512], *field;
+	ssize_t n;
+
+	if (affinity->stat_fd < 0) {
+		snprintf(path, sizeof(path), "/proc/%u/task/%u/stat", affinity->pid, affinity->pid);
+		affinity->stat_fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	n = affinity->stat_fd < 0 ? -1 : pread(affinity->stat_fd, text, sizeof(text) - 1, 0);
+	if (n <= 0) { /* it has ended; its number may be given out again */
+		affinity_free(affinity);
+		return -1;
+	}
+	text[n] = '\0';
+	field = strrchr(text, ')');
+	for (int i = STAT_COMMAND; field && i < STAT_PROCESSOR; i++)
+		field = strchr(field + 1, ' ');
+	return field ? atoi(field + 1) : -1;
+}
+
+static void bind_to(struct affinity *affinity, int cpu)
+{
+	cpu_set_t one;
+
+	if (affinity->cpu == cpu)
+		return;
+	CPU_ZERO(&one);
+	if (cpu >= 0)
+		CPU_SET(cpu, &one);
+	/* Not more than a favour: where it is not allowed, all stays as it is. */
+	if (pthread_setaffinity_np(pthread_self(), sizeof(one), cpu < 0 ? affinity->allowed : &one) == 0)
+		affinity->cpu = cpu;
+}
+
+void affinity_release(struct affinity *affinity)
+{
+	affinity->streak = 0;
+	bind_to(affinity, -1);
+}
+
+static void client_change(struct affinity *affinity, uint32_t pid)
+{
+	/* One after the other, as a shell runs its commands, is as good as one. */
+	if (affinity->streak < STREAK)
+		bind_to(affinity, -1);
+	affinity_free(affinity);
+	affinity->pid = pid;
+	affinity->streak = 0;
+}
+
+void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns)
+{
+	int cpu;
+
+	if (pid == 0)
+		return;
+	if (pid != affinity->pid)
+		client_change(affinity, pid);
+	affinity->streak++;
+	if (affinity->streak < STREAK)
+		return;
+	if (affinity->streak != STREAK && affinity->streak % LOOK_EVERY != 0 &&
+	    now_ns - affinity->looked_ns < LOOK_AFTER_NS)
+		return;
+	affinity->looked_ns = now_ns;
+	cpu = client_cpu(affinity);
+	if (cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, affinity->allowed))
+		bind_to(affinity, cpu);
+}

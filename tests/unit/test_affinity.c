@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/unit.h"
+
+#include "fs/affinity.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+enum {
+	ENOUGH = 16, /* requests in a row, until a client is followed */
+};
+
+static cpu_set_t allowed;
+
+static int processor(int n)
+{
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &allowed) && n-- == 0)
+			return cpu;
+	}
+	return -1;
+}
+
+/* A process that stays on that processor, until it is killed. */
+static pid_t client_start(int cpu)
+{
+	pid_t pid = fork();
+	cpu_set_t one;
+
+	assert_true(pid >= 0);
+	if (pid > 0)
+		return pid;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) < 0)
+		_exit(1);
+	raise(SIGSTOP);
+	for (;;)
+		pause();
+}
+
+static pid_t client_on(int cpu)
+{
+	pid_t pid = client_start(cpu);
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	return pid;
+}
+
+static void client_end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void ask(struct affinity *affinity, pid_t pid, int times)
+{
+	while (times-- > 0)
+		affinity_follow(affinity, (uint32_t)pid, 1);
+}
+
+static bool runs_on(int cpu)
+{
+	cpu_set_t set;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	return cpu < 0 ? CPU_EQUAL(&set, &allowed) : CPU_COUNT(&set) == 1 && CPU_ISSET(cpu, &set);
+}
+
+static int remember_processors(void **state)
+{
+	return sched_getaffinity(0, sizeof(allowed), &allowed);
+}
+
+static int run_anywhere(void **state)
+{
+	return sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+
+static void one_client_is_followed(void **state)
+{
+	int last = processor(CPU_COUNT(&allowed) - 1);
+	pid_t client = client_on(last);
+	struct affinity affinity;
+
+	affinity_init(&affinity, &allowed);
+	ask(&affinity, client, ENOUGH - 1);
+	assert_int_equal(affinity.cpu, -1);
+	ask(&affinity, client, 1);
+	assert_int_equal(affinity.cpu, last);
+	assert_true(runs_on(last));
+	affinity_release(&affinity);
+	assert_true(runs_on(-1));
+	affinity_free(&affinity);
+	client_end(client);
+}
+
+static void a_client_that_moves_is_found_again(void **state)
+{
+	int first = processor(0), last = processor(CPU_COUNT(&allowed) - 1);
+	pid_t client = client_on(last);
+	struct affinity affinity;
+	cpu_set_t one;
+
+	affinity_init(&affinity, &allowed);
+	ask(&affinity, client, ENOUGH);
+	CPU_ZERO(&one);
+	CPU_SET(first, &one);
+	assert_int_equal(sched_setaffinity(client, sizeof(one), &one), 0);
+	kill(client, SIGCONT); /* it moves when it runs next */
+	for (int i = 0; affinity.cpu != first && i < 1000; i++) {
+		usleep(1000);
+		ask(&affinity, client, 64);
+	}
+	assert_int_equal(affinity.cpu, first);
+	affinity_free(&affinity);
+	client_end(client);
+}
+
+static void several_clients_are_not_followed(void **state)
+{
+	pid_t a = client_on(processor(0)), b = client_on(processor(0));
+	struct affinity affinity;
+
+	affinity_init(&affinity, &allowed);
+	ask(&affinity, a, ENOUGH);
+	assert_int_equal(affinity.cpu, processor(0));
+	ask(&affinity, b, 1); /* as a shell's next command: it may be the only one now */
+	assert_int_equal(affinity.cpu, processor(0));
+	ask(&affinity, a, 1);
+	assert_int_equal(affinity.cpu, -1);
+	assert_true(runs_on(-1));
+	affinity_free(&affinity);
+	client_end(a);
+	client_end(b);
+}
+
+static void requests_of_nobody_change_nothing(void **state)
+{
+	pid_t client = client_on(processor(0));
+	struct affinity affinity;
+
+	affinity_init(&affinity, &allowed);
+	ask(&affinity, client, ENOUGH - 1);
+	ask(&affinity, 0, 100); /* write-back, or from another PID namespace */
+	assert_int_equal(affinity.cpu, -1);
+	ask(&affinity, client, 1);
+	assert_int_equal(affinity.cpu, processor(0));
+	affinity_free(&affinity);
+	client_end(client);
+}
+
+static void a_client_that_is_gone_is_no_error(void **state)
+{
+	pid_t client = client_on(processor(0));
+	struct affinity affinity;
+
+	affinity_init(&affinity, &allowed);
+	ask(&affinity, client, ENOUGH - 1);
+	client_end(client);
+	ask(&affinity, client, 200);
+	assert_int_equal(affinity.cpu, -1);
+	affinity_free(&affinity);
+}
+
+static void *bound_thread(void *arg)
+{
+	struct affinity affinity;
+
+	affinity_init(&affinity, &allowed);
+	*(bool *)arg = runs_on(-1);
+	affinity_free(&affinity);
+	return NULL;
+}
+
+static void a_thread_made_by_a_bound_one_is_free(void **state)
+{
+	pid_t client = client_on(processor(0));
+	struct affinity affinity;
+	pthread_t thread;
+	bool free_again = false;
+
+	affinity_init(&affinity, &allowed);
+	ask(&affinity, client, ENOUGH);
+	assert_int_equal(pthread_create(&thread, NULL, bound_thread, &free_again), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(free_again);
+	affinity_free(&affinity);
+	client_end(client);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(one_client_is_followed, run_anywhere),
+		cmocka_unit_test_teardown(a_client_that_moves_is_found_again, run_anywhere),
+		cmocka_unit_test_teardown(several_clients_are_not_followed, run_anywhere),
+		cmocka_unit_test_teardown(requests_of_nobody_change_nothing, run_anywhere),
+		cmocka_unit_test_teardown(a_client_that_is_gone_is_no_error, run_anywhere),
+		cmocka_unit_test_teardown(a_thread_made_by_a_bound_one_is_free, run_anywhere),
+	};
+
+	return cmocka_run_group_tests(tests, remember_processors, NULL);
+}
