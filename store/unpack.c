@@ -2,12 +2,12 @@
 #include "store/unpack.h"
 
 #include "store/base/auto.h"
+#include "store/gunzip.h"
 
 #include <archive.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
-#include <zlib.h>
 
 /*
  * Two lists under one lock: free blocks, which the thread fills, and full ones,
@@ -15,9 +15,6 @@
  * buffer and the blob hash; the stream's hash is the thread's for an
  * uncompressed source and the consumer's for a compressed one, which balances two
  * cores: inflating is the thread's full load, reading is none.
- *
- * gzip goes through zlib rather than libarchive, whose gzip filter skips the
- * CRC and the length at the end: a flipped bit must not pass.
  */
 struct unpack {
 	struct byte_source source;
@@ -197,74 +194,74 @@ static int produce_plain(struct unpack *u)
 	}
 }
 
-static int gzip_error(struct unpack *u, const z_stream *z, const char *what)
+static int gzip_error(struct unpack *u, const char *what, const char *why)
 {
 	return diag_set(&u->diag, -EBADMSG, "%s: the gzip data is %s at byte %" PRIu64 "%s%s", u->name, what,
-			u->source_bytes - u->in_len, z->msg ? ": " : "", z->msg ? z->msg : "");
+			u->source_bytes - u->in_len, why ? ": " : "", why ? why : "");
 }
 
 /*
  * Fill one block. Members may follow each other (gzip(1) joins them); @in_member tells whether one is open.
  * Return: 1, 0 when the last member has ended, or -errno.
  */
-static int gzip_fill(struct unpack *u, z_stream *z, bool *in_member, struct block *b)
+static int gzip_fill(struct unpack *u, struct gunzip *gunzip, bool *in_member, struct block *b)
 {
-	z->next_out = b->data;
-	z->avail_out = UNPACK_BLOCK_BYTES;
-	while (z->avail_out > 0) {
-		int r = input_refill(u), code;
+	struct gunzip_buffers io = { .out = b->data, .out_len = UNPACK_BLOCK_BYTES };
+
+	while (io.out_len > 0) {
+		size_t room = io.out_len, had;
+		enum gunzip_state state;
+		const char *why;
+		int r = input_refill(u);
 
 		if (r < 0)
 			return r;
 		if (u->in_len == 0 && !*in_member)
 			break;
-		z->next_in = (Bytef *)u->in_at;
-		z->avail_in = (uInt)u->in_len;
-		code = inflate(z, Z_NO_FLUSH);
-		u->in_at += u->in_len - z->avail_in;
-		u->in_len = z->avail_in;
-		if (code == Z_STREAM_END) {
-			*in_member = false;
-			inflateReset(z);
+		had = u->in_len;
+		io.in = u->in_at;
+		io.in_len = had;
+		r = gunzip_step(gunzip, &io, &state, &why);
+		u->in_at = io.in;
+		u->in_len = io.in_len;
+		if (r == -EBADMSG)
+			return gzip_error(u, "damaged or followed by something else", why);
+		if (r < 0)
+			return r;
+		if (state == GUNZIP_END) {
 			r = input_refill(u);
 			if (r < 0)
 				return r;
 			*in_member = u->in_len > 0;
-		} else if (code == Z_BUF_ERROR && u->in_eof) {
-			return gzip_error(u, z, "truncated");
-		} else if (code == Z_MEM_ERROR) {
-			return -ENOMEM;
-		} else if (code != Z_OK && code != Z_BUF_ERROR) {
-			return gzip_error(u, z, "damaged or followed by something else");
+		} else if (u->in_eof && io.in_len == had && io.out_len == room) {
+			return gzip_error(u, "truncated", NULL);
 		}
 	}
-	b->len = UNPACK_BLOCK_BYTES - z->avail_out;
+	b->len = UNPACK_BLOCK_BYTES - io.out_len;
 	return b->len > 0;
 }
 
 static int produce_gzip(struct unpack *u)
 {
-	z_stream z = { 0 };
+	AUTO(gunzip_freep) struct gunzip *gunzip = NULL;
 	bool in_member = true;
-	int r = 1;
+	int r = gunzip_new(&gunzip);
 
-	if (inflateInit2(&z, 15 + 16) != Z_OK) /* 16: gzip, not zlib */
-		return -ENOMEM;
-	while (r > 0) {
+	if (r < 0)
+		return r;
+	for (;;) {
 		struct block *b = ring_get_free(u);
 
-		if (!b) {
-			r = -ECANCELED;
-			break;
-		}
-		r = gzip_fill(u, &z, &in_member, b);
-		if (r <= 0)
+		if (!b)
+			return -ECANCELED;
+		r = gzip_fill(u, gunzip, &in_member, b);
+		if (r <= 0) {
 			unpack_give_back(u, b);
-		else if (ring_put_full(u, b) < 0)
-			r = -EFBIG;
+			return r;
+		}
+		if (ring_put_full(u, b) < 0)
+			return -EFBIG;
 	}
-	inflateEnd(&z);
-	return r;
 }
 
 static la_ssize_t filter_read(struct archive *a, void *arg, const void **ret)
