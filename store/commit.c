@@ -23,6 +23,7 @@ struct production {
 	struct store *store; /* borrowed */
 	struct view *view;   /* borrowed; the thread's alone while it runs */
 	const char *upper;   /* borrowed */
+	bool whole;	     /* the merged tree is wanted */
 	struct ring *ring;   /* borrowed */
 	struct diag diag;    /* the thread's, until it was joined */
 	int result;
@@ -37,7 +38,7 @@ static void *produce(void *arg)
 {
 	struct production *p = arg;
 
-	p->result = upper_tar(p->store, p->view, p->upper, write_to_ring, p->ring, &p->diag);
+	p->result = upper_tar(p->store, p->view, p->upper, p->whole, write_to_ring, p->ring, &p->diag);
 	ring_finish(p->ring, p->result);
 	return NULL;
 }

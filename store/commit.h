@@ -17,15 +17,15 @@
  * A directory that was only copied up counts as C when something in it changed, as docker has it.
  */
 typedef int (*upper_diff_fn)(char kind, const char *path, void *arg);
-int upper_diff(struct store *store, struct image_id image, const char *upper, upper_diff_fn fn,
-	       void *arg, struct diag *diag);
+int upper_diff(struct store *store, struct image_id image, const char *upper, upper_diff_fn fn, void *arg,
+	       struct diag *diag);
 
 struct commit_options {
-	const char *message;	/* may be NULL */
-	const char *author;	/* may be NULL */
-	const char *tag;	/* "name[:tag]" or NULL */
+	const char *message;	    /* may be NULL */
+	const char *author;	    /* may be NULL */
+	const char *tag;	    /* "name[:tag]" or NULL */
 	const char *const *changes; /* NULL-terminated Dockerfile instructions, or NULL */
-	int64_t created;	/* seconds, from SOURCE_DATE_EPOCH; -1: now */
+	int64_t created;	    /* seconds, from SOURCE_DATE_EPOCH; -1: now */
 	progress_fn progress;
 	void *progress_arg;
 };
@@ -38,8 +38,7 @@ struct commit_options {
  * Works on the upper of a live mount; a file that changes while it is read makes
  * the commit fail (-EAGAIN, diag names it) rather than tell a mixture.
  */
-int upper_commit(struct store *store, struct image_id image, const char *upper,
-		 const struct commit_options *options, struct diag *diag, struct image_id *ret,
-		 struct ingest_result *ret_layer);
+int upper_commit(struct store *store, struct image_id image, const char *upper, const struct commit_options *options,
+		 struct diag *diag, struct image_id *ret, struct ingest_result *ret_layer);
 
 #endif

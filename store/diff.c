@@ -160,6 +160,6 @@ int upper_diff(struct store *store, struct image_id image, const char *upper, up
 	if (r < 0)
 		return r;
 	lines.view = view;
-	r = upper_walk(store, view, upper, collect, &lines, diag);
+	r = upper_walk(store, view, upper, false, collect, &lines, diag);
 	return r < 0 ? r : report(&lines, fn, arg);
 }

@@ -328,7 +328,7 @@ static int list_children(struct child_list *list)
 	return r;
 }
 
-static int walk_place(struct walk *walk, const struct place *place)
+static int walk_list(struct walk *walk, const struct place *place)
 {
 	AUTO(upper_dir_release) struct upper_dir names = { 0 };
 	AUTO(child_list_release) struct child_list list = { .walk = walk, .place = place, .names = &names };
@@ -344,28 +344,48 @@ static int walk_place(struct walk *walk, const struct place *place)
 	return r;
 }
 
+static int walk_place(struct walk *walk, const struct place *place)
+{
+	struct view_mark mark;
+	int r;
+
+	view_mark(walk->view, &mark);
+	r = walk_list(walk, place);
+	view_go_back(walk->view, &mark);
+	return r;
+}
+
 static void walk_release(struct walk *walk)
 {
 	buf_release(&walk->path);
 }
 
-int upper_walk(struct store *store, struct view *view, const char *upper, upper_fn fn, void *arg, struct diag *diag)
+/* The root is a child of no directory: all that is asked of its parent is what lies under it. */
+static int walk_upper(struct walk *walk, const char *upper, const struct child *root)
 {
-	AUTO(walk_release) struct walk walk = { .store = store, .view = view, .fn = fn, .arg = arg, .diag = diag };
 	AUTO(upper_inode_releasep) struct upper_inode inode = { .fd = -1 };
 	AUTO(closep) int fd = open(upper, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* The root is a child of no directory: all that is asked of its parent is what lies under it. */
-	const struct upper_name name = { .name = "" };
-	struct child child = { .name = "", .upper = &name, .base = view_root(view), .here = view_root(view) };
-	struct place above = { .fd = fd, .base = child.base, .here = child.base };
+	struct place above = { .fd = fd, .base = root->base, .here = root->base };
 	int r;
 
 	if (fd < 0)
-		return diag_errno(diag, -errno, "cannot open the upper directory %s", upper);
-	r = upper_writer_read(fd, &walk.writer);
+		return diag_errno(walk->diag, -errno, "cannot open the upper directory %s", upper);
+	r = upper_writer_read(fd, &walk->writer);
 	if (r == 0)
-		r = upper_inode_read(fd, ".", &walk.writer, &inode);
+		r = upper_inode_read(fd, ".", &walk->writer, &inode);
 	if (r < 0)
-		return diag_errno(diag, r, "cannot read the upper directory %s", upper);
-	return walk_upper_dir(&walk, &above, &child, &inode);
+		return diag_errno(walk->diag, r, "cannot read the upper directory %s", upper);
+	return walk_upper_dir(walk, &above, root, &inode);
+}
+
+int upper_walk(struct store *store, struct view *view, const char *upper, bool whole, upper_fn fn, void *arg,
+	       struct diag *diag)
+{
+	AUTO(walk_release) struct walk walk = { .store = store, .view = view, .fn = fn, .arg = arg, .diag = diag };
+	const struct upper_name name = { .name = "" };
+	struct child root = { .name = "", .upper = &name, .base = view_root(view) };
+
+	/* Where the image has nothing at a path, all of it is new: that makes the walk say the whole tree. */
+	root.here = whole ? NULL : root.base;
+	return upper ? walk_upper(&walk, upper, &root) : walk_image_child(&walk, &root);
 }

@@ -50,7 +50,7 @@ struct upper_inode {
 /* What the layer says of one path. */
 struct upper_item {
 	const char *path;		 /* relative; "" is the root */
-	const struct view_node *here;	 /* what the image has at this path; NULL: nothing */
+	const struct view_node *here;	 /* what the image has at this path; NULL: nothing, or nobody asks (@whole) */
 	const struct upper_inode *inode; /* NULL: the path is deleted */
 	bool opaque;			 /* a directory that must hide the one of the image */
 	bool covered;			 /* an opaque or new directory above says this already: no whiteout is needed */
@@ -61,13 +61,17 @@ typedef int (*upper_fn)(const struct upper_item *item, void *arg);
 /**
  * upper_walk() - each path of the new layer: a directory before what is in it, each
  * directory's children in byte order of the names they have in a tar (whiteouts: ".wh.NAME")
- * @upper: folder; only read
+ * @upper: folder; only read.  NULL with @whole: there is none
+ * @whole: a layer for nothing to lie under it: the merged tree of both, without a whiteout
  *
  * The root comes first and always.  Sockets are left out (no tar holds them), and
  * deleted from what is below.  A whiteout of what the image does not have is left out.
+ * Nodes of the view that are made meanwhile are valid during the call of @fn only.
+ * Memory: of the directories above the path at hand, whatever the size of the tree.
  * Return: 0; what @fn returned; -EAGAIN: a name vanished meanwhile; -EIO: a metacopy without data; ... .
  */
-int upper_walk(struct store *store, struct view *view, const char *upper, upper_fn fn, void *arg, struct diag *diag);
+int upper_walk(struct store *store, struct view *view, const char *upper, bool whole, upper_fn fn, void *arg,
+	       struct diag *diag);
 
 /* upperdir.c: the names of one directory */
 

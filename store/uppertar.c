@@ -212,8 +212,14 @@ static void upper_inode_releasep(struct upper_inode *inode)
 static int put_root(struct writer_state *w, const struct upper_item *item)
 {
 	AUTO(upper_inode_releasep) struct upper_inode below = { .fd = -1 };
-	int r = upper_inode_of_view(w->store, w->view, item->here, &below);
+	int r;
 
+	if (!item->here) {
+		const struct view_node *node = item->inode->data;
+
+		return node && view_entry(node)->flags & LAYER_IMPLICIT ? 0 : put_inode(w, ".", item->inode, NULL);
+	}
+	r = upper_inode_of_view(w->store, w->view, item->here, &below);
 	if (r == 0 && !upper_inode_same_attributes(item->inode, &below))
 		r = put_inode(w, ".", item->inode, NULL);
 	return r;
@@ -238,7 +244,8 @@ static int put_item(const struct upper_item *item, void *arg)
 	return r;
 }
 
-int upper_tar(struct store *store, struct view *view, const char *upper, tar_sink_fn sink, void *arg, struct diag *diag)
+int upper_tar(struct store *store, struct view *view, const char *upper, bool whole, tar_sink_fn sink, void *arg,
+	      struct diag *diag)
 {
 	AUTO(writer_state_release)
 	struct writer_state w = {
@@ -253,7 +260,7 @@ int upper_tar(struct store *store, struct view *view, const char *upper, tar_sin
 
 	if (!w.copy)
 		return -ENOMEM;
-	r = upper_walk(store, view, upper, put_item, &w, diag);
+	r = upper_walk(store, view, upper, whole, put_item, &w, diag);
 	if (r < 0)
 		return r;
 	w.header.len = 0;

@@ -3,7 +3,7 @@
 #define NACRE_STORE_UPPERTAR_H
 
 /*
- * An upper as the canonical tar of a layer.
+ * An upper as the canonical tar of a layer, or the merged tree of image and upper.
  *
  *   - entries in the order of upper_walk(), in the form of tarwrite.h
  *   - a whiteout is an empty file ".wh.NAME", an opaque directory holds ".wh..wh..opq"
@@ -12,6 +12,8 @@
  *   - every directory of the upper has its entry, since its time or owner may have changed;
  *     the root has one ("./") only if its mode, owner, time or xattrs differ from the
  *     image's root, because few layers have one and most uppers do not touch it
+ *   - the merged tree has no whiteouts, and every directory its entry; only the root
+ *     that no layer of the image says anything of has none
  */
 
 #include "store/upper.h"
@@ -20,11 +22,12 @@ typedef int (*tar_sink_fn)(const void *bytes, size_t count, void *arg);
 
 /**
  * upper_tar() - write the layer that @upper makes of @view's image to @sink
+ * @whole: not what differs, but the merged tree; @upper may be NULL then
  *
  * Reads each file once. Return: 0; what @sink returned; -EAGAIN: a file changed while it
  * was read (diag names it); the errors of upper_walk().
  */
-int upper_tar(struct store *store, struct view *view, const char *upper, tar_sink_fn sink, void *arg,
+int upper_tar(struct store *store, struct view *view, const char *upper, bool whole, tar_sink_fn sink, void *arg,
 	      struct diag *diag);
 
 #endif

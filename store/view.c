@@ -13,9 +13,10 @@
  * the parts only, so that of 500 layers those without the directory cost
  * nothing.
  *
- * Nodes are made on first use and stay until view_close(): children found by
- * name are kept in the same sorted array that view_children() completes.
- * Everything lives in one arena, because nothing is given back before the end.
+ * Nodes are made on first use and stay until view_close(), or until the mark
+ * that was set before is gone back to: children found by name are kept in the
+ * same sorted array that view_children() completes.  Everything lives in one
+ * arena, because what is given back is always what was made last.
  */
 
 enum { ARENA_CHUNK_BYTES = 64 * 1024 };
@@ -39,7 +40,10 @@ struct view_node {
 	struct view_node **children; /* owned; sorted by name; some, or with @complete all */
 	size_t child_count, child_room;
 	bool complete;
-	struct view_node *next; /* all nodes, for view_close() */
+	bool going;		  /* only within view_go_back(): it goes, */
+	bool loses;		  /* or it stays and loses children */
+	struct view_node *parent; /* NULL: the root */
+	struct view_node *next;	  /* that was made before it */
 };
 
 struct view {
@@ -165,15 +169,15 @@ static void merge_release(struct merge *merge)
 	free(merge->parts);
 }
 
-/* A node of what @merge found; NULL: no memory. */
-static struct view_node *merge_node(struct merge *merge)
+/* A node of what @merge found in @parent; NULL: no memory. */
+static struct view_node *merge_node(struct merge *merge, struct view_node *parent)
 {
 	struct view *view = merge->view;
 	struct view_node *node = arena_alloc(view, sizeof(*node));
 
 	if (!node)
 		return NULL;
-	*node = (struct view_node){ .entry = merge->entry, .layer = merge->layer };
+	*node = (struct view_node){ .entry = merge->entry, .layer = merge->layer, .parent = parent };
 	if (merge->part_count > 0) {
 		size_t bytes = merge->part_count * sizeof(*node->parts);
 
@@ -270,7 +274,7 @@ static int lookup_child(struct view *view, struct view_node *dir, const char *na
 	r = lookup_in_parts(view, dir, name, &merge);
 	if (r < 0)
 		return r;
-	*ret = merge_node(&merge);
+	*ret = merge_node(&merge, dir);
 	return *ret ? child_insert(dir, at, *ret) : -ENOMEM;
 }
 
@@ -325,7 +329,7 @@ static int raw_order(const void *a, const void *b)
 }
 
 /* The node of the name that @raw[0 .. count) share: the one that is known already, or a new one. NULL: hidden. */
-static int node_of_group(struct view *view, const struct view_node *dir, const struct raw *raw, size_t count,
+static int node_of_group(struct view *view, struct view_node *dir, const struct raw *raw, size_t count,
 			 struct view_node **ret)
 {
 	AUTO(merge_release) struct merge merge = { .view = view };
@@ -342,7 +346,7 @@ static int node_of_group(struct view *view, const struct view_node *dir, const s
 		r = merge_add(&merge, raw[i].layer, &raw[i].entry);
 	if (r < 0 || !merge.found)
 		return r;
-	*ret = merge_node(&merge);
+	*ret = merge_node(&merge, dir);
 	return *ret ? 0 : -ENOMEM;
 }
 
@@ -407,7 +411,7 @@ static int merge_root(struct view *view)
 	}
 	if (!merge.found || !S_ISDIR(merge.entry.mode))
 		return -EIO;
-	view->root = merge_node(&merge);
+	view->root = merge_node(&merge, NULL);
 	return view->root ? 0 : -ENOMEM;
 }
 
@@ -472,6 +476,45 @@ void view_closep(struct view **view)
 
 	view_close(*view);
 	errno = saved;
+}
+
+void view_mark(const struct view *view, struct view_mark *ret)
+{
+	*ret = (struct view_mark){ view->nodes, view->chunks, view->chunks ? view->chunks->used : 0 };
+}
+
+static void forget_children(struct view_node *dir)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < dir->child_count; i++)
+		if (!dir->children[i]->going)
+			dir->children[kept++] = dir->children[i];
+	dir->child_count = kept;
+	dir->complete = false;
+	dir->loses = false;
+}
+
+void view_go_back(struct view *view, const struct view_mark *mark)
+{
+	for (struct view_node *node = view->nodes; node != mark->node; node = node->next)
+		node->going = true;
+	for (struct view_node *node = view->nodes; node != mark->node; node = node->next)
+		node->parent->loses = true;
+	for (struct view_node *node = view->nodes; node != mark->node; node = node->next) {
+		if (!node->parent->going && node->parent->loses)
+			forget_children(node->parent);
+		free(node->children);
+	}
+	view->nodes = mark->node;
+	while (view->chunks != mark->chunk) {
+		struct chunk *next = view->chunks->next;
+
+		free(view->chunks);
+		view->chunks = next;
+	}
+	if (view->chunks)
+		view->chunks->used = mark->used;
 }
 
 const struct view_node *view_root(struct view *view)

@@ -9,12 +9,11 @@
 
 #include "store/layer.h"
 
-struct view;		/* borrows the store; one thread at a time */
-struct view_node;	/* one merged inode; owned by its view, valid until view_close() */
+struct view;	  /* borrows the store; one thread at a time */
+struct view_node; /* one merged inode; owned by its view, valid until view_close() or view_go_back() */
 
 /** view_open() - of the first @layers layers of an image; 0: all. */
-int view_open(struct store *store, struct image_id image, size_t layers, struct diag *diag,
-	      struct view **ret);
+int view_open(struct store *store, struct image_id image, size_t layers, struct diag *diag, struct view **ret);
 void view_close(struct view *view);
 void view_closep(struct view **view);
 
@@ -41,5 +40,19 @@ bool view_same_tree(const struct view *a, const struct view_node *x, const struc
 /** view_children() - merged children in byte order of names. */
 typedef int (*view_fn)(const struct view_node *child, void *arg);
 int view_children(struct view *view, const struct view_node *dir, view_fn fn, void *arg);
+
+/**
+ * view_mark(), view_go_back() - forget every node that was made since the mark, and give its memory back
+ *
+ * For walks: with a mark before each directory and the way back after it, a walk over a tree of any size needs
+ * memory for the directories above it only.  Marks are gone back to in the opposite order; each once.
+ */
+struct view_mark {
+	struct view_node *node;
+	struct chunk *chunk;
+	size_t used;
+};
+void view_mark(const struct view *view, struct view_mark *ret);
+void view_go_back(struct view *view, const struct view_mark *mark);
 
 #endif
