@@ -213,7 +213,7 @@ static int save_image(struct save *s, const char *ref)
 	if (r < 0)
 		return r;
 	r = s->options->format == SAVE_DOCKER ? save_docker(s, &o, tag) : save_oci(s, &o, tag);
-	return r < 0 ? diag_errno(s->diag, r, "cannot write to %s", s->out.path) : 0;
+	return r < 0 ? outfile_error(&s->out.file, r, s->diag) : 0;
 }
 
 /* ---- all of it ---- */
@@ -237,14 +237,16 @@ static int write_list(struct save *s)
 		r = saveout_file(&s->out, "oci-layout", layout, strlen(layout));
 	if (r == 0)
 		r = saveout_file(&s->out, docker ? "manifest.json" : "index.json", text, bytes);
-	return r < 0 ? diag_errno(s->diag, r, "cannot write to %s", s->out.path) : 0;
+	return r < 0 ? outfile_error(&s->out.file, r, s->diag) : 0;
 }
 
 int image_save(struct store *store, const char *const *refs, size_t count, const char *path,
 	       const struct save_options *options, struct diag *diag)
 {
 	AUTO(save_release)
-	struct save s = { .store = store, .options = options, .diag = diag, .out = { .fd = -1, .filefd = -1 } };
+	struct save s = {
+		.store = store, .options = options, .diag = diag, .out = { .file = { .fd = -1 }, .filefd = -1 }
+	};
 	int r = 0;
 
 	/* Whatever is not there is said before anything is written. */

@@ -12,11 +12,8 @@
 
 void saveout_release(struct saveout *out)
 {
-	closep(&out->fd);
+	outfile_release(&out->file);
 	closep(&out->filefd);
-	if (out->temporary)
-		unlink(out->temporary);
-	free(out->temporary);
 	for (size_t i = 0; i < out->name_count; i++)
 		free(out->names[i]);
 	free(out->names);
@@ -37,63 +34,38 @@ static bool is_empty(int fd)
 
 static int open_folder(struct saveout *out, struct diag *diag)
 {
-	int r = io_mkdirs(out->path, 0755);
+	int r = io_mkdirs(out->file.path, 0755);
 
 	if (r < 0)
-		return diag_errno(diag, r, "cannot make the folder %s", out->path);
-	out->fd = open(out->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (out->fd < 0)
-		return diag_errno(diag, -errno, "cannot open the folder %s", out->path);
-	if (!is_empty(out->fd))
-		return diag_set(diag, -ENOTEMPTY, "%s: there is something in it", out->path);
-	if (mkdirat(out->fd, "blobs", 0755) < 0 || mkdirat(out->fd, "blobs/sha256", 0755) < 0)
-		return diag_errno(diag, -errno, "cannot make folders in %s", out->path);
+		return diag_errno(diag, r, "cannot make the folder %s", out->file.path);
+	out->file.fd = open(out->file.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (out->file.fd < 0)
+		return diag_errno(diag, -errno, "cannot open the folder %s", out->file.path);
+	if (!is_empty(out->file.fd))
+		return diag_set(diag, -ENOTEMPTY, "%s: there is something in it", out->file.path);
+	if (mkdirat(out->file.fd, "blobs", 0755) < 0 || mkdirat(out->file.fd, "blobs/sha256", 0755) < 0)
+		return diag_errno(diag, -errno, "cannot make folders in %s", out->file.path);
 	return 0;
 }
 
 int saveout_open(struct saveout *out, const char *path, bool folder, struct diag *diag)
 {
-	struct stat st;
-
-	*out = (struct saveout){ .fd = -1, .filefd = -1, .path = path, .folder = folder };
-	if (folder)
-		return open_folder(out, diag);
-	if (strcmp(path, "-") == 0)
-		out->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-	else if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		/* A pipe or a device keeps its place. */
-		out->fd = open(path, O_WRONLY | O_CLOEXEC);
-	else if (asprintf(&out->temporary, "%s.XXXXXX", path) < 0)
-		out->temporary = NULL;
-	else
-		out->fd = mkostemp(out->temporary, O_CLOEXEC);
-	if (out->fd >= 0)
-		return 0;
-	int r = -errno;
-
-	free(TAKE(out->temporary));
-	return diag_errno(diag, r, "cannot write to %s", path);
+	*out = (struct saveout){ .file = { .fd = -1, .path = path }, .filefd = -1, .folder = folder };
+	return folder ? open_folder(out, diag) : outfile_open(&out->file, path, diag);
 }
 
 int saveout_finish(struct saveout *out, struct diag *diag)
 {
 	AUTO(buf_release) struct buf end = { 0 };
-	mode_t mask = umask(0);
-	int r = 0;
+	int r;
 
-	umask(mask);
-	if (!out->folder) {
-		tar_end(&end);
-		r = buf_error(&end);
-		if (r == 0)
-			r = io_write_full(out->fd, end.data, end.len);
-	}
-	if (r == 0 && out->temporary &&
-	    (fchmod(out->fd, 0666 & ~mask) < 0 || fsync(out->fd) < 0 || rename(out->temporary, out->path) < 0))
-		r = -errno;
+	if (out->folder)
+		return 0;
+	tar_end(&end);
+	r = buf_error(&end);
 	if (r == 0)
-		free(TAKE(out->temporary));
-	return r < 0 ? diag_errno(diag, r, "cannot write to %s", out->path) : 0;
+		r = io_write_full(out->file.fd, end.data, end.len);
+	return r < 0 ? outfile_error(&out->file, r, diag) : outfile_finish(&out->file, diag);
 }
 
 static int keep_name(struct saveout *out, const char *name)
@@ -125,7 +97,7 @@ static int write_header(struct saveout *out, const struct tar_entry *entry)
 
 	if (r == 0)
 		r = buf_error(&header);
-	return r < 0 ? r : io_write_full(out->fd, header.data, header.len);
+	return r < 0 ? r : io_write_full(out->file.fd, header.data, header.len);
 }
 
 /* skopeo gives a folder that the archive does not name to root, which a plain user may not. */
@@ -160,7 +132,7 @@ int saveout_begin(struct saveout *out, const char *name, uint64_t bytes)
 		return r;
 	out->left = out->bytes = bytes;
 	if (out->folder) {
-		out->filefd = openat(out->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		out->filefd = openat(out->file.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		return out->filefd < 0 ? -errno : 0;
 	}
 	r = write_folders(out, name);
@@ -172,7 +144,7 @@ int saveout_write(struct saveout *out, const void *bytes, size_t count)
 	if (count > out->left)
 		return -EIO; /* the archive would be damaged */
 	out->left -= count;
-	return io_write_full(out->folder ? out->filefd : out->fd, bytes, count);
+	return io_write_full(out->folder ? out->filefd : out->file.fd, bytes, count);
 }
 
 int saveout_end(struct saveout *out)
@@ -186,7 +158,7 @@ int saveout_end(struct saveout *out)
 	}
 	if (out->folder)
 		return close(fd) < 0 ? -errno : 0;
-	return io_write_full(out->fd, zeros, tar_padding(out->bytes));
+	return io_write_full(out->file.fd, zeros, tar_padding(out->bytes));
 }
 
 int saveout_file(struct saveout *out, const char *name, const void *bytes, size_t count)

@@ -2,7 +2,7 @@
 #ifndef NACRE_STORE_SAVEOUT_H
 #define NACRE_STORE_SAVEOUT_H
 
-#include "store/base/diag.h"
+#include "store/outfile.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,14 +10,12 @@
 
 /* Files with names on their way into a tar or a folder; each name once. */
 struct saveout {
-	int fd; /* owned: the tar, or the folder */
+	struct outfile file; /* owned: the tar; of a folder its descriptor and name */
 	bool folder;
-	const char *path; /* borrowed: as the user called it */
-	char *temporary;  /* owned: what the tar is called until it is whole; NULL: it goes to standard output */
-	int filefd;	  /* owned: of the file under way, in a folder */
-	uint64_t left;	  /* of the file under way */
-	uint64_t bytes;	  /* of it */
-	char **names;	  /* owned: those that are there */
+	int filefd;	/* owned: of the file under way, in a folder */
+	uint64_t left;	/* of the file under way */
+	uint64_t bytes; /* of it */
+	char **names;	/* owned: those that are there */
 	size_t name_count;
 };
 

@@ -146,6 +146,7 @@ int cmd_completion(struct cli *cli, const struct args *args);
 int cmd_cp(struct cli *cli, const struct args *args);
 int cmd_diff(struct cli *cli, const struct args *args);
 int cmd_du(struct cli *cli, const struct args *args);
+int cmd_export(struct cli *cli, const struct args *args);
 int cmd_gc(struct cli *cli, const struct args *args);
 int cmd_help(struct cli *cli, const struct args *args);
 int cmd_history(struct cli *cli, const struct args *args);

@@ -64,6 +64,13 @@ static const struct option_desc save_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc export_options[] = {
+	{ 'o', "output", "FILE", "write there, instead of to standard output", OPERAND_FILE },
+	{ 0, "layer", "ID", "this layer alone, as it came in: its diff ID, or the first digits of it", OPERAND_OTHER },
+	{ 'q', "quiet", NULL, "show no progress" },
+	OPTIONS_END,
+};
+
 static const struct option_desc pull_options[] = {
 	OPTION_PLATFORM, { 'q', "quiet", NULL, "print only the image ID" },
 	OPTION_JSON,	 OPTIONS_REGISTRY,
@@ -315,6 +322,15 @@ const struct command commands[] = {
 	  2,
 	  { OPERAND_MOUNT, OPERAND_IMAGE },
 	  cmd_diff },
+	{ "export",
+	  "[-q] [-o FILE] IMAGE[@N]|CONTAINER|DIR | [-q] [-o FILE] --layer ID",
+	  "write all files of an image or a container to a tar archive",
+	  GROUP_CONTAINERS,
+	  export_options,
+	  0,
+	  1,
+	  { OPERAND_IMAGE },
+	  cmd_export },
 	{ "commit",
 	  "[-q] [-m TEXT] [-a TEXT] [-c LINE]... DIR|CONTAINER [NAME[:TAG]]",
 	  "make an image of what was changed",
