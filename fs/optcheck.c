@@ -82,6 +82,9 @@ static int check_io(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "io=passthrough and writeback=1 cannot be combined");
 	if (o->passthrough)
 		o->writeback = false; /* the kernel has the one or the other */
+	/* With it the kernel asks for a file's attributes again after each close: for nothing, where nobody writes. */
+	if (o->read_only)
+		o->writeback = false;
 	return 0;
 }
 

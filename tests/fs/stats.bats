@@ -175,3 +175,19 @@ def since(before):
 	assert_status 2
 	assert_output_has "no mount point"
 }
+
+@test "on a read-only mount closing a file does not make the kernel ask for its attributes again" {
+	while fresh_mount ro,io=cached; do
+		in_python <<-END
+			$ask
+			held = os.open("file", os.O_RDONLY)
+			os.fstat(held)
+			before = ask()
+			for i in range(50):
+			    os.close(os.open("file", os.O_RDONLY))
+			    os.fstat(held)
+			assert since(before)[1]["GETATTR"] < 5, since(before)[1]
+			os.close(held)
+		END
+	done
+}
