@@ -74,7 +74,7 @@ static int ingest_upper(struct writer *writer, struct image_id image, const char
 	struct store *store = writer_store(writer);
 	AUTO(view_closep) struct view *view = NULL;
 	AUTO(ring_freep) struct ring *ring = ring_new(RING_BYTES);
-	struct production p = { .store = store, .upper = upper, .ring = ring };
+	struct production p = { .store = store, .upper = upper, .whole = options->squash, .ring = ring };
 	int r;
 
 	if (!ring)
@@ -101,12 +101,13 @@ static void image_info_releasep(struct image_info *info)
 	image_info_release(info);
 }
 
-/* The base's layers and one more become an image. */
+/* The base's layers and one more become an image; or the one alone. */
 static int add_image(struct writer *writer, json_t *config, const struct image_info *base,
 		     const struct ingest_result *layer, const struct commit_options *options, struct diag *diag,
 		     struct image_id *ret)
 {
-	AUTO(freep) struct layer_id *layers = calloc(base->layer_count + 1, sizeof(*layers));
+	size_t below = options->squash ? 0 : base->layer_count;
+	AUTO(freep) struct layer_id *layers = calloc(below + 1, sizeof(*layers));
 	AUTO(freep) char *text = NULL;
 	size_t text_bytes;
 	struct image_history history = {
@@ -115,16 +116,19 @@ static int add_image(struct writer *writer, json_t *config, const struct image_i
 		.author = options->author,
 		.comment = options->message,
 	};
-	int r;
+	int r = 0;
 
 	if (!layers)
 		return -ENOMEM;
-	memcpy(layers, base->layers, base->layer_count * sizeof(*layers));
-	layers[base->layer_count] = layer->layer;
-	r = image_config_add_layer(config, &layer->diff_id, &history, diag);
+	memcpy(layers, base->layers, below * sizeof(*layers));
+	layers[below] = layer->layer;
+	if (options->squash)
+		r = image_config_drop_layers(config, diag);
+	if (r == 0)
+		r = image_config_add_layer(config, &layer->diff_id, &history, diag);
 	if (r == 0)
 		r = image_config_text(config, &text, &text_bytes);
-	return r < 0 ? r : image_add(writer, text, text_bytes, layers, base->layer_count + 1, options->tag, diag, ret);
+	return r < 0 ? r : image_add(writer, text, text_bytes, layers, below + 1, options->tag, diag, ret);
 }
 
 /* All that can be refused is refused before the upper is read. */

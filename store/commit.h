@@ -26,12 +26,15 @@ struct commit_options {
 	const char *tag;	    /* "name[:tag]" or NULL */
 	const char *const *changes; /* NULL-terminated Dockerfile instructions, or NULL */
 	int64_t created;	    /* seconds, from SOURCE_DATE_EPOCH; -1: now */
+	bool squash;		    /* one layer of all there is, instead of one more */
 	progress_fn progress;
 	void *progress_arg;
 };
 
 /**
  * upper_commit() - @image plus one layer made of @upper becomes a new image
+ *
+ * Squashed, its one layer is the merged tree of both; of the history one line is left, of the config all else.
  *
  * The same upper gives the same diff ID on every machine: entries sorted by
  * path bytes, numeric owners, pax headers only where needed, no atime or ctime.

@@ -172,6 +172,18 @@ int image_config_add_layer(json_t *config, const struct digest *diff_id, const s
 	return r;
 }
 
+int image_config_drop_layers(json_t *config, struct diag *diag)
+{
+	json_t *rootfs = json_object_get(config, "rootfs");
+
+	if (!json_is_object(rootfs))
+		return diag_set(diag, -EBADMSG, "the image's config has no rootfs");
+	if (json_object_set_new(rootfs, "diff_ids", json_array()) < 0 ||
+	    json_object_set_new(config, "history", json_array()) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 int image_config_text(const json_t *config, char **ret, size_t *ret_bytes)
 {
 	char *text = json_dumps(config, JSON_COMPACT | JSON_PRESERVE_ORDER);

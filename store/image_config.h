@@ -44,6 +44,9 @@ int image_config_new(json_t **ret);
 int image_config_add_layer(json_t *config, const struct digest *diff_id, const struct image_history *history,
 			   struct diag *diag);
 
+/** image_config_drop_layers() - neither a diff ID nor a line of history is left; all else stays. */
+int image_config_drop_layers(json_t *config, struct diag *diag);
+
 /** image_config_text() - @ret: owned; compact JSON, keys in their order. */
 int image_config_text(const json_t *config, char **ret, size_t *ret_bytes);
 

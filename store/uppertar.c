@@ -209,18 +209,15 @@ static void upper_inode_releasep(struct upper_inode *inode)
 	upper_inode_release(inode);
 }
 
+/* The whole tree has its root, unless all that is known of it is that there must be one. */
 static int put_root(struct writer_state *w, const struct upper_item *item)
 {
 	AUTO(upper_inode_releasep) struct upper_inode below = { .fd = -1 };
-	int r;
+	const struct view_node *root = view_root(w->view);
+	bool implied = item->here || view_entry(root)->flags & LAYER_IMPLICIT;
+	int r = upper_inode_of_view(w->store, w->view, root, &below);
 
-	if (!item->here) {
-		const struct view_node *node = item->inode->data;
-
-		return node && view_entry(node)->flags & LAYER_IMPLICIT ? 0 : put_inode(w, ".", item->inode, NULL);
-	}
-	r = upper_inode_of_view(w->store, w->view, item->here, &below);
-	if (r == 0 && !upper_inode_same_attributes(item->inode, &below))
+	if (r == 0 && !(implied && upper_inode_same_attributes(item->inode, &below)))
 		r = put_inode(w, ".", item->inode, NULL);
 	return r;
 }

@@ -64,6 +64,7 @@ int cmd_commit(struct cli *cli, const struct args *args)
 		.author = args_get(args, "author"),
 		.tag = args_operand(args, 1),
 		.changes = changes,
+		.squash = args_has(args, "squash"),
 		.progress = progress_update,
 		.progress_arg = &progress,
 	};

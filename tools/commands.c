@@ -136,6 +136,7 @@ static const struct option_desc commit_options[] = {
 	{ 'm', "message", "TEXT", "what the history says of the new layer" },
 	{ 'a', "author", "TEXT", "who made it: \"Name <mail@example.org>\"" },
 	{ 'c', "change", "LINE", "apply a Dockerfile instruction (CMD, ENV, ...); may be repeated" },
+	{ 0, "squash", NULL, "one layer of all there is, instead of one more" },
 	{ 'q', "quiet", NULL, "show no progress" },
 	OPTIONS_END,
 };
@@ -332,7 +333,7 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE },
 	  cmd_export },
 	{ "commit",
-	  "[-q] [-m TEXT] [-a TEXT] [-c LINE]... DIR|CONTAINER [NAME[:TAG]]",
+	  "[-q] [-m TEXT] [-a TEXT] [-c LINE]... [--squash] DIR|CONTAINER [NAME[:TAG]]",
 	  "make an image of what was changed",
 	  GROUP_CONTAINERS,
 	  commit_options,

@@ -153,3 +153,32 @@ change_all() {
 	assert_equal "$(json '.[1].RootFS.Layers[:-1] == .[0].RootFS.Layers')" true
 	assert_equal "$(nacre ls app:3 | xargs)" "bin etc three tmp usr"
 }
+
+@test "--squash: one layer with all, one line of history, the same config" {
+	nacre mount --rw base:1 "$MNT"
+	change_all
+	nacre commit -q -c 'CMD ["run"]' "$MNT" app:1
+	nacre commit -q -c 'CMD ["run"]' --squash -m "all in one" "$MNT" flat:1
+	assert_equal "$(nacre layers --json flat:1 | jq length)" 1
+	assert_equal "$(nacre history --json flat:1 | jq length)" 1
+	assert_equal "$(nacre history --json flat:1 | jq -r '.[0].Comment')" "all in one"
+	diff <(nacre inspect app:1 | jq '.[0].Config') <(nacre inspect flat:1 | jq '.[0].Config')
+	assert_equal "$(nacre diff app:1 flat:1)" ""
+	nacre export app:1 | cmp - <(nacre export flat:1)
+	# The layer is the archive that export writes, whatever layers the files came from.
+	nacre export app:1 | nacre import -q - again:1
+	assert_equal "$(nacre layers --json flat:1 | jq -r '.[0].DiffId')" "$(nacre layers --json again:1 | jq -r '.[0].DiffId')"
+	nacre verify -q
+}
+
+@test "--squash of no change is the image in one layer" {
+	make_archive second second.tar
+	make_archive layout oci shop:1 "$BASE_TAR" second.tar
+	nacre load -q oci
+	nacre mount --rw shop:1 "$MNT"
+	nacre commit -q --squash "$MNT" flat:1
+	assert_equal "$(nacre diff shop:1 flat:1)" ""
+	assert_equal "$(nacre layers --json flat:1 | jq length)" 1
+	nacre export --layer "$(nacre layers --json flat:1 | jq -r '.[0].DiffId')" >layer.tar
+	! tar -t -f layer.tar | grep -F .wh. || fail "a whiteout in a layer that nothing lies under"
+}

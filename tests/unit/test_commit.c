@@ -22,7 +22,7 @@ static struct image_id base_image(struct store *store)
 	return add_image(store, &tar, 1, "base:1");
 }
 
-/* The upper in @upper on the image above makes an image of this tree. */
+/* The upper in @upper on the image above makes an image of this tree, in two layers or squashed into one. */
 static void expect_commit(const char *dir, const char *upper, const char *tree, struct ingest_result *ret_layer)
 {
 	AUTO(store_closep) struct store *store = open_store(dir);
@@ -31,6 +31,7 @@ static void expect_commit(const char *dir, const char *upper, const char *tree, 
 	struct image_id image = commit_upper(store, base, upper, &layer);
 
 	expect_tree(store, image, 0, tree);
+	expect_tree(store, squash_upper(store, base, upper), 0, tree);
 	if (ret_layer)
 		*ret_layer = layer;
 }

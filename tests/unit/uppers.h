@@ -79,4 +79,14 @@ static inline struct image_id commit_upper(struct store *store, struct image_id 
 	return image;
 }
 
+/* The merged tree in one layer. */
+static inline struct image_id squash_upper(struct store *store, struct image_id base, const char *upper)
+{
+	const struct commit_options options = { .created = 1700000000, .squash = true };
+	struct image_id image = { 0 };
+
+	assert_done(upper_commit(store, base, upper, &options, &diag, &image, NULL));
+	return image;
+}
+
 #endif
