@@ -362,7 +362,7 @@ const struct command commands[] = {
 
 	{ "layers",
 	  "[--no-trunc] [--json] IMAGE",
-	  "list the layers of an image, lowest first",
+	  "list the layers of an image, and what each changes and wastes",
 	  GROUP_LAYERS,
 	  layers_options,
 	  1,

@@ -89,13 +89,49 @@ setup() {
 
 @test "layers: lowest first, with their columns and JSON" {
 	run nacre layers two:1
-	[[ ${lines[0]} =~ ^LAYER\ +DIFF\ ID\ +SIZE\ +ENTRIES\ +CREATED\ BY$ ]] || fail "${lines[0]}"
+	[[ ${lines[0]} =~ ^LAYER\ +DIFF\ ID\ +SIZE\ +ADDED\ +CHANGED\ +REMOVED\ +WASTED\ +CREATED\ BY$ ]] || fail "${lines[0]}"
 	[[ ${lines[1]} =~ ^1\ .*step\ 0$ ]] || fail "${lines[1]}"
 	[[ ${lines[2]} =~ ^2\ .*step\ 1$ ]] || fail "${lines[2]}"
 	run nacre layers --json two:1
-	assert_equal "$(json '.[0] | keys | join(" ")')" "Comment CreatedBy DiffId Entries Layer Size TarSize"
+	assert_equal "$(json '.[0] | keys | join(" ")')" "Added Changed Comment CreatedBy DiffId Entries Layer Removed Size TarSize Wasted"
 	assert_equal "$(json '[.[].Layer] | join(" ")')" "1 2"
 	assert_refused "cannot list the layers of none: " nacre layers none
+}
+
+# layer_of_files NAME [FILE CONTENT]...: its archive.
+layer_of_files() {
+	local dir=$BATS_TEST_TMPDIR/$1
+	mkdir -p "$dir"
+	(cd "$dir" && cat >make && sh -e ./make && rm make)
+	tar -C "$dir" --sort=name -cf "$dir.tar" .
+}
+
+@test "layers: what each adds, changes, removes and wastes" {
+	layer_of_files 1 <<-'END'
+		mkdir -p d o/sub swap
+		printf 12345 >d/kept; printf 1234567 >d/changed; printf 123 >d/gone
+		printf 1111 >o/hidden; printf 22 >o/again; printf 333333 >o/sub/deep
+		printf 88888888 >one; ln one two
+		printf 1 >swap/a; printf 2 >tofolder
+	END
+	layer_of_files 2 <<-'END'
+		mkdir -p d o/sub tofolder
+		printf 12 >d/changed; : >d/.wh.gone; : >d/.wh.never
+		: >o/.wh..wh..opq; printf 4444 >o/again; : >o/new
+		: >.wh.one
+		printf file >swap; : >tofolder/in
+	END
+	layer_of_files 3 <<-'END'
+		: >.wh.two; : >.wh.d
+	END
+	make_archive layout "$BATS_TEST_TMPDIR/three" three:1 "$BATS_TEST_TMPDIR"/{1,2,3}.tar
+	nacre load -q "$BATS_TEST_TMPDIR/three" >/dev/null
+	run nacre layers --json three:1
+	# The lowest: all but kept (until the last), and one, whose second name stays until then.
+	assert_equal "$(json '.[] | "\(.Added) \(.Changed) \(.Removed) \(.Wasted)"')" \
+		$'10 0 0 37\n2 3 6 2\n0 0 3 0'
+	run nacre layers three:1
+	[[ ${lines[1]} =~ ^1\ .*\ 37B\ +10\ +0\ +0\ +37B\ .*step\ 0$ ]] || fail "${lines[1]}"
 }
 
 @test "which: the layer a file comes from, and what is under it" {
