@@ -412,7 +412,7 @@ static int fs_init(struct fs *fs, struct diag *diag)
 	if (r < 0)
 		return r;
 	number_devices(fs);
-	fs->any_xattrs = fs->upper_fd >= 0;
+	fs->any_xattrs = fs->upper_fd >= 0 || fs->options->whiteouts == FS_WHITEOUTS_DEVICE;
 	for (uint32_t i = 0; i < fs->layer_count; i++)
 		fs->any_xattrs |= fs->layers[i]->has_xattrs;
 	r = root_make(fs);

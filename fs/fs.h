@@ -40,6 +40,13 @@ enum fs_redirect {
 	FS_REDIRECT_NOFOLLOW, /* and one that was renamed cannot be entered: EPERM */
 };
 
+/* How the whiteouts of one layer, shown by itself, are seen. */
+enum fs_whiteouts {
+	FS_WHITEOUTS_HIDE,
+	FS_WHITEOUTS_MARK,   /* as in its archive: files .wh.NAME, .wh..wh..opq */
+	FS_WHITEOUTS_DEVICE, /* as the kernel's overlayfs has them */
+};
+
 struct fs_options {
 	char **lowers; /* owned: paths, the topmost first */
 	size_t lower_count;
@@ -47,6 +54,7 @@ struct fs_options {
 	char *upper, *work;		      /* owned; NULL: read-only */
 	char *store, *image;		      /* owned; NULL: lowers are directories */
 	uint32_t first_layer, last_layer;     /* of the image, 1 is the lowest; last_layer 0: all */
+	enum fs_whiteouts whiteouts;	      /* of one layer of an image */
 	struct fs_idmap *uid_maps, *gid_maps; /* owned */
 	size_t uid_map_count, gid_map_count;
 	int64_t squash_uid, squash_gid; /* -1: not asked for */

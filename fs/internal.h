@@ -59,6 +59,7 @@ enum {
 	NODE_PASSED = 1 << 20,		 /* the kernel writes to its file without asking (open.c) */
 	NODE_MAPPED = 1 << 21,		 /* or may do so, through a mapping */
 	NODE_STALE_PAGES = 1 << 22,	 /* what the mount's own pages have of it may be older than its file */
+	NODE_ROW_OPAQUE = 1 << 23,	 /* directory: the row says that it hides what is below */
 	NODE_LOWER_LISTED = 1 << 26,	 /* of a directory lower: the next is right */
 	NODE_LOWER_BARE = 1 << 27,	 /* the lower's file has no xattr at all, and so never will (xattr.c) */
 	NODE_PROTECTION_KNOWN = 1 << 28, /* the next two are right (flags.c) */

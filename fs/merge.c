@@ -19,6 +19,7 @@
  * directory, not when it is listed.
  */
 
+#include "fs/marks.h"
 #include "store/base/auto.h"
 
 #include <fcntl.h>
@@ -352,8 +353,9 @@ void node_take_row(struct node *node, uint16_t layer, const struct layer_entry *
 		.size = row->size,
 		.content = row->content,
 	};
-	node_clear(node, NODE_XATTRS | NODE_IMPLICIT);
-	node_set(node, NODE_ROW | (row->flags & LAYER_XATTRS ? NODE_XATTRS : 0) |
+	node_clear(node, NODE_XATTRS | NODE_IMPLICIT | NODE_ROW_OPAQUE);
+	node_set(node, NODE_ROW | (row->flags & LAYER_OPAQUE ? NODE_ROW_OPAQUE : 0) |
+			       (row->flags & LAYER_XATTRS ? NODE_XATTRS : 0) |
 			       (row->flags & LAYER_IMPLICIT ? NODE_IMPLICIT : 0));
 }
 
@@ -429,9 +431,13 @@ static int merge_upper(const struct found *found, void *arg)
 /* The topmost lower that has a name which nothing above has. */
 static int merge_first(struct merge *m, const struct found *found)
 {
+	struct mark mark;
 	struct link *link;
-	int r = child_new(m, found, &link);
+	int r;
 
+	if (!found->mode && mark_of_whiteout(m->fs, found, &mark))
+		found = &mark.found;
+	r = child_new(m, found, &link);
 	if (r < 0)
 		return r;
 	if (!link->node) {
@@ -538,6 +544,7 @@ static int merge_upper_dir(struct merge *m)
 static int merge_all(struct fs *fs, struct dirnode *dir)
 {
 	struct merge m = { .fs = fs, .dir = dir, .layer = NO_LAYER };
+	struct mark mark;
 	int r = 0;
 
 	if (node_is(&dir->node, NODE_UPPER))
@@ -549,6 +556,8 @@ static int merge_all(struct fs *fs, struct dirnode *dir)
 		m.at = dir->parts[i].at;
 		r = layer->ops->scan(layer, m.at, merge_lower, &m);
 	}
+	if (r == 0 && mark_of_opaque(fs, dir, &mark))
+		r = merge_first(&m, &mark.found);
 	return r;
 }
 

@@ -49,6 +49,10 @@ static int check_layers(const struct fs_options *fs, struct diag *diag)
 		return diag_set(diag, -EINVAL, "no lowerdir, and no store with an image, given");
 	if (fs->last_layer && !fs->image)
 		return diag_set(diag, -EINVAL, "layers chooses among those of an image: there is none");
+	if (fs->whiteouts != FS_WHITEOUTS_HIDE && (!fs->last_layer || fs->first_layer != fs->last_layer))
+		return diag_set(diag, -EINVAL, "whiteouts are shown of one layer only: layers=N-N chooses it");
+	if (fs->whiteouts != FS_WHITEOUTS_HIDE && fs->upper)
+		return diag_set(diag, -EINVAL, "whiteouts and upperdir cannot be combined");
 	if (fs->data_lower_count > 0 && fs->data_lower_count == fs->lower_count)
 		return diag_set(diag, -EINVAL, "data-only lowers need a lowerdir above them");
 	if (fs->data_lower_count > 0 && !fs->metacopy_from)

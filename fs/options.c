@@ -30,6 +30,7 @@ enum option_id {
 	OPT_STORE,
 	OPT_IMAGE,
 	OPT_LAYERS,
+	OPT_WHITEOUTS,
 	OPT_RO,
 	OPT_RW,
 	OPT_REMOUNT,
@@ -90,6 +91,7 @@ static const struct option_name {
 	{ "store", OPT_STORE, VALUE_NEEDED },
 	{ "image", OPT_IMAGE, VALUE_NEEDED },
 	{ "layers", OPT_LAYERS, VALUE_NEEDED },
+	{ "whiteouts", OPT_WHITEOUTS, VALUE_NEEDED },
 	{ "ro", OPT_RO },
 	{ "rw", OPT_RW },
 	{ "remount", OPT_REMOUNT },
@@ -460,6 +462,8 @@ static int option_value(struct mount_options *o, const struct option_name *name,
 		return set_layers(o, name, value, diag);
 	case OPT_LAYERS:
 		return value_layers(value, &o->fs.first_layer, &o->fs.last_layer, diag);
+	case OPT_WHITEOUTS:
+		return value_whiteouts(value, &o->fs.whiteouts, diag);
 	case OPT_UIDMAPPING:
 	case OPT_GIDMAPPING:
 	case OPT_SQUASH_TO_UID:
@@ -625,6 +629,7 @@ const char *options_help(void)
 	       "  -o lowerdir=A:B:...        directories, the topmost first; after '::' data-only\n"
 	       "  -o lowerdir+=A,datadir+=D  one more directory; one more that is data-only\n"
 	       "  -o store=DIR,image=REF     or the layers of an image of a nacre store\n"
+	       "  -o whiteouts=mark|device   of one layer, layers=N-N, show what it takes away\n"
 	       "  -o upperdir=U,workdir=W    where changes go; read-only without\n"
 	       "  -o ro                      read-only although there is an upper\n"
 	       "  -o fakeroot                act as root within a private mount: owners, modes and\n"

@@ -176,6 +176,23 @@ int value_layers(const char *value, uint32_t *first, uint32_t *last, struct diag
 	return 0;
 }
 
+int value_whiteouts(const char *value, enum fs_whiteouts *ret, struct diag *diag)
+{
+	static const char *const words[] = {
+		[FS_WHITEOUTS_HIDE] = "hide",
+		[FS_WHITEOUTS_MARK] = "mark",
+		[FS_WHITEOUTS_DEVICE] = "device",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (strcmp(value, words[i]) == 0) {
+			*ret = (enum fs_whiteouts)i;
+			return 0;
+		}
+	}
+	return diag_set(diag, -EINVAL, "option whiteouts=%s: not one of: hide mark device", value);
+}
+
 int value_bytes(const char *name, const char *value, uint64_t *ret, struct diag *diag)
 {
 	static const char suffixes[] = "kmgt";

@@ -23,6 +23,8 @@ int value_id(const char *name, const char *value, int64_t *ret, struct diag *dia
 int value_idmap(const char *name, const char *value, struct fs_idmap **maps, size_t *count, struct diag *diag);
 /** value_layers() - "FIRST-LAST", or "LAST" for those from 1 on. */
 int value_layers(const char *value, uint32_t *first, uint32_t *last, struct diag *diag);
+/** value_whiteouts() - "hide", "mark" or "device". */
+int value_whiteouts(const char *value, enum fs_whiteouts *ret, struct diag *diag);
 /** value_number() - a whole number from @min on. */
 int value_number(const char *name, const char *value, uint64_t min, uint64_t *ret, struct diag *diag);
 /** value_bytes() - the same with a suffix k, m, g or t. */

@@ -11,6 +11,7 @@
 
 #include "fs/layername.h"
 #include "fs/limits.h"
+#include "fs/marks.h"
 
 #include <linux/capability.h>
 #include <limits.h>
@@ -126,6 +127,10 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *v
 	SHARED(&fs->names_lock);
 	if (is_layer_xattr(shown))
 		return layer_xattr_get(fs, node, value, bytes);
+	if (mark_xattr_is(fs, node, shown)) {
+		row_get_one(name, MARK_XATTR_VALUE, strlen(MARK_XATTR_VALUE), &get);
+		return get.ret;
+	}
 	if (on_row(node)) {
 		r = row_xattrs(fs, node, row_get_one, &get);
 		return r < 0 ? r : get.ret;
@@ -150,22 +155,27 @@ struct row_list {
 	size_t room, bytes;
 };
 
-static int row_list_one(const char *disk, const void *value, size_t bytes, void *arg)
+static int list_add(struct row_list *list, const char *name)
 {
-	struct row_list *list = arg;
-	char shown[OVL_XATTR_NAME_BYTES];
-	const char *name = ovl_xattr_unescape(disk, shown);
-	size_t len;
+	size_t len = strlen(name) + 1;
 
-	if (!name || is_unknown(list->fs, name) || is_layer_xattr(name))
-		return 0;
-	len = strlen(name) + 1;
 	if (list->room && list->bytes + len > list->room)
 		return -ERANGE;
 	if (list->room)
 		memcpy(list->list + list->bytes, name, len);
 	list->bytes += len;
 	return 0;
+}
+
+static int row_list_one(const char *disk, const void *value, size_t bytes, void *arg)
+{
+	struct row_list *list = arg;
+	char shown[OVL_XATTR_NAME_BYTES];
+	const char *name = ovl_xattr_unescape(disk, shown);
+
+	if (!name || is_unknown(list->fs, name) || is_layer_xattr(name))
+		return 0;
+	return list_add(list, name);
 }
 
 /* Names of a file on disk, all of them. *@ret is to be freed. */
@@ -203,7 +213,10 @@ ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
 		return 0;
 	SHARED(&fs->names_lock);
 	if (on_row(node)) {
-		r = row_xattrs(fs, node, row_list_one, &out);
+		if (mark_xattr(fs, node))
+			r = list_add(&out, mark_xattr(fs, node));
+		if (r == 0)
+			r = row_xattrs(fs, node, row_list_one, &out);
 		return r < 0 ? r : (ssize_t)out.bytes;
 	}
 	if (is_known_bare(node))

@@ -18,6 +18,7 @@ struct request {
 	const char *ref;       /* the image; NULL with --container */
 	const char *container; /* --container */
 	const char *layer;     /* --layer */
+	const char *whiteouts; /* --whiteouts */
 	const char *dir;       /* as given */
 	bool rw;
 	const char *name;
@@ -75,6 +76,11 @@ static bool collect_options(struct request *request, const char *const *lists)
 	return ro;
 }
 
+static bool is_whiteout_form(const char *word)
+{
+	return strcmp(word, "hide") == 0 || strcmp(word, "mark") == 0 || strcmp(word, "device") == 0;
+}
+
 static int read_request(const struct args *args, struct request *ret)
 {
 	AUTO(freep) const char **lists = args_all(args, "options");
@@ -84,6 +90,7 @@ static int read_request(const struct args *args, struct request *ret)
 	ret->rw = args_has(args, "rw") || ret->container;
 	ret->name = args_get(args, "name");
 	ret->layer = args_get(args, "layer");
+	ret->whiteouts = args_get(args, "whiteouts");
 	bool other = ret->container || ret->layer;
 	ret->ref = other ? NULL : args_operand(args, 0);
 	ret->dir = args_operand(args, other ? 0 : 1);
@@ -95,6 +102,10 @@ static int read_request(const struct args *args, struct request *ret)
 		return args_misused(args->command, "--layer shows one layer: give the mount point only");
 	if (ret->layer && ret->rw)
 		return args_misused(args->command, "--layer and a writable mount exclude each other");
+	if (ret->whiteouts && !ret->layer)
+		return args_misused(args->command, "--whiteouts is about one layer: it needs --layer");
+	if (ret->whiteouts && !is_whiteout_form(ret->whiteouts))
+		return args_misused(args->command, "--whiteouts is hide, mark or device");
 	if (ret->name && (!ret->rw || ret->container))
 		return args_misused(args->command, "--name is for a new container: it needs --rw and an image");
 	if (ret->rw && ro)
@@ -191,6 +202,7 @@ static int start(struct cli *cli, const struct request *request, const struct im
 		.image = &image->digest,
 		.first_layer = request->first_layer,
 		.last_layer = request->last_layer,
+		.whiteouts = request->whiteouts,
 		.upper = container ? container->upper : NULL,
 		.work = container ? container->work : NULL,
 		.fakeroot = container ? container->fakeroot : private_view(request),

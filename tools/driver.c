@@ -82,6 +82,8 @@ static char *driver_options(const struct driver_mount *mount)
 	buf_addf(&options, ",image=%s", digest_format(mount->image, image));
 	if (mount->last_layer)
 		buf_addf(&options, ",layers=%zu-%zu", mount->first_layer, mount->last_layer);
+	if (mount->whiteouts)
+		add_option(&options, "whiteouts", mount->whiteouts);
 	if (mount->upper) {
 		add_option(&options, "upperdir", mount->upper);
 		add_option(&options, "workdir", mount->work);

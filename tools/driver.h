@@ -13,7 +13,8 @@ struct driver_mount {
 	const char *store_dir;
 	const struct digest *image;
 	size_t first_layer, last_layer; /* of the image, from 1; 0: all */
-	const char *upper, *work; /* NULL: read-only */
+	const char *whiteouts;		/* of one layer: how they are shown; NULL: not */
+	const char *upper, *work;	/* NULL: read-only */
 	bool fakeroot;
 	const char *user_options; /* as the user gave them; NULL: none */
 	const char *mountpoint;	  /* absolute */

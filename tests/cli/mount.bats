@@ -301,3 +301,47 @@ load_two() {
 	assert_misused nacre mount --layer "${ids[0]}" two:1 "$MNT"
 	assert_misused nacre mount --rw --layer "${ids[0]}" "$MNT"
 }
+
+@test "mount --layer --whiteouts: what a layer takes away, in three forms" {
+	load_two
+	layer=$(nacre layers --json two:1 | jq -r '.[1].DiffId')
+	hidden="etc etc/conf.d etc/conf.d/d etc/motd opt opt/new"
+	tree() { (cd "$MNT" && find . -mindepth 1 -printf '%P\n' | sort | xargs); }
+	nacre mount --layer "$layer" --whiteouts=hide "$MNT"
+	assert_equal "$(tree)" "$hidden"
+	nacre umount "$MNT"
+
+	nacre mount --layer "$layer" --whiteouts=mark "$MNT"
+	assert_equal "$(tree)" "etc etc/.wh.passwd etc/conf.d etc/conf.d/.wh..wh..opq etc/conf.d/d etc/motd opt opt/new"
+	assert_equal "$(stat -c '%F %s %h %a' "$MNT/etc/.wh.passwd" "$MNT/etc/conf.d/.wh..wh..opq" | sort -u)" \
+		"regular empty file 0 1 444"
+	assert_equal "$(cat "$MNT/etc/.wh.passwd")" ""
+	assert_equal "$(find "$MNT" -printf '%i\n' | sort | uniq -d)" ""
+	[ ! -e "$MNT/etc/passwd" ]
+	nacre umount "$MNT"
+
+	nacre mount --layer "$layer" --whiteouts=device "$MNT"
+	assert_equal "$(tree)" "etc etc/conf.d etc/conf.d/d etc/motd etc/passwd opt opt/new"
+	assert_equal "$(stat -c '%F %t:%T' "$MNT/etc/passwd")" "character special file 0:0"
+	space=$(is_root && echo trusted || echo user)
+	assert_equal "$(getfattr --absolute-names -d -m overlay "$MNT/etc/conf.d" | grep overlay)" "$space.overlay.opaque=\"y\""
+	assert_equal "$(getfattr --absolute-names --only-values -n "$space.overlay.opaque" "$MNT/etc/conf.d")" y
+	run getfattr --absolute-names -n "$space.overlay.opaque" "$MNT/etc"
+	assert_output_has "No such attribute"
+	assert_equal "$(getfattr --absolute-names --only-values -n user.nacre.layer "$MNT/etc/motd")" "$layer"
+	# What is shown there is an overlay's layer: over the one below it makes the image.
+	mkdir "$BATS_TEST_TMPDIR/below" "$BATS_TEST_TMPDIR/both" "$BATS_TEST_TMPDIR/whole"
+	nacre mount two:1@1 "$BATS_TEST_TMPDIR/below"
+	nacrefs -o "lowerdir=$MNT:$BATS_TEST_TMPDIR/below" "$BATS_TEST_TMPDIR/both"
+	nacre mount two:1 "$BATS_TEST_TMPDIR/whole"
+	diff <(list_tree "$BATS_TEST_TMPDIR/both") <(list_tree "$BATS_TEST_TMPDIR/whole")
+}
+
+@test "mount --whiteouts: where it means nothing" {
+	load_two
+	layer=$(nacre layers --json two:1 | jq -r '.[1].DiffId')
+	assert_misused nacre mount --whiteouts=mark two:1 "$MNT"
+	assert_misused nacre mount --layer "$layer" --whiteouts=show "$MNT"
+	assert_refused "whiteouts are shown of one layer only" nacre mount -o whiteouts=mark two:1 "$MNT"
+	assert_refused "not one of: hide mark device" nacre mount -o whiteouts=x two:1 "$MNT"
+}
