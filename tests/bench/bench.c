@@ -14,12 +14,14 @@
  * `make`, `makelayers` and `makebig` lay the files that the others use, and they
  * stay.  `files` is the three rows create, rename and unlink over the same files,
  * `dirs` is mkdir and rmdir.  `run` times a program, for all that is a program's
- * work: find, tar, rm; with -e it must write that many lines.
+ * work: find, tar, rm; with -e it must write that many lines.  Two more lines tell what
+ * processor time it took, and how many bytes of memory the largest of its processes had.
  */
 
 #include "tests/bench/bench.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 int bench_expect(struct bench *b, const char *what, uint64_t found)
@@ -53,6 +55,22 @@ static void run_child(struct bench *b, int out)
 	_exit(127);
 }
 
+static uint64_t timeval_ns(struct timeval t)
+{
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
+}
+
+/* Of all programs that were waited for, by us or by them: this is the only one. */
+static void add_usage(struct bench *b, struct result *ret)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_CHILDREN, &usage) < 0)
+		return;
+	result_add(ret, "run-processor", timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime), b->count);
+	result_add(ret, "run-memory", (uint64_t)usage.ru_maxrss * 1024, 1);
+}
+
 /* Its output always goes into a pipe: some programs do less when nobody reads. */
 static int pass_run(struct bench *b, struct result *ret)
 {
@@ -77,6 +95,7 @@ static int pass_run(struct bench *b, struct result *ret)
 	if (waitpid(pid, &status, 0) < 0)
 		return -errno;
 	result_add(ret, "run", now_ns() - start, b->count);
+	add_usage(b, ret);
 	if (status != 0) {
 		fprintf(stderr, "nacre-bench: %s: wait status %#x\n", b->command[0], (unsigned)status);
 		return -ECHILD;

@@ -6,7 +6,7 @@ usage: report.py collect FOLDER JSON        what run.sh left in FOLDER ("samples
        report.py table [--goals] JSON...    the tables, of one run or of several parts of one
        report.py results FILE JSON...       the same between the marks of a Markdown file
 
-The JSON: "machine", "kernel", "versions", "sizes", "image" (text), "peers" (the columns in their order), and
+The JSON: "machine", "kernel", "versions", "sizes", "image", "packages" (text), "peers" (the columns in their order), and
 "samples": {row: {column: [figure or null, ...]}}, a figure for each round, null where the column failed.  Figures are
 nanoseconds, or bytes where rows.txt says so; rows.txt also says which of them counts, and what the goal is.
 """
@@ -19,6 +19,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 UNITS = {"us": 1e3, "ms": 1e6, "B": 1, "KiB": 1024}
 IMPORT_COLUMNS = ["nacre", "tar -x", "tar -x, sync", "umoci unpack", "podman load"]
+TOOLS = ["umoci", "skopeo", "podman", "buildah"]
+LOAD_COLUMNS = ["nacre", "tar", "tar, sync"] + TOOLS
 # What is no union in userspace.
 NOT_UNIONS = ("native", "overlayfs")
 
@@ -71,8 +73,9 @@ def merge(paths):
             if run[key] != whole[key]:
                 print(f"report: warning: {path}: {key}: {run[key]}\n  and in {paths[0]}: {whole[key]}",
                       file=sys.stderr)
-        if whole["image"] == "none":
-            whole["image"] = run["image"]
+        for key in ("image", "packages"):
+            if whole.get(key, "none") == "none":
+                whole[key] = run.get(key, "none")
         whole["peers"] += [peer for peer in run["peers"] if peer not in whole["peers"]]
         for row, columns in run["samples"].items():
             for peer, values in columns.items():
@@ -91,6 +94,9 @@ class Figures:
     def get(self, name, peer):
         return self.rows[name].figure(self.samples.get(name, {}).get(peer))
 
+    def columns(self, row):
+        return LOAD_COLUMNS if row.group == "load" else self.peers
+
     def failed(self, name, peer):
         """Also one failure among several rounds: a figure must not hide it."""
         return any(value is None for value in self.samples.get(name, {}).get(peer, []))
@@ -102,7 +108,7 @@ class Figures:
 # ---- goals ----
 
 def is_ours(peer):
-    return peer.startswith("nacrefs")
+    return peer.startswith("nacre")
 
 
 def applies(scope, peer):
@@ -121,7 +127,10 @@ def limit_of(limit, name, peer, figures):
     if not base:
         number_, unit = limit.split()
         return float(number_) * UNITS[unit]
-    if base == "unions":
+    if base == "tools":
+        others = [figures.get(name, tool) for tool in TOOLS]
+        value = min((other for other in others if other is not None), default=None)
+    elif base == "unions":
         others = [figures.get(name, other) for other in figures.peers
                   if other not in NOT_UNIONS and not is_ours(other)]
         value = min((other for other in others if other is not None), default=None)
@@ -134,6 +143,7 @@ def limit_of(limit, name, peer, figures):
 
 def goal_words(goal):
     words = goal.replace("0.667 x unions", "unions / 1.5").replace("0.125 x ", "1/8 x ").replace(";", ",")
+    words = re.sub(r"\btools\b", "other tools", words.replace("97656 KiB", "100 MB"))
     return re.sub(r"\bunions\b", "other unions", re.sub(r"(?<![.\d])1 x ", "", words))
 
 
@@ -142,7 +152,7 @@ def judge(row, figures):
     found = []
     for part in row.goal.split(";"):
         scope, _, limit = part.strip().rpartition(":")
-        for peer in figures.peers:
+        for peer in figures.columns(row):
             value = figures.get(row.name, peer)
             if value is None or not is_ours(peer) or not applies(scope, peer):
                 continue
@@ -158,7 +168,7 @@ def goals_table(figures):
         if not row.goal or row.name not in figures.samples:
             continue
         verdicts = judge(row, figures)
-        broken = {peer for peer in figures.peers if is_ours(peer) and figures.failed(row.name, peer)}
+        broken = {peer for peer in figures.columns(row) if is_ours(peer) and figures.failed(row.name, peer)}
         missed = []
         for part in row.goal.split(";"):
             over = [f"{peer} {times:.2f}" for of, peer, times in verdicts if of == part.strip() and times > 1.0]
@@ -216,8 +226,9 @@ def table(figures, rows, columns, base):
 def tables(run, goals):
     figures = Figures(run)
     measured = [row for row in figures.rows.values() if row.name in figures.samples]
-    unions = [row for row in measured if row.group != "import"]
+    unions = [row for row in measured if row.group not in ("import", "load")]
     imports = [row for row in measured if row.group == "import"]
+    loads = [row for row in measured if row.group == "load"]
     text = "\n".join("- " + run[key] for key in ("machine", "kernel", "versions", "sizes")) + "\n"
     if unions:
         base = "overlayfs" if "overlayfs" in run["peers"] else "native"
@@ -227,6 +238,9 @@ def tables(run, goals):
     if imports:
         text += f"\nImport of {run['image']}. In brackets how many times tar -x.\n\n"
         text += table(figures, imports, IMPORT_COLUMNS, "tar -x")
+    if loads:
+        text += f"\nThe image: {run['packages']}. In brackets how many times nacre.\n\n"
+        text += table(figures, loads, LOAD_COLUMNS, "nacre")
     if goals:
         text += "\n" + goals_table(figures)
     return text

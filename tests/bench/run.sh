@@ -49,10 +49,12 @@ is_root() { [ "$(id -u)" = 0 ]; }
 . "$here/lib/rows_data.sh"
 # shellcheck source=tests/bench/lib/rows_image.sh
 . "$here/lib/rows_image.sh"
+# shellcheck source=tests/bench/lib/rows_load.sh
+. "$here/lib/rows_load.sh"
 
-groups='small names walk layers threads data tree diff big image import'
+groups='small names walk layers threads data tree diff big image import load'
 declare -A rounds=([small]=3 [names]=5 [walk]=2 [layers]=2 [threads]=3 [data]=3 [tree]=2 [diff]=1 [big]=1 [image]=1
-	[import]=2)
+	[import]=2 [load]=2)
 declare -A quick_rounds=([small]=2 [names]=2)
 
 quick='' tmpfs='' loop='' json='' results='' svg='' goals='' filter=. only_peers='' only_rounds='' build='' image='' data=''
@@ -95,11 +97,13 @@ if [ -n "$quick" ]; then
 	wide_entries=4000 tree_entries=1500 install_files=1500 layer_files=2000 diff_files=3000 million_files=20000
 	big_bytes=$((32 << 20)) huge_bytes=$((64 << 20)) inserts=50 fio_calls=4000
 	huge_files=64 project_folders=store
+	layer_bytes=8000000 layer_entries=500 index_entries=20000
 else
 	passes=20 turns=2000 sample_timeout=150
 	wide_entries=60000 tree_entries=10000 install_files=20000 layer_files=20000 diff_files=90000 million_files=1000000
 	big_bytes=$((128 << 20)) huge_bytes=$((1 << 30)) inserts=200 fio_calls=20000
 	huge_files=256 project_folders='store tools'
+	layer_bytes=220000000 layer_entries=10000 index_entries=1000000
 fi
 small_files=2000
 small_bytes=2048
@@ -211,11 +215,12 @@ describe() {
 	for name in unionfs-fuse mergerfs; do
 		[ -z "${program[$name]:-}" ] || printf ', %s %s' "$name" "$(package_version "$name")"
 	done
-	for name in tar git fio sqlite3 umoci podman; do
+	for name in tar git fio sqlite3 umoci skopeo podman buildah; do
 		! command -v "$name" >/dev/null || printf ', %s %s' "$name" "$(version_of "$name")"
 	done
 	printf '\npeers\t%s\n' "${peers[*]}"
 	printf 'image\t%s\n' "${image_text:-none}"
+	printf 'packages\t%s\n' "${packages_text:-none}"
 	printf 'sizes\tfind and grep %s entries, untar and rm %s, layers %s, install %s, NaiveDiff %s, the image %s; ' \
 		"${wide_found:-none}" "${tree_found:-none}" "$layer_files" "$install_files" "$diff_files" "$million_files"
 	printf 'files of the calls %s MiB, large lower files %s MiB\n' $((big_bytes >> 20)) $((huge_bytes >> 20))
