@@ -305,10 +305,10 @@ int check_leftovers(struct check *c)
 
 	if (r == 0)
 		r = leftovers_of(c, "containers", "SELECT 1 FROM container WHERE id = ?", false);
-	for (unsigned i = 0; r == 0 && i < 256; i++) {
+	for (unsigned i = 0; r == 0 && i < OBJECT_FOLDERS; i++) {
 		char folder[CONTENT_NAME_BYTES];
 
-		snprintf(folder, sizeof(folder), "objects/%02x", i);
+		content_object_folder(i, folder);
 		r = leftovers_of(c, folder, "SELECT 1 FROM content WHERE id = ? AND pack IS NULL", true);
 	}
 	leftover_stages(c);

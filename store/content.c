@@ -51,6 +51,11 @@ void content_object_name(int64_t content, char name[CONTENT_NAME_BYTES])
 	snprintf(name, CONTENT_NAME_BYTES, "objects/%02x/%" PRIx64, (unsigned)(content & 0xff), (uint64_t)content);
 }
 
+void content_object_folder(unsigned folder, char name[CONTENT_NAME_BYTES])
+{
+	snprintf(name, CONTENT_NAME_BYTES, "objects/%02x", folder);
+}
+
 void content_packs_release(struct store *store)
 {
 	for (size_t i = 0; store->packs && i < PACK_BUCKETS; i++) {

@@ -18,6 +18,7 @@
 enum {
 	CONTENT_HASH_BYTES = 16,
 	CONTENT_NAME_BYTES = 40, /* of the names below, with their NUL */
+	OBJECT_FOLDERS = 256,	 /* by a content id's last byte */
 	/*
 	 * Contents up to this size go into packs.  A file of its own costs about 30 us to make, close, rename
 	 * and find again; appending 128 KiB to a pack costs about that.  Beyond it a file of its own pays off, as
@@ -37,6 +38,8 @@ void content_hash_final(struct store *store, const XXH3_state_t *state, struct c
 /** Names relative to the store's folder. */
 void content_pack_name(int64_t pack, char name[CONTENT_NAME_BYTES]);
 void content_object_name(int64_t content, char name[CONTENT_NAME_BYTES]);
+/** content_object_folder() - that of number @folder, below OBJECT_FOLDERS */
+void content_object_folder(unsigned folder, char name[CONTENT_NAME_BYTES]);
 
 /** content_place_release() - close what content_open() opened. */
 void content_place_release(struct content_place *place);

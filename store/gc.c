@@ -273,10 +273,10 @@ static int sweep_files(struct gc *gc)
 {
 	int r = sweep_folder(gc, "packs", "SELECT 1 FROM pack WHERE id = ?");
 
-	for (unsigned i = 0; r == 0 && i < 256; i++) {
+	for (unsigned i = 0; r == 0 && i < OBJECT_FOLDERS; i++) {
 		char folder[CONTENT_NAME_BYTES];
 
-		snprintf(folder, sizeof(folder), "objects/%02x", i);
+		content_object_folder(i, folder);
 		r = sweep_folder(gc, folder, "SELECT 1 FROM content WHERE id = ? AND pack IS NULL");
 	}
 	return r;

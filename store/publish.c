@@ -13,16 +13,21 @@
 /*
  * The order of things, and what a crash leaves after each:
  *
- *   1. stage sealed, syncfs		a staging folder; the next writer removes it
+ *   1. stage sealed, synced		a staging folder; the next writer removes it
  *   2. write lock on the index		the same
  *   3. pack and objects renamed	files whose ids no row has; ids are handed out in the
- *      into place, syncfs		transaction, so the next writer's renames replace them, or gc removes them
+ *      into place, synced		transaction, so the next writer's renames replace them, or gc removes them
  *   4. rows copied, commit		the layer
  *
  * Bytes are on disk before the rows that name them, never the other way round.
  * The contents of other layers that this one shares cannot go meanwhile: gc is kept
  * away by the writer's shared lock.  Step 4 counts them all the same.
+ *
+ * One syncfs() puts thousands of objects on disk at once.  A layer of few files does not use it: it would
+ * wait for all that other programs have written to the same file system, too.
  */
+enum { SYNC_SINGLY_MAX = 16 };
+
 struct publish {
 	struct stage *stage; /* borrowed */
 	struct store *store; /* borrowed */
@@ -31,7 +36,69 @@ struct publish {
 	int64_t pack;	     /* id of the new pack; 0: there is none */
 	uint64_t moved;	     /* objects that are in place */
 	bool pack_moved;
+	bool filled[OBJECT_FOLDERS]; /* folders of objects/ that names were added to */
+	bool made;		     /* one of them is new */
 };
+
+/* ---- to disk ---- */
+
+static bool is_content(const char *name)
+{
+	return strcmp(name, "pack") == 0 || strspn(name, "0123456789abcdef") == strlen(name);
+}
+
+static int sync_at(int dirfd, const char *name, int flags)
+{
+	AUTO(closep) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | flags);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+static int sync_stage_singly(struct stage *stage)
+{
+	int fd = openat(stage->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		closep(&fd);
+		return r;
+	}
+	while (r == 0 && (de = readdir(dir))) {
+		if (is_content(de->d_name))
+			r = sync_at(fd, de->d_name, 0);
+	}
+	return r;
+}
+
+/* The bytes of all staged contents. */
+static int sync_stage(struct stage *stage)
+{
+	if (stage->objects <= SYNC_SINGLY_MAX)
+		return sync_stage_singly(stage);
+	return syncfs(stage->dirfd) < 0 ? -errno : 0;
+}
+
+/* The names that move_files() gave them. */
+static int sync_names(struct publish *p)
+{
+	int dirfd = p->store->dirfd, r = 0;
+
+	if (p->moved > SYNC_SINGLY_MAX)
+		return syncfs(dirfd) < 0 ? -errno : 0;
+	if (p->pack_moved)
+		r = sync_at(dirfd, "packs", O_DIRECTORY);
+	for (unsigned i = 0; r == 0 && i < OBJECT_FOLDERS; i++) {
+		char folder[CONTENT_NAME_BYTES];
+
+		content_object_folder(i, folder);
+		if (p->filled[i])
+			r = sync_at(dirfd, folder, O_DIRECTORY);
+	}
+	return r == 0 && p->made ? sync_at(dirfd, "objects", O_DIRECTORY) : r;
+}
 
 static int bound_run(struct publish *p, const char *sql, const int64_t *values, size_t count)
 {
@@ -75,15 +142,17 @@ static int rename_in(struct publish *p, const char *from, const char *to)
 static int move_object(struct publish *p, int64_t local)
 {
 	char from[CONTENT_NAME_BYTES], to[CONTENT_NAME_BYTES], folder[CONTENT_NAME_BYTES];
+	unsigned folder_no = (uint64_t)(p->base + local) % OBJECT_FOLDERS;
 	int r;
 
 	snprintf(from, sizeof(from), "%" PRIx64, (uint64_t)local);
 	content_object_name(p->base + local, to);
+	p->filled[folder_no] = true;
 	r = rename_in(p, from, to);
 	if (r != -ENOENT)
 		return r;
-	memcpy(folder, to, sizeof(folder));
-	*strrchr(folder, '/') = '\0';
+	p->made = true;
+	content_object_folder(folder_no, folder);
 	if (mkdirat(p->store->dirfd, folder, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	return rename_in(p, from, to);
@@ -109,9 +178,7 @@ static int move_files(struct publish *p)
 		r = move_object(p, sqlite3_column_int64(stmt, 0));
 		p->moved += r == 0;
 	}
-	if (r == 0 && (p->moved || p->pack_moved) && syncfs(p->store->dirfd) < 0)
-		r = -errno;
-	return r;
+	return r == 0 ? sync_names(p) : r;
 }
 
 /* After a failure: the files are nobody's again. What stays behind is removed by gc. */
@@ -315,8 +382,9 @@ int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_
 
 	if (r < 0)
 		return diag_errno(diag, r, "cannot stage the layer");
-	if (syncfs(stage->dirfd) < 0)
-		return diag_errno(diag, -errno, "cannot write the layer to disk");
+	r = sync_stage(stage);
+	if (r < 0)
+		return diag_errno(diag, r, "cannot write the layer to disk");
 	/* A connection of its own: statements that name the attached stage must not stay in the pool. */
 	r = db_open_index(stage->store, &db);
 	p.db = db;
