@@ -55,6 +55,9 @@ struct layer_ops {
 	int (*marks)(struct layer *layer, union dref at, bool *opaque, char **redirect);
 	/** A descriptor of the folder, O_RDONLY; directory layers only, NULL else. */
 	int (*dir_fd)(struct layer *layer, union dref at, struct fd_ref *ret);
+	/** Where the folder's attributes can be asked for, without opening it for that: @ret and @name below it, "" for
+	 * itself.  Directory layers only. */
+	int (*named)(struct layer *layer, union dref at, struct fd_ref *ret, const char **name);
 };
 
 struct layer {

@@ -290,6 +290,18 @@ static int dir_fd(struct layer *layer, union dref at, struct fd_ref *ret)
 	return lowdir_fd(dir_layer(layer), at.dir, ret);
 }
 
+static int dir_named(struct layer *layer, union dref at, struct fd_ref *ret, const char **name)
+{
+	struct dir_layer *dl = dir_layer(layer);
+	struct lowdir *dir = at.dir;
+
+	*name = "";
+	if (!dir->parent || fd_get(dl->fds, &dir->slot, ret))
+		return dir->parent ? 0 : lowdir_fd(dl, dir, ret);
+	*name = dir->name;
+	return lowdir_fd(dl, dir->parent, ret);
+}
+
 static void dir_free(struct layer *layer)
 {
 	dir_leave(layer, layer->root);
@@ -307,6 +319,7 @@ static const struct layer_ops dir_ops = {
 	.leave = dir_leave,
 	.marks = dir_marks,
 	.dir_fd = dir_fd,
+	.named = dir_named,
 };
 
 int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache *fds, struct diag *diag,

@@ -149,9 +149,20 @@ static bool node_is_mapped(const struct fs *fs, const struct node *node)
 	return !node_is(node, NODE_UPPER) && node->layer != NO_LAYER && fs->layers[node->layer]->is_mapped;
 }
 
+/* A lower's folder is listed more often than it is entered: it is not opened for its attributes. */
+static int folder_at(struct fs *fs, struct node *node, struct node_at *ret)
+{
+	struct layer *layer;
+	union dref at;
+	int r = lower_at(fs, node, &layer, &at, &ret->name);
+
+	return r < 0 ? r : layer->ops->named(layer, at, &ret->ref, &ret->name);
+}
+
 /* What the layers say, before what the merged tree knows better. */
 static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 {
+	bool override = node_has_override(fs, node), folder;
 	struct node_at at;
 	int r;
 
@@ -159,14 +170,17 @@ static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 		row_stat(fs, node, st);
 		return 0;
 	}
-	r = node_at(fs, node, &at);
+	folder = node_is_dir(node) && !node_is(node, NODE_UPPER | NODE_UNLINKED) && !override;
+	r = folder ? folder_at(fs, node, &at) : node_at(fs, node, &at);
 	if (r < 0)
 		return r;
 	if (node_is_mapped(fs, node))
-		r = upper_stat_unmapped(at.ref.fd, at.name, node_has_override(fs, node), st);
+		r = upper_stat_unmapped(at.ref.fd, at.name, override, st);
 	else
-		r = upper_stat(fs, at.ref.fd, at.name, node_has_override(fs, node), st);
+		r = upper_stat(fs, at.ref.fd, at.name, override, st);
 	fd_put(fs->fds, &at.ref);
+	if (folder && (r == -ENOENT || (r == 0 && !S_ISDIR(st->st_mode))))
+		return -ESTALE; /* changed behind our back */
 	return r;
 }
 

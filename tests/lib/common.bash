@@ -150,10 +150,15 @@ remount_dirs() {
 # copies of all mounts, and a driver stays as long as one is left.
 wait_gone() {
 	local pid tries
+	local -a threads
 	for pid in $1; do
 		for ((tries = 0; tries < 1200; tries++)); do
-			# A zombie has done all it had to do; nobody may be there to reap it.
-			[[ $(process_state "$pid") == [XZ]* || ! -e /proc/$pid ]] && continue 2
+			[ -e "/proc/$pid" ] || continue 2
+			# A zombie without threads has done all it had to do; nobody may be there to reap it.
+			if [[ $(process_state "$pid") == [XZ]* ]]; then
+				threads=(/proc/"$pid"/task/*)
+				[ ${#threads[@]} -gt 1 ] || continue 2
+			fi
 			sleep 0.05
 		done
 		who_keeps "$pid" >&2
