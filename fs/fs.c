@@ -36,6 +36,22 @@ void fs_options_release(struct fs_options *options)
 
 /* --- lowers --- */
 
+/* What is seen of the lease by who wants to remove the image. */
+static int lease_image(struct fs *fs, struct image_id image, struct diag *diag)
+{
+	const char *place = fs->options->mountpoint;
+	AUTO(freep) char *full = place ? realpath(place, NULL) : NULL;
+	AUTO(freep) char *what = NULL;
+
+	if (full)
+		place = full;
+	if (asprintf(&what, "mounted%s%s by process %d", place ? " on " : "", place ? place : "", (int)getpid()) < 0) {
+		what = NULL;
+		return -ENOMEM;
+	}
+	return lease_take(fs->store, image, what, diag, &fs->lease);
+}
+
 static int layers_from_store(struct fs *fs, struct diag *diag)
 {
 	const struct fs_options *options = fs->options;
@@ -47,7 +63,7 @@ static int layers_from_store(struct fs *fs, struct diag *diag)
 	if (r == 0)
 		r = image_find(fs->store, options->image, diag, &image);
 	if (r == 0)
-		r = lease_take(fs->store, image, "mount", diag, &fs->lease);
+		r = lease_image(fs, image, diag);
 	if (r == 0)
 		r = image_info(fs->store, image, diag, &info);
 	if (r < 0)

@@ -53,6 +53,7 @@ struct fs_options {
 	size_t data_lower_count;	      /* of them, the last so many are data-only: no name of theirs shows */
 	char *upper, *work;		      /* owned; NULL: read-only */
 	char *store, *image;		      /* owned; NULL: lowers are directories */
+	const char *mountpoint;		      /* borrowed; for the lease on the image: who has it. NULL: nobody knows */
 	uint32_t first_layer, last_layer;     /* of the image, 1 is the lowest; last_layer 0: all */
 	enum fs_whiteouts whiteouts;	      /* of one layer of an image */
 	struct fs_idmap *uid_maps, *gid_maps; /* owned */

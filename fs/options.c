@@ -608,6 +608,7 @@ int options_parse(int argc, char **argv, struct mount_options *ret, struct diag 
 	/* mount(8) names a source first; there is none here. */
 	if (count > 0)
 		r = value_folder("mount point", words[count - 1], &ret->mountpoint, diag);
+	ret->fs.mountpoint = ret->mountpoint;
 	return r < 0 ? r : options_check(ret, diag);
 }
 

@@ -90,7 +90,14 @@ static void lease_dropp(struct lease **lease)
 static int take_lease(struct store *store, struct image_id image, struct diag *diag, struct lease **ret)
 {
 	struct diag why = { 0 };
-	int r = lease_take(store, image, "export", &why, ret);
+	AUTO(freep) char *what = NULL;
+	int r;
+
+	if (asprintf(&what, "being exported by process %d", (int)getpid()) < 0) {
+		what = NULL;
+		return -ENOMEM;
+	}
+	r = lease_take(store, image, what, &why, ret);
 
 	if (r == -ENOSPC || r == -EDQUOT)
 		return 0;

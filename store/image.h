@@ -91,7 +91,10 @@ int store_gc(struct store *store, struct diag *diag, struct gc_result *ret);
  * Leases: a mount that reads an image holds one; it dies with its process.
  */
 struct lease;
-/** lease_take() - @ret is owned; on a read-only store it succeeds without a trace. */
+/**
+ * lease_take() - @ret is owned; on a read-only store it succeeds without a trace.
+ * @what: what the image is, for who wants to remove it: "mounted on /mnt by process 7"
+ */
 int lease_take(struct store *store, struct image_id image, const char *what, struct diag *diag,
 	       struct lease **ret);
 void lease_drop(struct lease *lease);

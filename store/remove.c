@@ -22,7 +22,7 @@ static int leased_by(const struct lease_view *lease, void *arg)
 
 	if (lease->image.value != user->image.value)
 		return 0;
-	return diag_set(user->diag, -EBUSY, "the image is mounted: %s", lease->what);
+	return diag_set(user->diag, -EBUSY, "the image is %s", lease->what);
 }
 
 static int contained_by(struct db *db, const struct user *user)
