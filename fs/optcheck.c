@@ -98,9 +98,11 @@ static int check_identity(struct mount_options *o, struct diag *diag)
 
 	if (fs->fakeroot && fs->uid_map_count + fs->gid_map_count > 0)
 		return diag_set(diag, -EINVAL, "fakeroot and ID mappings cannot be combined");
-	if (fs->fakeroot && o->allow_other)
+	/* With default_permissions the kernel checks them: a container's root file system, in a user namespace. */
+	if (fs->fakeroot && o->allow_other && !strstr(buf_str(&o->kernel), "default_permissions"))
 		return diag_set(diag, -EINVAL,
-				"fakeroot checks no permissions: it cannot be combined with allow_other");
+				"fakeroot checks no permissions: it cannot be combined with allow_other, but with "
+				"default_permissions");
 	if (o->squash_to_root) {
 		fs->squash_uid = fs->squash_uid < 0 ? 0 : fs->squash_uid;
 		fs->squash_gid = fs->squash_gid < 0 ? 0 : fs->squash_gid;

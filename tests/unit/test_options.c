@@ -111,6 +111,14 @@ static void squash_to_root_counts_least(void **state)
 	options_release(&parsed);
 }
 
+static void fakeroot_is_for_others_where_the_kernel_checks_them(void **state)
+{
+	assert_int_equal(parse("lowerdir=a,fakeroot,allow_other,default_permissions"), 0);
+	assert_true(parsed.fs.fakeroot);
+	assert_true(parsed.allow_other);
+	options_release(&parsed);
+}
+
 static void unknown_options_are_named_and_ignored(void **state)
 {
 	assert_int_equal(parse("lowerdir=a,plugins=x,never_heard_of,x-systemd.automount"), 0);
@@ -254,6 +262,7 @@ static void misuse_is_refused_by_name(void **state)
 		{ "lowerdir=a,threaded=2", "threaded: not on or off: 2" },
 		{ "lowerdir=a,timeout=soon", "timeout: not a number of seconds: soon" },
 		{ "lowerdir=a,fakeroot,allow_other", "cannot be combined with allow_other" },
+		{ "lowerdir=a,fakeroot,allow_other,uidmapping=0:1:1", "ID mappings cannot be combined" },
 		{ "lowerdir", "option lowerdir needs a value" },
 		{ "lowerdir=a,ro=1", "option ro takes no value" },
 	};
@@ -276,6 +285,7 @@ int main(void)
 		cmocka_unit_test(podman_s_empty_option_and_quotes_are_taken),
 		cmocka_unit_test(mappings_have_a_leading_colon_or_not),
 		cmocka_unit_test(squash_to_root_counts_least),
+		cmocka_unit_test(fakeroot_is_for_others_where_the_kernel_checks_them),
 		cmocka_unit_test(unknown_options_are_named_and_ignored),
 		cmocka_unit_test(one_thread_can_be_asked_for),
 		cmocka_unit_test(options_of_others_mean_the_same),
