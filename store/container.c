@@ -12,7 +12,8 @@
 #include <time.h>
 
 /*
- * containers/ID/ holds upper and work.  Folder first, row after; for removal the
+ * containers/ID/ holds upper and work, and what the tools keep of one that is run
+ * (tools/runstate.h).  Folder first, row after; for removal the
  * row goes first, then the folder moves to ingest/, where the next writer
  * finishes what a crash interrupts.  Both are done with STORE/lock held shared.
  */
@@ -23,6 +24,7 @@ void container_info_release(struct container_info *info)
 {
 	free(info->name);
 	free(info->mountpoint);
+	free(info->dir);
 	free(info->upper);
 	free(info->work);
 	*info = (struct container_info){ 0 };
@@ -47,11 +49,15 @@ static int column_dup(sqlite3_stmt *stmt, int at, char **ret)
 
 static int container_paths(struct store *store, struct container_info *info)
 {
-	if (asprintf(&info->upper, "%s/containers/%s/upper", store->dir, info->id) < 0) {
+	if (asprintf(&info->dir, "%s/containers/%s", store->dir, info->id) < 0) {
+		info->dir = NULL;
+		return -ENOMEM;
+	}
+	if (asprintf(&info->upper, "%s/upper", info->dir) < 0) {
 		info->upper = NULL;
 		return -ENOMEM;
 	}
-	if (asprintf(&info->work, "%s/containers/%s/work", store->dir, info->id) < 0) {
+	if (asprintf(&info->work, "%s/work", info->dir) < 0) {
 		info->work = NULL;
 		return -ENOMEM;
 	}

@@ -17,7 +17,8 @@ struct container_info {
 	struct image_id image;
 	char *name;		/* owned; may be NULL */
 	char *mountpoint;	/* owned; absolute; NULL when not mounted as far as is recorded */
-	char *upper, *work;	/* owned; absolute */
+	char *dir;		/* owned; absolute: its folder, with all that is only its own */
+	char *upper, *work;	/* owned; absolute; in @dir */
 	bool fakeroot;		/* owners are kept in user.containers.override_stat */
 	int64_t created;	/* seconds */
 };

@@ -36,13 +36,13 @@ static struct option *getopt_options(const struct command *command)
 	return ret;
 }
 
-/* A leading ':' makes getopt tell a missing argument from an unknown option. */
+/* A leading '+' stops getopt at the first operand; ':' makes it tell a missing argument from an unknown option. */
 static char *getopt_letters(const struct command *command)
 {
 	struct buf letters = { 0 };
 	size_t count = option_count(command);
 
-	buf_adds(&letters, ":h");
+	buf_adds(&letters, command->options_first ? "+:h" : ":h");
 	for (size_t i = 0; i < count; i++)
 		if (command->options[i].letter)
 			buf_addf(&letters, "%c%s", command->options[i].letter, command->options[i].arg ? ":" : "");

@@ -64,6 +64,7 @@ struct command {
 	int operands_min, operands_max;	     /* OPERANDS_ANY: no limit */
 	enum operand operands[OPERANDS_MAX]; /* the last one that is not NONE repeats */
 	int (*run)(struct cli *cli, const struct args *args);
+	bool options_first; /* what follows the first operand is not ours to read: a command of the user's */
 };
 
 /** The table, in the order of `nacre --help`. */
@@ -145,6 +146,7 @@ int cmd_commit(struct cli *cli, const struct args *args);
 int cmd_completion(struct cli *cli, const struct args *args);
 int cmd_cp(struct cli *cli, const struct args *args);
 int cmd_diff(struct cli *cli, const struct args *args);
+int cmd_exec(struct cli *cli, const struct args *args);
 int cmd_du(struct cli *cli, const struct args *args);
 int cmd_export(struct cli *cli, const struct args *args);
 int cmd_gc(struct cli *cli, const struct args *args);
@@ -156,6 +158,7 @@ int cmd_info(struct cli *cli, const struct args *args);
 int cmd_inspect(struct cli *cli, const struct args *args);
 int cmd_layers(struct cli *cli, const struct args *args);
 int cmd_load(struct cli *cli, const struct args *args);
+int cmd_logs(struct cli *cli, const struct args *args);
 int cmd_ls(struct cli *cli, const struct args *args);
 int cmd_mount(struct cli *cli, const struct args *args);
 int cmd_ps(struct cli *cli, const struct args *args);
@@ -163,9 +166,12 @@ int cmd_pull(struct cli *cli, const struct args *args);
 int cmd_push(struct cli *cli, const struct args *args);
 int cmd_rm(struct cli *cli, const struct args *args);
 int cmd_rmi(struct cli *cli, const struct args *args);
+int cmd_run(struct cli *cli, const struct args *args);
 int cmd_save(struct cli *cli, const struct args *args);
 int cmd_search(struct cli *cli, const struct args *args);
 int cmd_setup(struct cli *cli, const struct args *args);
+int cmd_start(struct cli *cli, const struct args *args);
+int cmd_stop(struct cli *cli, const struct args *args);
 int cmd_tag(struct cli *cli, const struct args *args);
 int cmd_umount(struct cli *cli, const struct args *args);
 int cmd_verify(struct cli *cli, const struct args *args);

@@ -80,6 +80,26 @@ static int inspect_image(struct store *store, const struct image_info *image, js
 	return put_layers(object, store, image);
 }
 
+/* docker's "State"; what it is run with goes by "Run". Both are null of one that is only mounted. */
+static void inspect_run(json_t *object, const struct run_state *run)
+{
+	json_t *state = run->status == RUN_NEVER ? json_null() : json_new_object();
+
+	json_put(object, "State", state);
+	json_put(object, "Run", run->spec ? json_incref(run->spec) : json_null());
+	if (run->status == RUN_NEVER)
+		return;
+	json_put_text(state, "Status", run_status_word(run));
+	json_put_bool(state, "Running", run->status == RUN_RUNNING);
+	json_put(state, "ExitCode", json_integer(run->exit_code));
+	json_put(state, "StartedAt", json_null());
+	json_put(state, "FinishedAt", json_null());
+	if (run->started)
+		json_put_time(state, "StartedAt", run->started, 0);
+	if (run->finished)
+		json_put_time(state, "FinishedAt", run->finished, 0);
+}
+
 static void inspect_container(const struct target *target, const struct image_info *image, json_t *list)
 {
 	const struct container_info *container = &target->container;
@@ -96,6 +116,7 @@ static void inspect_container(const struct target *target, const struct image_in
 	json_put_path(object, "UpperDir", container->upper);
 	json_put_path(object, "WorkDir", container->work);
 	json_put_bool(object, "Fakeroot", container->fakeroot);
+	inspect_run(object, &target->run);
 }
 
 static int try_container(struct store *store, const char *ref, json_t *list)

@@ -270,6 +270,8 @@ static int mount_again(struct cli *cli, const struct request *request, struct di
 
 	if (r < 0)
 		return r;
+	if (target.run.status == RUN_RUNNING)
+		return diag_set(diag, -EBUSY, "it is running");
 	if (target.mounted)
 		return diag_set(diag, -EBUSY, "it is mounted already, on %s", target.container.mountpoint);
 	r = image_info(cli->store, target.container.image, diag, &image);

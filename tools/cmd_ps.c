@@ -6,8 +6,14 @@
 #include "tools/imageconf.h"
 #include "tools/json.h"
 #include "tools/mounts.h"
+#include "tools/runspec.h"
+#include "tools/runstate.h"
 #include "tools/table.h"
 #include "tools/ui.h"
+
+#include <string.h>
+
+enum { COMMAND_WIDTH = 20 };
 
 struct container_array {
 	struct container_info *list; /* owned */
@@ -19,7 +25,8 @@ static void container_array_release(struct container_array *array)
 	container_list_free(array->list, array->count);
 }
 
-static void add_json(json_t *list, const struct container_info *container, const struct image_info *image, bool mounted)
+static void add_json(json_t *list, const struct container_info *container, const struct image_info *image,
+		     const struct run_state *run, bool mounted)
 {
 	json_t *row = json_new_object();
 
@@ -33,18 +40,25 @@ static void add_json(json_t *list, const struct container_info *container, const
 	else
 		json_put(row, "MountPoint", json_null());
 	json_put_text(row, "Name", container->name);
+	json_put(row, "Command", run->spec ? json_incref(json_object_get(run->spec, "Args")) : json_null());
+	json_put_text(row, "State", run_status_word(run));
+	json_put(row, "ExitCode", run->status == RUN_EXITED ? json_integer(run->exit_code) : json_null());
 	json_put_path(row, "UpperDir", container->upper);
 	json_push(list, row);
 }
 
 static void add_cells(struct table *table, const struct container_info *container, const struct image_info *image,
-		      bool mounted, bool whole)
+		      const struct run_state *run, bool mounted, bool whole)
 {
-	char id[DIGEST_TEXT_BYTES], age[UI_AGE_BYTES];
+	char id[DIGEST_TEXT_BYTES], age[UI_AGE_BYTES], status[RUN_STATUS_BYTES];
+	AUTO(freep) char *command = run->spec ? runspec_command(run->spec) : ui_need(strdup("-"));
+	AUTO(freep) char *safe = ui_format("%s", command), *shown = ui_shorten(safe, whole ? SIZE_MAX : COMMAND_WIDTH);
 
 	table_cell(table, container->id);
 	table_cell(table, image->tag_count ? image->tags[0] : ui_id(&image->digest, whole, id));
+	table_cell(table, shown);
 	table_cell(table, ui_age(container->created, age));
+	table_cell(table, run->status == RUN_NEVER ? mounted ? "Mounted" : "-" : run_status_text(run, status));
 	table_cell(table, mounted ? container->mountpoint : "-");
 	table_cell(table, container->name);
 }
@@ -60,26 +74,31 @@ static int list_containers(struct store *store, const struct args *args, struct 
 		return diag_errno(diag, r, "cannot read what is mounted");
 	for (size_t i = 0; r == 0 && i < all.count; i++) {
 		AUTO(image_info_releasep) struct image_info image = { 0 };
+		AUTO(run_state_release) struct run_state run = { 0 };
 		bool mounted = mount_is_nacre(mount_table_at(&mounts, all.list[i].mountpoint));
 
-		if (!mounted && !args_has(args, "all"))
+		r = run_state_read(all.list[i].dir, &run);
+		if (r < 0)
+			return diag_errno(diag, r, "the state of container %s cannot be read", all.list[i].id);
+		if (!mounted && run.status != RUN_RUNNING && !args_has(args, "all"))
 			continue;
 		r = image_info(store, all.list[i].image, diag, &image);
 		if (r < 0)
 			break;
 		if (json)
-			add_json(json, &all.list[i], &image, mounted);
+			add_json(json, &all.list[i], &image, &run, mounted);
 		else if (args_has(args, "quiet"))
 			puts(all.list[i].id);
 		else
-			add_cells(table, &all.list[i], &image, mounted, args_has(args, "no-trunc"));
+			add_cells(table, &all.list[i], &image, &run, mounted, args_has(args, "no-trunc"));
 	}
 	return r;
 }
 
 int cmd_ps(struct cli *cli, const struct args *args)
 {
-	static const char *const headings[] = { "CONTAINER ID", "IMAGE", "CREATED", "MOUNTED ON", "NAME" };
+	static const char *const headings[] = { "CONTAINER ID", "IMAGE",      "COMMAND", "CREATED",
+						"STATUS",	"MOUNTED ON", "NAME" };
 	AUTO(table_freep) struct table *table = table_new(ARRAY_SIZE(headings), headings, NULL);
 	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
 	struct diag diag = { 0 };

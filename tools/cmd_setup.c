@@ -7,6 +7,7 @@
 #include "tools/process.h"
 #include "tools/storageconf.h"
 #include "tools/ui.h"
+#include "tools/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,36 +21,19 @@ enum { CONF_LIMIT = 1024 * 1024 };
 
 /* --- what is missing --- */
 
-/* Lines are NAME:FIRST:COUNT, where NAME may be a number. */
-static bool has_range(const char *path, const char *name, uid_t uid)
-{
-	AUTO(freep) char *text = NULL, *number = ui_format("%u", uid);
-	size_t bytes;
-	char *at, *line;
-
-	if (io_read_file(AT_FDCWD, path, CONF_LIMIT, &text, &bytes) < 0)
-		return false;
-	for (at = text; (line = strsep(&at, "\n"));) {
-		const char *who = strsep(&line, ":");
-
-		if (line && (strcmp(who, number) == 0 || (name && strcmp(who, name) == 0)))
-			return true;
-	}
-	return false;
-}
-
 static void check_user(void)
 {
 	static const char *const maps[] = { "newuidmap", "newgidmap" };
 	static const char *const ranges[] = { "/etc/subuid", "/etc/subgid" };
 	const struct passwd *user = getpwuid(geteuid());
 	const char *name = user ? user->pw_name : NULL;
+	unsigned first, count;
 
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
 		if (!process_can_run(maps[i]))
 			ui_warn("%s is missing: install the package uidmap", maps[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(ranges); i++)
-		if (!has_range(ranges[i], name, geteuid()))
+		if (!subid_range(ranges[i], name, geteuid(), &first, &count))
 			ui_warn("%s has no range for %s: as root, usermod --add-sub%cids 100000-165535 %s, with numbers that "
 				"are nobody else's",
 				ranges[i], name ? name : "this user", i == 0 ? 'u' : 'g', name ? name : "USER");

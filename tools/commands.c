@@ -143,8 +143,56 @@ static const struct option_desc commit_options[] = {
 	OPTIONS_END,
 };
 
+#define OPTIONS_PROCESS                                                                                          \
+	{ 'i', "interactive", NULL, "read standard input" }, { 't', "tty", NULL, "with a terminal of its own" }, \
+		{ 'e', "env", "NAME=VALUE", "set a variable; may be repeated", OPERAND_OTHER },                  \
+		{ 0, "env-file", "FILE", "variables, one a line; may be repeated", OPERAND_FILE },               \
+		{ 'w', "workdir", "DIR", "the working directory in the container", OPERAND_OTHER },              \
+	{                                                                                                        \
+		'u', "user", "USER[:GROUP]", "who it runs as: names or numbers", OPERAND_OTHER                   \
+	}
+
+static const struct option_desc run_options[] = {
+	{ 'd', "detach", NULL, "leave it running in the background and print its ID" },
+	OPTIONS_PROCESS,
+	{ 0, "rm", NULL, "remove the container when it has ended" },
+	{ 0, "name", "NAME", "what the container is called", OPERAND_OTHER },
+	{ 'v', "volume", "SRC:DST[:ro]", "show a folder or file of this machine in it; may be repeated", OPERAND_DIR },
+	{ 0, "entrypoint", "PROGRAM", "run this in place of the image's Entrypoint and Cmd", OPERAND_OTHER },
+	{ 0, "hostname", "NAME", "its host name; else its ID", OPERAND_OTHER },
+	{ 0, "read-only", NULL, "its root cannot be written to" },
+	{ 0, "network", "NETWORK", "host (the default): this machine's; none: only itself", OPERAND_OTHER },
+	{ 0, "memory", "SIZE", "how much memory it may have: 512m, 2g (root only)", OPERAND_OTHER },
+	{ 0, "pids-limit", "N", "how many processes it may have (root only)", OPERAND_OTHER },
+	{ 0, "runtime", "PROGRAM", "crun (the default), or runc", OPERAND_OTHER },
+	OPTIONS_END,
+};
+
+static const struct option_desc exec_options[] = {
+	{ 'd', "detach", NULL, "do not wait for it" },
+	OPTIONS_PROCESS,
+	OPTIONS_END,
+};
+
+static const struct option_desc start_options[] = {
+	{ 'a', "attach", NULL, "in the foreground, as run without -d" },
+	OPTIONS_END,
+};
+
+static const struct option_desc stop_options[] = {
+	{ 't', "time", "SECONDS", "before it is killed (10; -1: never)", OPERAND_OTHER },
+	OPTIONS_END,
+};
+
+static const struct option_desc logs_options[] = {
+	{ 'f', "follow", NULL, "go on until the container ends" },
+	{ 'n', "tail", "LINES", "only the last so many lines", OPERAND_OTHER },
+	{ 't', "timestamps", NULL, "when each line was written" },
+	OPTIONS_END,
+};
+
 static const struct option_desc ps_options[] = {
-	{ 'a', "all", NULL, "also those that are not mounted" },
+	{ 'a', "all", NULL, "also those that neither run nor are mounted" },
 	{ 'q', "quiet", NULL, "IDs only" },
 	OPTION_NO_TRUNC,
 	OPTION_JSON,
@@ -152,7 +200,7 @@ static const struct option_desc ps_options[] = {
 };
 
 static const struct option_desc rm_options[] = {
-	{ 'f', "force", NULL, "unmount it first; one that is not there is no failure" },
+	{ 'f', "force", NULL, "kill or unmount it first; one that is not there is no failure" },
 	OPTIONS_END,
 };
 
@@ -343,6 +391,53 @@ const struct command commands[] = {
 	  2,
 	  { OPERAND_MOUNT, OPERAND_IMAGE },
 	  cmd_commit },
+	{ "run",
+	  "[-it] [-d] [--rm] [OPTIONS] IMAGE [COMMAND [ARG...]]",
+	  "start a program in a new container",
+	  GROUP_CONTAINERS,
+	  run_options,
+	  1,
+	  OPERANDS_ANY,
+	  { OPERAND_IMAGE, OPERAND_OTHER },
+	  cmd_run,
+	  .options_first = true },
+	{ "exec",
+	  "[-it] [-d] [OPTIONS] CONTAINER COMMAND [ARG...]",
+	  "start one more program in a container that runs",
+	  GROUP_CONTAINERS,
+	  exec_options,
+	  2,
+	  OPERANDS_ANY,
+	  { OPERAND_CONTAINER, OPERAND_OTHER },
+	  cmd_exec,
+	  .options_first = true },
+	{ "start",
+	  "[-a] CONTAINER...",
+	  "start containers again that have ended",
+	  GROUP_CONTAINERS,
+	  start_options,
+	  1,
+	  OPERANDS_ANY,
+	  { OPERAND_CONTAINER },
+	  cmd_start },
+	{ "stop",
+	  "[-t SECONDS] CONTAINER...",
+	  "end containers that run",
+	  GROUP_CONTAINERS,
+	  stop_options,
+	  1,
+	  OPERANDS_ANY,
+	  { OPERAND_CONTAINER },
+	  cmd_stop },
+	{ "logs",
+	  "[-f] [-n LINES] [-t] CONTAINER",
+	  "show what a container has written",
+	  GROUP_CONTAINERS,
+	  logs_options,
+	  1,
+	  1,
+	  { OPERAND_CONTAINER },
+	  cmd_logs },
 	{ "ps",
 	  "[-a] [-q] [--no-trunc] [--json]",
 	  "list the writable containers",

@@ -26,7 +26,7 @@ fuse_minimum=3.17
 # without where no name is known.
 build_packages='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsqlite3-dev libxxhash-dev libarchive-dev libssl-dev
 	libzstd-dev zlib1g-dev libisal-dev? libjansson-dev libcurl4-openssl-dev liburing-dev libnuma-dev fuse3
-	mmdebstrap attr ca-certificates tar gzip'
+	mmdebstrap attr ca-certificates tar gzip crun|runc uidmap'
 # shellcheck disable=SC2034 # used by name, below
 tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo docker-registry openssl python3 fakeroot
 	make gcc fio e2fsprogs squashfs-tools erofs-utils xfsprogs jq sqlite3 bzip2 xz-utils zstd uidmap git patch rsync

@@ -2,6 +2,7 @@
 #include "tools/target.h"
 
 #include "store/base/auto.h"
+#include "tools/control.h"
 #include "tools/driver.h"
 #include "tools/mounts.h"
 #include "tools/ui.h"
@@ -22,7 +23,10 @@ int target_of_container(struct store *store, const char *what, struct diag *diag
 	if (ret->container.mountpoint)
 		r = nacre_mounted_at(ret->container.mountpoint);
 	ret->mounted = r == 1;
-	return r < 0 ? diag_errno(diag, r, "cannot read what is mounted") : 0;
+	if (r < 0)
+		return diag_errno(diag, r, "cannot read what is mounted");
+	r = run_state_read(ret->container.dir, &ret->run);
+	return r < 0 ? diag_errno(diag, r, "the state of container %s cannot be read", ret->container.id) : 0;
 }
 
 static int target_of_path(struct store *store, const char *what, struct diag *diag, struct target *ret)
@@ -61,10 +65,25 @@ int target_find(struct store *store, const char *what, struct diag *diag, struct
 void target_release(struct target *target)
 {
 	container_info_release(&target->container);
+	run_state_release(&target->run);
+}
+
+/* Its mount is the monitor's: nobody else sees it. */
+static int flush_running(const char *dir, struct diag *diag)
+{
+	AUTO(closep) int control = control_connect(dir);
+	int r = control < 0 ? control : control_ask(control, CONTROL_SYNC, 0);
+
+	/* Where it has ended meanwhile all is written. */
+	if (r == 0 || r == -ECONNREFUSED || r == -ENOENT || r == -EPIPE || r == -ECONNRESET)
+		return 0;
+	return diag_errno(diag, r, "what it wrote last cannot be kept");
 }
 
 int target_flush(const struct target *target, struct diag *diag)
 {
+	if (target->run.status == RUN_RUNNING)
+		return flush_running(target->container.dir, diag);
 	if (!target->mounted)
 		return 0;
 	int r = driver_sync(target->container.mountpoint);

@@ -9,10 +9,12 @@
  */
 
 #include "store/container.h"
+#include "tools/runstate.h"
 
 struct target {
 	struct container_info container;
-	bool mounted; /* a mount of ours is seen at container.mountpoint right now */
+	bool mounted;	      /* a mount of ours is seen at container.mountpoint right now */
+	struct run_state run; /* owned: of one that `nacre run` made */
 };
 
 /**
@@ -28,7 +30,8 @@ int target_of_container(struct store *store, const char *what, struct diag *diag
 /** target_is_path() - can @what only be a folder? */
 bool target_is_path(const char *what);
 
-/** target_flush() - before the upper is read: what the kernel still keeps of a live mount is written. */
+/** target_flush() - before the upper is read: what the kernel still keeps of a live mount, or of one that
+ * runs, is written. */
 int target_flush(const struct target *target, struct diag *diag);
 
 /** target_hint() - what helps when none was found. */

@@ -11,23 +11,24 @@ teardown() { unmount_all; }
 @test "ps lists what is mounted, ps -a all" {
 	mount_rw --name work
 	run nacre ps
-	[[ ${lines[0]} =~ ^CONTAINER\ ID\ +IMAGE\ +CREATED\ +MOUNTED\ ON\ +NAME$ ]] || fail "${lines[0]}"
-	[[ ${lines[1]} =~ ^$CONTAINER\ +base:1\ +.*\ +$MNT\ +work$ ]] || fail "${lines[1]}"
+	[[ ${lines[0]} =~ ^CONTAINER\ ID\ +IMAGE\ +COMMAND\ +CREATED\ +STATUS\ +MOUNTED\ ON\ +NAME$ ]] || fail "${lines[0]}"
+	[[ ${lines[1]} =~ ^$CONTAINER\ +base:1\ +-\ +.*\ +Mounted\ +$MNT\ +work$ ]] || fail "${lines[1]}"
 	nacre umount "$MNT"
 	run nacre ps
 	assert_equal "${#lines[@]}" 1
 	run nacre ps -a
-	[[ ${lines[1]} =~ ^$CONTAINER\ +base:1\ +.*\ +-\ +work$ ]] || fail "${lines[1]}"
+	[[ ${lines[1]} =~ ^$CONTAINER\ +base:1\ +-\ +.*\ +-\ +-\ +work$ ]] || fail "${lines[1]}"
 	assert_equal "$(nacre ps -aq)" "$CONTAINER"
 }
 
 @test "ps --json: keys" {
 	mount_rw --name work
 	run nacre ps --json
-	assert_equal "$(json '.[0] | keys | join(" ")')" "Created Id Image ImageId MountPoint Mounted Name UpperDir"
+	assert_equal "$(json '.[0] | keys | join(" ")')" "Command Created ExitCode Id Image ImageId MountPoint Mounted Name State UpperDir"
 	assert_equal "$(json '.[0].ImageId')" "$BASE_ID"
 	assert_equal "$(json '.[0].Mounted')" true
 	assert_equal "$(json '.[0].Name')" work
+	assert_equal "$(json '.[0].State')" null
 	[ -d "$(json '.[0].UpperDir')" ]
 }
 

@@ -1,0 +1,400 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154,SC2016
+#
+# Containers: run, exec, start, stop, logs and what ps, rm, diff and commit make of them.  All tests share one store.
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+load ../lib/podman
+
+setup_file() {
+	export NACRE_STORE=$BATS_FILE_TMPDIR/store
+	make_base_tree "$BATS_FILE_TMPDIR/base"
+	tar -C "$BATS_FILE_TMPDIR/base" --owner=0 --group=0 -cf "$BATS_FILE_TMPDIR/base.tar" .
+	nacre import "$BATS_FILE_TMPDIR/base.tar" base:1 >/dev/null
+}
+
+setup() {
+	export HOME=$BATS_TEST_TMPDIR/home
+	mkdir -p "$HOME"
+	MNT=$BATS_TEST_TMPDIR/mnt
+	mkdir "$MNT"
+	unset NO_COLOR
+}
+
+teardown() {
+	local pids
+	# shellcheck disable=SC2046
+	nacre rm -f $(nacre ps -aq) none >/dev/null
+	pids=$(driver_pids "$NACRE_STORE")
+	unmount_all
+	wait_gone "$pids"
+}
+
+in_base() { nacre run --rm base:1 "$@"; }
+
+# wait_until COMMAND...: at most a minute.
+wait_until() {
+	local tries
+	for ((tries = 0; tries < 600; tries++)); do
+		! "$@" >/dev/null 2>&1 || return 0
+		sleep 0.1
+	done
+	fail "it did not come to pass: $*"
+}
+
+# configured NAME CHANGE...: base:1 with another config as NAME.
+configured() {
+	local name=$1 change container
+	local -a changes=()
+	shift
+	for change in "$@"; do
+		changes+=(-c "$change")
+	done
+	container=$(nacre mount --rw base:1 "$MNT")
+	nacre commit -q "${changes[@]}" "$container" "$name" >/dev/null
+	nacre umount --rm "$MNT"
+}
+
+@test "run: what it writes, its standard input and its exit status" {
+	run --separate-stderr in_base sh -c 'id -u; echo wrong >&2; exit 7'
+	assert_status 7
+	assert_equal "$output" 0
+	assert_equal "$stderr" wrong
+	run nacre run --rm -i base:1 cat <<<"hello"
+	assert_equal "$output" hello
+	run in_base cat <<<"hello"
+	assert_status 0
+	assert_equal "$output" ""
+	run in_base sh -c 'sh -c "kill -9 \$\$"; exit $?'
+	assert_status 137
+	assert_equal "$(nacre ps -aq)" ""
+	# All of much, through a reader that is slow to begin.
+	assert_equal "$(in_base sh -c 'head -c 3000000 /dev/zero' | { sleep 0.3; wc -c; })" 3000000
+}
+
+@test "run: docker's statuses for what cannot be run" {
+	run -127 in_base no-such-program
+	assert_output_has "nacre: cannot run base:1: "
+	run -127 in_base /no/such/program
+	run in_base /etc/passwd
+	assert_status 126
+	run nacre run --rm no-image sh
+	assert_status 125
+	assert_output_has "nacre: cannot run no-image: "
+	assert_output_has "nacre images"
+	run in_base
+	assert_status 125
+	assert_output_has "names no command"
+	# Nothing is left of any of them; without --rm the container is there, to be looked at.
+	assert_equal "$(nacre ps -aq)" ""
+	run -127 nacre run --name bad base:1 no-such-program
+	assert_equal "$(nacre ps -a --json | jq -r '.[0] | .Name + " " + .State')" "bad created"
+}
+
+@test "run: each error says what is wrong" {
+	while IFS='|' read -r options message; do
+		# shellcheck disable=SC2086
+		run nacre run --rm $options base:1 true
+		assert_status 125
+		assert_output_has "nacre: cannot run base:1: "
+		assert_output_has "$message"
+	done <<-'END'
+		-u nobody|there is no user nobody in its /etc/passwd
+		-u web:none|there is no group none in its /etc/group
+		--network bridge|there is no network bridge: host or none
+		-v named:/data|there are no named volumes
+		-v /no/such:/data|/no/such cannot be used: No such file or directory
+		-v /tmp:data|DST begins with a '/'
+		-v /tmp:/data:rx|rx is neither ro nor rw
+		-w var|does not begin with a '/'
+		-e =x|has no name
+		--env-file /no/such|cannot read /no/such
+		--memory much|--memory much is no size
+		--pids-limit few|--pids-limit few is no number
+		--runtime no-runtime|no-runtime is missing
+		-it|-t and -i need a terminal
+	END
+	assert_equal "$(nacre ps -aq)" ""
+	nacre run -d --name one base:1 sleep 100
+	run nacre run --rm --name one base:1 true
+	assert_status 125
+	assert_output_has "there is a container named one already"
+}
+
+@test "run: without a runtime it says what to install" {
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	run env PATH="$BATS_TEST_TMPDIR/bin" "$NACRE" run --rm base:1 true
+	assert_status 125
+	assert_output_has "crun is missing, which starts containers (install the package crun)"
+}
+
+@test "run: user, group, working directory, environment, host name" {
+	run nacre run --rm -u web base:1 sh -c 'id; echo $HOME; grep CapEff /proc/self/status'
+	assert_equal "${lines[0]}" "uid=33(web) gid=33(web)"
+	assert_equal "${lines[1]}" /var/www
+	[[ ${lines[2]} =~ ^CapEff:\ *$'\t'?0+$ ]] || fail "${lines[2]}"
+	run nacre run --rm -u 33:0 -w /new/dir base:1 sh -c 'id -u; id -g; pwd; stat -c %u /new/dir'
+	assert_equal "$output" $'33\n0\n/new/dir\n0'
+	run in_base grep CapEff /proc/self/status
+	assert_equal "${output##*[$'\t ']}" 00000000a80425fb
+	printf '# comment\nFROM_FILE=a b\n\nTAKEN\nOVER=file\n' >"$BATS_TEST_TMPDIR/env"
+	run env TAKEN=here "$NACRE" run --rm --env-file "$BATS_TEST_TMPDIR/env" -e OVER=line -e TAKEN -e UNSET base:1 \
+		sh -c 'echo "$FROM_FILE|$OVER|$TAKEN|${UNSET-none}|$HOME|$PATH"'
+	assert_equal "$output" "a b|line|here|none|/root|/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	run nacre run --rm --hostname box base:1 sh -c \
+		'cat /proc/sys/kernel/hostname /etc/hostname; echo $HOSTNAME; grep -c box /etc/hosts'
+	assert_equal "$output" $'box\nbox\nbox\n1'
+}
+
+@test "run: the image's config is honoured" {
+	configured conf:1 'ENTRYPOINT ["sh", "-c", "echo $GREETING $0 $*; pwd; id -u"]' 'CMD ["one", "two"]' \
+		'ENV GREETING=hello' 'WORKDIR /srv/made' 'USER web' 'VOLUME /srv/volume'
+	run nacre run --rm conf:1
+	assert_equal "$output" $'hello one two\n/srv/made\n33'
+	run nacre run --rm conf:1 three
+	assert_equal "$output" $'hello three\n/srv/made\n33'
+	run nacre run --rm --entrypoint stat conf:1 -c %F /srv/volume
+	assert_equal "$output" directory
+	run nacre run --rm --entrypoint '' -u 0 --read-only conf:1 sh -c 'touch /srv/volume/a && touch /srv/b'
+	assert_status 1
+	assert_output_has "/srv/b: Read-only file system"
+	refute_output_has "/srv/volume/a"
+}
+
+@test "run: folders of the machine, network, a root that is read-only" {
+	mkdir "$BATS_TEST_TMPDIR/shared"
+	echo there >"$BATS_TEST_TMPDIR/shared/file"
+	run nacre run --rm --name vol -v "$BATS_TEST_TMPDIR/shared:/shared" base:1 sh -c \
+		'cat /shared/file; echo back >/shared/answer; stat -c %u /shared/file'
+	assert_equal "$output" $'there\n0'
+	assert_equal "$(stat -c %u "$BATS_TEST_TMPDIR/shared/answer")" "$(id -u)"
+	cd "$BATS_TEST_TMPDIR"
+	run nacre run --rm -v ./shared:/shared:ro base:1 touch /shared/no
+	assert_status 1
+	assert_output_has "Read-only file system"
+	run nacre run --rm --network none base:1 sh -c 'ls /sys/class/net; cat /etc/resolv.conf; grep -c localhost /etc/hosts'
+	assert_equal "$output" $'lo\n2'
+	run in_base cat /etc/resolv.conf
+	assert_equal "$output" "$(cat /etc/resolv.conf)"
+	run nacre run --rm --read-only base:1 touch /etc/no
+	assert_status 1
+	assert_output_has "Read-only file system"
+}
+
+@test "run -d, ps, logs, exec, stop, start, rm" {
+	run nacre run -d --name bg base:1 sh -c 'trap "echo stopping; exit 3" TERM; echo one; echo two >&2; printf three;
+		while :; do sleep 0.1; done'
+	assert_status 0
+	[[ $output =~ ^[0-9a-f]{12}$ ]] || fail "no ID: $output"
+	id=$output
+	wait_until grep -q three "$NACRE_STORE/containers/$id/log"
+	run nacre ps
+	[[ ${lines[1]} =~ ^$id\ +base:1\ +sh\ -c.*\ Up\ .*\ bg$ ]] || fail "${lines[1]}"
+	run --separate-stderr nacre logs bg
+	assert_equal "$output" $'one\nthree'
+	assert_equal "$stderr" two
+	run --separate-stderr nacre logs -n 1 -t bg
+	[[ $output =~ ^20[0-9-]*T[0-9:.]*Z\ three$ ]] || fail "$output"
+	run nacre exec -e A=b -w /etc -u web bg sh -c 'echo $A $PWD $(id -u) $(grep -c sleep /proc/1/cmdline); touch /tmp/by-web'
+	assert_equal "$output" "b /etc 33 1"
+	run nacre exec bg sh -c 'exit 9'
+	assert_status 9
+	run nacre exec -i bg cat <<<"in"
+	assert_equal "$output" in
+	run nacre exec bg cat <<<"in"
+	assert_equal "$output" ""
+	assert_equal "$(nacre diff bg | grep /tmp)" $'C /tmp\nA /tmp/by-web'
+	assert_refused "cannot remove container bg: it is running" nacre rm bg
+	assert_refused "cannot mount container bg on $MNT: it is running" nacre mount --container bg "$MNT"
+	run nacre start bg
+	assert_status 1
+	assert_output_has "it is running already"
+	nacre logs -f bg >"$BATS_TEST_TMPDIR/followed" &
+	run nacre stop bg
+	assert_status 0
+	assert_equal "$output" bg
+	wait
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/followed")" $'one\nthreestopping'
+	run nacre ps -a
+	[[ ${lines[1]} == *"Exited (3) "*bg ]] || fail "${lines[1]}"
+	assert_equal "$(nacre ps)" "$(nacre ps | head -n 1)"
+	assert_equal "$(nacre inspect bg | jq -c '.[0].State | [.Status, .ExitCode]')" '["exited",3]'
+	run nacre stop bg
+	assert_status 0
+	run nacre exec bg true
+	assert_status 125
+	assert_output_has "it is not running"
+	run nacre start bg
+	assert_equal "$output" bg
+	assert_equal "$(nacre exec bg ls /tmp)" by-web
+	run nacre stop -t 0 bg
+	assert_equal "$(nacre ps -a --json | jq '.[0].ExitCode')" 137
+	assert_equal "$(nacre rm bg)" bg
+	[ ! -e "$NACRE_STORE/containers/$id" ]
+}
+
+@test "what a container changes: diff, commit, history, the new image, while it runs and after" {
+	nacre run -d --name work base:1 sh -c 'mkdir /made; echo new >/made/file; chown -R 33:33 /made; chmod 4750 /made/file
+		ln -s file /made/link; chown -h 33:33 /made/link; rm /usr/share/data/7; touch /ready; exec sleep 100'
+	wait_until nacre exec work test -e /ready
+	nacre commit -q -m "what and why" -a "somebody" work live:1
+	nacre stop -t 0 work
+	assert_equal "$(nacre diff work)" \
+		$'A /made\nA /made/file\nA /made/link\nA /ready\nC /usr\nC /usr/share\nC /usr/share/data\nD /usr/share/data/7'
+	nacre commit -q -m "what and why" -a "somebody" work app:1
+	for image in live:1 app:1; do
+		run nacre run --rm "$image" sh -c 'cd /made; stat -c "%n %u:%g %a %F" *; ls /usr/share/data | wc -l'
+		assert_equal "$output" $'file 33:33 4750 regular file\nlink 33:33 777 symbolic link\n52'
+		assert_equal "$(nacre history --json "$image" | jq -r '.[0].Comment + "," + .[0].Author')" "what and why,somebody"
+		assert_equal "$(nacre layers --json "$image" | jq length)" 2
+	done
+	assert_equal "$(nacre inspect base:1 | jq '.[0].RootFS.Layers[0]')" "$(nacre inspect app:1 | jq '.[0].RootFS.Layers[0]')"
+	# All that is on disk belongs to who ran it.
+	if ! is_root; then
+		assert_equal "$(find "$NACRE_STORE/containers" ! -user "$(id -un)")" ""
+	fi
+	# A container that has ended can be mounted, and started when it is not mounted any more.
+	nacre mount --container work "$MNT"
+	assert_equal "$(cat "$MNT/made/file")" new
+	run nacre start work
+	assert_status 1
+	assert_output_has "it is mounted on $MNT"
+	nacre umount "$MNT"
+}
+
+@test "a container leaves no trace of its own in a diff" {
+	nacre run --name quiet base:1 sh -c 'cat /etc/hosts >/dev/null; echo mine >/etc/hostname'
+	assert_equal "$(nacre diff quiet)" ""
+	nacre run --name loud base:1 touch /etc/mine
+	assert_equal "$(nacre diff loud)" $'C /etc\nA /etc/mine'
+}
+
+@test "signals are passed on" {
+	"$NACRE" run --name sig base:1 sh -c 'trap "echo got; exit 9" TERM; echo ready; while :; do sleep 0.1; done' \
+		>"$BATS_TEST_TMPDIR/out" 3>&- 4>&- &
+	wait_until grep -q ready "$BATS_TEST_TMPDIR/out"
+	kill -TERM $!
+	status=0
+	wait $! || status=$?
+	assert_equal "$status" 9
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/out")" $'ready\ngot'
+}
+
+@test "the command that waits is killed: the container goes on" {
+	"$NACRE" run --name on base:1 sh -c 'echo a; while [ ! -e /go ]; do sleep 0.1; done; echo b; exit 4' \
+		>"$BATS_TEST_TMPDIR/out" 3>&- 4>&- &
+	wait_until grep -q a "$BATS_TEST_TMPDIR/out"
+	kill -KILL $!
+	wait $! || true
+	nacre exec on touch /go
+	wait_until sh -c "'$NACRE' ps -a | grep 'Exited (4)'"
+	assert_equal "$(nacre logs on)" $'a\nb'
+}
+
+# The processes that have the container's folder for their own: its monitor.
+monitor_of() { find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$NACRE_STORE/containers/$1" 2>/dev/null | cut -d / -f 3; }
+
+@test "its monitor is killed: the container has ended, nothing is left, and it can be started or removed" {
+	id=$(nacre run -d --name lost base:1 sleep 100)
+	monitor=$(monitor_of "$id")
+	drivers=$(driver_pids "$NACRE_STORE")
+	[ -n "$monitor" ] && [ -n "$drivers" ]
+	kill -KILL "$monitor"
+	wait_gone "$monitor $drivers"
+	assert_equal "$(nacre ps -aq)" "$id"
+	assert_equal "$(nacre ps -q)" ""
+	run nacre ps -a
+	assert_output_has "Exited (137)"
+	nacre stop lost
+	nacre start lost
+	assert_equal "$(nacre exec lost id -u)" 0
+	kill -KILL "$(monitor_of "$id")"
+	run nacre rm lost
+	assert_status 0
+	assert_equal "$(nacre ps -aq)" ""
+	run find /sys/fs/cgroup -path "*/nacre/$id"
+	assert_equal "$output" ""
+}
+
+@test "run --rm and rm -f of one that runs" {
+	nacre run -d --rm --name gone base:1 sleep 100
+	run nacre rm -f gone
+	assert_status 0
+	assert_equal "$output" gone
+	nacre run -d --rm --name gone base:1 sleep 100
+	nacre stop -t 0 gone
+	assert_equal "$(nacre ps -aq)" ""
+	id=$(nacre run -d --name gone base:1 sleep 100)
+	nacre rm -f gone
+	[ ! -e "$NACRE_STORE/containers/$id" ]
+}
+
+@test "limits: for root, and refused to others" {
+	if is_root; then
+		run nacre run --rm --memory 64m --pids-limit 20 base:1 sh -c \
+			'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids/pids.max \
+				/sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null'
+		assert_equal "$output" $'20\n67108864'
+	else
+		run nacre run --rm --memory 64m base:1 true
+		assert_status 125
+		assert_output_has "--memory and --pids-limit need control groups, which are root's"
+	fi
+}
+
+@test "the other commands know containers of run" {
+	assert_misused nacre stop
+	assert_misused nacre stop -t soon x
+	assert_misused nacre start -a x y
+	assert_misused nacre logs -n some x
+	assert_misused nacre exec x
+	assert_misused nacre run
+	for command in "stop none" "start none" "logs none"; do
+		# shellcheck disable=SC2086
+		assert_refused "no such container: none" nacre $command
+	done
+	run nacre exec none true
+	assert_status 125
+	assert_output_has "no such container: none"
+	container=$(nacre mount --rw base:1 "$MNT")
+	assert_refused "it is not one of nacre run's" nacre start "$container"
+	assert_refused "'nacre umount' ends its mount" nacre stop "$container"
+	assert_refused "it has written nothing" nacre logs "$container"
+	run nacre exec "$container" true
+	assert_status 125
+}
+
+# ---- on a terminal ----------------------------------------------------------------------------------------------------
+
+# on_terminal STEPS COMMAND...: on a terminal of 100 columns and 30 lines; see terminal.py.
+on_terminal() { run python3 "$NACRE_TOP/tests/lib/terminal.py" "$@"; }
+
+# A shell that edits no lines, so that each prompt is shown once.
+shell='trap stop=1 INT; while printf "ready> " && read -r line; do eval "$line"; done'
+
+@test "run -it: a terminal of its own, whose size follows, and ours as it was" {
+	on_terminal 'tty; /bin/busybox stty size
+		RESIZE
+		until /bin/busybox stty size | grep 77; do sleep 0.1; done
+		echo bu""sy; until [ "$stop" ]; do sleep 0.1; done; echo after; exit 5
+		INTERRUPT' \
+		"$NACRE" run -it --rm base:1 sh -c "$shell"
+	assert_status 5
+	assert_output_has /dev/pts/0
+	assert_output_has "30 100"
+	assert_output_has "22 77"
+	assert_output_has after
+	assert_output_has "[terminal as before]"
+}
+
+@test "exec -it, and run -t without -i" {
+	nacre run -d --name bg base:1 sleep 100
+	on_terminal 'tty; id -u; exit 4' "$NACRE" exec -it bg sh -c "$shell"
+	assert_status 4
+	assert_output_has /dev/pts/
+	assert_output_has "[terminal as before]"
+	run nacre run --rm -t base:1 sh -c 'test -t 1 && echo terminal' </dev/null
+	assert_equal "$output" $'terminal\r'
+}

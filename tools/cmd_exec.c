@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/cli.h"
+
+#include "store/base/auto.h"
+#include "store/base/io.h"
+#include "tools/bundle.h"
+#include "tools/control.h"
+#include "tools/launch.h"
+#include "tools/runspec.h"
+#include "tools/runtime.h"
+#include "tools/target.h"
+#include "tools/ui.h"
+#include "tools/userns.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+/* What the container is run with, with the program and what else the call says in its place. */
+static int spec_of(const struct args *args, const json_t *container, struct diag *diag, json_t **ret)
+{
+	AUTO(json_freep) json_t *spec = ui_need(json_deep_copy(container));
+	json_t *words = json_new_array();
+
+	json_put(spec, "Args", words);
+	for (size_t i = 1; i < args->operand_count; i++)
+		json_push(words, json_text(args->operands[i]));
+	json_put_bool(spec, "Tty", args_has(args, "tty"));
+	if (args_get(args, "user"))
+		json_put_text(spec, "User", args_get(args, "user"));
+	if (args_get(args, "workdir"))
+		json_put_text(spec, "WorkingDir", args_get(args, "workdir"));
+	if (runspec_text(spec, "WorkingDir")[0] != '/')
+		return diag_set(diag, -EINVAL, "the working directory does not begin with a '/'");
+	int r = runspec_add_env(args, json_object_get(spec, "Env"), diag);
+	if (r == 0)
+		*ret = TAKE(spec);
+	return r;
+}
+
+/* The runtime reads it from a file without a name. */
+static int process_file(const json_t *spec, const char *dir, struct diag *diag, char **ret_path)
+{
+	AUTO(json_freep) json_t *process = NULL;
+	AUTO(freep) char *rootfs = NULL, *text = NULL;
+
+	if (asprintf(&rootfs, "%s/rootfs", dir) < 0)
+		ui_out_of_memory();
+	AUTO(closep) int root = open(rootfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = root < 0 ? diag_errno(diag, -errno, "cannot open its root")
+			 : bundle_process(spec, root, diag, &process);
+	if (r < 0)
+		return r;
+	text = ui_need(json_dumps(process, 0));
+	int file = memfd_create("process", 0);
+	if (file < 0)
+		return -errno;
+	*ret_path = ui_format("/proc/self/fd/%d", file);
+	return io_write_full(file, text, strlen(text));
+}
+
+/* In the monitor's namespaces. */
+static int run_inside(const struct args *args, const struct target *target, const json_t *spec)
+{
+	struct runtime runtime = {
+		.program = runspec_text(spec, "Runtime"),
+		.id = target->container.id,
+		.cgroups = geteuid() == 0 && !target->container.fakeroot,
+	};
+	AUTO(freep) char *path = NULL;
+	struct diag diag = { 0 };
+	int r = process_file(spec, target->container.dir, &diag, &path);
+
+	if (r == 0 && !args_has(args, "interactive") && !freopen("/dev/null", "r", stdin))
+		r = -errno;
+	if (r == 0 && chdir(target->container.dir) < 0)
+		r = -errno;
+	if (r == 0)
+		r = runtime_exec(&runtime, path, args_has(args, "detach"));
+	ui_fail(r, &diag, NULL, "cannot run %s in %s", args_operand(args, 1), args_operand(args, 0));
+	return LAUNCH_FAILED;
+}
+
+static int monitor_of(const struct target *target, pid_t *ret, struct diag *diag)
+{
+	AUTO(closep) int control = control_connect(target->container.dir);
+	int r = control < 0 ? control : control_peer(control, ret);
+
+	if (target->run.status != RUN_RUNNING || r == -ECONNREFUSED || r == -ENOENT)
+		return diag_set(diag, -EINVAL, "it is not running");
+	return r;
+}
+
+/* What a terminal sends at Ctrl-C goes to the runtime; we only wait. */
+static int wait_for(pid_t pid)
+{
+	int status;
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return LAUNCH_FAILED;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int exec(struct cli *cli, const struct args *args, struct diag *diag, int *ret_status)
+{
+	AUTO(target_release) struct target target = { 0 };
+	AUTO(json_freep) json_t *spec = NULL;
+	pid_t monitor = 0;
+	int r = target_of_container(cli->store, args_operand(args, 0), diag, &target);
+
+	if (r == 0)
+		r = monitor_of(&target, &monitor, diag);
+	if (r == 0)
+		r = spec_of(args, target.run.spec, diag, &spec);
+	store_close(TAKE(cli->store));
+	if (r < 0)
+		return r;
+	r = userns_join(monitor);
+	if (r < 0)
+		return diag_errno(diag, r, "cannot enter its namespaces");
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(run_inside(args, &target, spec));
+	if (pid < 0)
+		return -errno;
+	*ret_status = wait_for(pid);
+	return 0;
+}
+
+int cmd_exec(struct cli *cli, const struct args *args)
+{
+	const char *what = args_operand(args, 0);
+	int status = LAUNCH_FAILED;
+	struct diag diag = { 0 };
+
+	if (args_has(args, "tty") && args_has(args, "interactive") && !isatty(STDIN_FILENO)) {
+		ui_error("cannot run %s in %s: -t and -i need a terminal, and standard input is none",
+			 args_operand(args, 1), what);
+		return LAUNCH_FAILED;
+	}
+	if (cli_open(cli, STORE_READ) < 0)
+		return LAUNCH_FAILED;
+	int r = exec(cli, args, &diag, &status);
+	if (r < 0)
+		ui_fail(r, &diag, r == -ENOENT || r == -ENOTUNIQ ? target_hint(r) : NULL, "cannot run %s in %s",
+			args_operand(args, 1), what);
+	return r < 0 ? LAUNCH_FAILED : status;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/rootdir.h"
+
+#include "store/base/auto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+int rootdir_open(int rootfd, const char *path, int flags)
+{
+	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT };
+	int fd = (int)syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* @path up to each of its slashes in turn: what is missing is made in the one before. */
+int rootdir_make(int rootfd, const char *path)
+{
+	AUTO(closep) int dir = rootdir_open(rootfd, "/", O_PATH | O_DIRECTORY);
+	AUTO(freep) char *copy = strdup(path);
+
+	if (dir < 0)
+		return dir;
+	if (!copy)
+		return -ENOMEM;
+	for (char *name = copy + strspn(copy, "/"), *end; *name; name = end) {
+		size_t len = strcspn(name, "/");
+
+		end = name + len + strspn(name + len, "/");
+		char kept = name[len];
+		name[len] = '\0';
+		int next = rootdir_open(rootfd, copy, O_PATH | O_DIRECTORY);
+		if (next == -ENOENT && (mkdirat(dir, name, 0755) == 0 || errno == EEXIST))
+			next = rootdir_open(rootfd, copy, O_PATH | O_DIRECTORY);
+		if (next < 0)
+			return next;
+		close(dir);
+		dir = next;
+		name[len] = kept;
+	}
+	return TAKE_FD(dir);
+}

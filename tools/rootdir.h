@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_TOOLS_ROOTDIR_H
+#define NACRE_TOOLS_ROOTDIR_H
+
+/*
+ * Files below a folder that is a container's root, as a process in it would name
+ * them: absolute symlinks and ".." stay in it.  What is there comes from strangers.
+ */
+
+/** rootdir_open() - @flags as open(2). Return: a descriptor, or -errno. */
+int rootdir_open(int rootfd, const char *path, int flags);
+
+/** rootdir_make() - mkdir -p. Return: an O_PATH descriptor of the directory, or -errno. */
+int rootdir_make(int rootfd, const char *path);
+
+#endif
