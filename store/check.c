@@ -201,6 +201,18 @@ static int report_rest(struct check *c)
 	return r;
 }
 
+static int tell_bad(struct check *c)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = c->options->bad ? db_stmt(c->db, "SELECT content FROM temp.bad", &stmt) : 0;
+
+	while (stmt && r == 0 && (r = db_step(stmt)) > 0) {
+		c->options->bad((struct content_id){ sqlite3_column_int64(stmt, 0) }, c->arg);
+		r = 0;
+	}
+	return r;
+}
+
 static int report_bad(struct check *c)
 {
 	int64_t count = 0;
@@ -208,7 +220,9 @@ static int report_bad(struct check *c)
 
 	if (r < 0 || count == 0)
 		return r;
-	r = report_entries(c);
+	r = tell_bad(c);
+	if (r == 0)
+		r = report_entries(c);
 	return r < 0 ? r : report_rest(c);
 }
 

@@ -25,7 +25,8 @@ struct check_options {
 	bool bytes;		       /* read every content; without: only rows and the sizes of files */
 	const struct image_id *images; /* borrowed: only what these images have is read */
 	size_t image_count;	       /* 0: everything */
-	progress_fn progress;	       /* may be NULL */
+	void (*bad)(struct content_id id, void *arg); /* told each damaged content; may be NULL */
+	progress_fn progress;			      /* may be NULL */
 	void *progress_arg;
 };
 

@@ -235,6 +235,18 @@ int db_run(sqlite3_stmt *stmt)
 	return r > 0 ? 0 : r;
 }
 
+int db_run_ints(struct db *db, const char *sql, const int64_t *values, size_t count)
+{
+	sqlite3_stmt *stmt;
+	int r = db_stmt(db, sql, &stmt);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < count; i++)
+		db_bind_int(stmt, (int)i + 1, values[i]);
+	return db_run(stmt);
+}
+
 void db_reset(sqlite3_stmt *stmt)
 {
 	sqlite3_reset(stmt);

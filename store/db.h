@@ -67,6 +67,11 @@ int db_stmt(struct db *db, const char *sql, sqlite3_stmt **ret);
 int db_step(sqlite3_stmt *stmt);
 /** db_run() - a statement that gives no rows: step to its end and reset. */
 int db_run(sqlite3_stmt *stmt);
+/** db_run_ints() - the same of @sql with whole numbers bound to ?1, ?2, ...; DB_RUN(db, sql, NUMBER...) is its short form. */
+int db_run_ints(struct db *db, const char *sql, const int64_t *values, size_t count);
+#define DB_RUN(db, sql, ...)                                   \
+	db_run_ints(db, sql, (const int64_t[]){ __VA_ARGS__ }, \
+		    sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
 void db_reset(sqlite3_stmt *stmt);
 void db_resetp(sqlite3_stmt **stmt);
 /** db_int() - the first column of the first row of @sql (a literal, no parameters); -ENODATA: no row. */

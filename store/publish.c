@@ -100,21 +100,6 @@ static int sync_names(struct publish *p)
 	return r == 0 && p->made ? sync_at(dirfd, "objects", O_DIRECTORY) : r;
 }
 
-static int bound_run(struct publish *p, const char *sql, const int64_t *values, size_t count)
-{
-	sqlite3_stmt *stmt;
-	int r = db_stmt(p->db, sql, &stmt);
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < count; i++)
-		db_bind_int(stmt, (int)i + 1, values[i]);
-	return db_run(stmt);
-}
-
-#define BOUND_RUN(p, sql, ...) \
-	bound_run(p, sql, (const int64_t[]){ __VA_ARGS__ }, sizeof((const int64_t[]){ __VA_ARGS__ }) / sizeof(int64_t))
-
 /* ---- ids and files ---- */
 
 static int take_ids(struct publish *p)
@@ -126,7 +111,8 @@ static int take_ids(struct publish *p)
 		r = db_int(p->db, "SELECT next FROM counter WHERE name = 'pack'", &p->pack);
 	p->base = next - 1;
 	if (r == 0)
-		r = BOUND_RUN(p, "UPDATE counter SET next = next + ? WHERE name = 'content'", p->stage->next_local - 1);
+		r = DB_RUN(p->db, "UPDATE counter SET next = next + ? WHERE name = 'content'",
+			   p->stage->next_local - 1);
 	if (p->stage->packfd < 0 || p->stage->pack_bytes == 0)
 		p->pack = 0;
 	else if (r == 0)
@@ -134,28 +120,34 @@ static int take_ids(struct publish *p)
 	return r == -ENODATA ? -EBADMSG : r;
 }
 
-static int rename_in(struct publish *p, const char *from, const char *to)
+static int rename_in(struct stage *stage, const char *from, const char *to)
 {
-	return renameat(p->stage->dirfd, from, p->store->dirfd, to) < 0 ? -errno : 0;
+	return renameat(stage->dirfd, from, stage->store->dirfd, to) < 0 ? -errno : 0;
 }
 
-static int move_object(struct publish *p, int64_t local)
+int publish_move_pack(struct stage *stage, int64_t pack)
+{
+	char name[CONTENT_NAME_BYTES];
+
+	content_pack_name(pack, name);
+	return rename_in(stage, "pack", name);
+}
+
+int publish_move_object(struct stage *stage, int64_t local, struct content_id id, bool *made)
 {
 	char from[CONTENT_NAME_BYTES], to[CONTENT_NAME_BYTES], folder[CONTENT_NAME_BYTES];
-	unsigned folder_no = (uint64_t)(p->base + local) % OBJECT_FOLDERS;
 	int r;
 
 	snprintf(from, sizeof(from), "%" PRIx64, (uint64_t)local);
-	content_object_name(p->base + local, to);
-	p->filled[folder_no] = true;
-	r = rename_in(p, from, to);
+	content_object_name(id.value, to);
+	r = rename_in(stage, from, to);
 	if (r != -ENOENT)
 		return r;
-	p->made = true;
-	content_object_folder(folder_no, folder);
-	if (mkdirat(p->store->dirfd, folder, 0755) < 0 && errno != EEXIST)
+	*made = true;
+	content_object_folder((uint64_t)id.value % OBJECT_FOLDERS, folder);
+	if (mkdirat(stage->store->dirfd, folder, 0755) < 0 && errno != EEXIST)
 		return -errno;
-	return rename_in(p, from, to);
+	return rename_in(stage, from, to);
 }
 
 static const char objects_sql[] = "SELECT id FROM stage.content WHERE offset IS NULL ORDER BY id";
@@ -166,16 +158,16 @@ static int move_files(struct publish *p)
 	int r = 0;
 
 	if (p->pack) {
-		char name[CONTENT_NAME_BYTES];
-
-		content_pack_name(p->pack, name);
-		r = rename_in(p, "pack", name);
+		r = publish_move_pack(p->stage, p->pack);
 		p->pack_moved = r == 0;
 	}
 	if (r == 0 && p->stage->objects)
 		r = db_stmt(p->db, objects_sql, &stmt);
 	while (stmt && r == 0 && (r = db_step(stmt)) > 0) {
-		r = move_object(p, sqlite3_column_int64(stmt, 0));
+		int64_t local = sqlite3_column_int64(stmt, 0);
+
+		p->filled[(uint64_t)(p->base + local) % OBJECT_FOLDERS] = true;
+		r = publish_move_object(p->stage, local, (struct content_id){ p->base + local }, &p->made);
 		p->moved += r == 0;
 	}
 	return r == 0 ? sync_names(p) : r;
@@ -210,7 +202,7 @@ static int count_refs(struct publish *p, int64_t framing)
 		r = db_exec(p->db, "INSERT INTO ref SELECT content, count(*) FROM stage.entry"
 				   " WHERE content IS NOT NULL GROUP BY content");
 	if (r == 0)
-		r = BOUND_RUN(p, "INSERT INTO ref VALUES(?, 1) ON CONFLICT(content) DO UPDATE SET n = n + 1", framing);
+		r = DB_RUN(p->db, "INSERT INTO ref VALUES(?, 1) ON CONFLICT(content) DO UPDATE SET n = n + 1", framing);
 	return r;
 }
 
@@ -233,15 +225,15 @@ static int add_contents(struct publish *p)
 	int r = 0;
 
 	if (p->pack)
-		r = BOUND_RUN(p,
-			      "INSERT INTO pack SELECT ?1, ?2, total(size) FROM stage.content"
-			      " WHERE offset IS NOT NULL",
-			      p->pack, p->stage->pack_bytes);
+		r = DB_RUN(p->db,
+			   "INSERT INTO pack SELECT ?1, ?2, total(size) FROM stage.content"
+			   " WHERE offset IS NOT NULL",
+			   p->pack, p->stage->pack_bytes);
 	if (r == 0)
-		r = BOUND_RUN(p,
-			      "INSERT INTO content SELECT ?1 + id, hash, size, iif(offset IS NULL, NULL, ?2),"
-			      " coalesce(offset, 0), n FROM stage.content JOIN ref ON ref.content = id ORDER BY id",
-			      p->base, p->pack);
+		r = DB_RUN(p->db,
+			   "INSERT INTO content SELECT ?1 + id, hash, size, iif(offset IS NULL, NULL, ?2),"
+			   " coalesce(offset, 0), n FROM stage.content JOIN ref ON ref.content = id ORDER BY id",
+			   p->base, p->pack);
 	return r;
 }
 
@@ -271,15 +263,15 @@ static int add_layer(struct publish *p, const struct unpack_totals *stream, cons
 
 static int add_entries(struct publish *p, struct layer_id layer)
 {
-	int r = BOUND_RUN(p,
-			  "INSERT INTO entry SELECT ?1, dir, name, e.no, mode, uid, gid, rdev, mtime_ns, size,"
-			  " iif(content < 0, -content, ?2 + content), target, coalesce(n, mode != 0), flags"
-			  " FROM stage.entry e LEFT JOIN stage.links l ON l.no = e.no ORDER BY dir, name",
-			  layer.value, p->base);
+	int r = DB_RUN(p->db,
+		       "INSERT INTO entry SELECT ?1, dir, name, e.no, mode, uid, gid, rdev, mtime_ns, size,"
+		       " iif(content < 0, -content, ?2 + content), target, coalesce(n, mode != 0), flags"
+		       " FROM stage.entry e LEFT JOIN stage.links l ON l.no = e.no ORDER BY dir, name",
+		       layer.value, p->base);
 
 	if (r == 0)
-		r = BOUND_RUN(p, "INSERT INTO xattr SELECT ?1, no, name, value FROM stage.xattr ORDER BY no, name",
-			      layer.value);
+		r = DB_RUN(p->db, "INSERT INTO xattr SELECT ?1, no, name, value FROM stage.xattr ORDER BY no, name",
+			   layer.value);
 	return r;
 }
 
@@ -360,17 +352,28 @@ static int publish_attached(struct publish *p, const struct unpack_totals *strea
 	return r;
 }
 
-static int attach(struct publish *p)
+static int attach(struct stage *stage, struct db *db)
 {
-	char *quoted = sqlite3_mprintf("ATTACH '%q/%q/stage.db' AS stage", p->store->dir, p->stage->name);
-	int r = quoted ? db_exec(p->db, quoted) : -ENOMEM;
+	char *quoted = sqlite3_mprintf("ATTACH '%q/%q/stage.db' AS stage", stage->store->dir, stage->name);
+	int r = quoted ? db_exec(db, quoted) : -ENOMEM;
 
 	sqlite3_free(quoted);
 	/* late_share() writes to it; it needs no more of a journal than it had while it was filled. */
-	sqlite3_db_config(db_handle(p->db), SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+	sqlite3_db_config(db_handle(db), SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
 	if (r == 0)
-		r = db_exec(p->db, "PRAGMA stage.journal_mode=OFF; PRAGMA stage.synchronous=OFF");
+		r = db_exec(db, "PRAGMA stage.journal_mode=OFF; PRAGMA stage.synchronous=OFF");
 	return r;
+}
+
+/* A connection of its own: statements that name the attached stage must not stay in the pool. */
+int publish_open_index(struct stage *stage, struct db **ret)
+{
+	int r = db_open_index(stage->store, ret);
+
+	/* Not mapped: the rows are copied once, and the pages would all count as this process's memory. */
+	if (r == 0)
+		r = db_exec(*ret, "PRAGMA mmap_size=0");
+	return r == 0 ? attach(stage, *ret) : r;
 }
 
 int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
@@ -385,14 +388,8 @@ int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_
 	r = sync_stage(stage);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot write the layer to disk");
-	/* A connection of its own: statements that name the attached stage must not stay in the pool. */
-	r = db_open_index(stage->store, &db);
+	r = publish_open_index(stage, &db);
 	p.db = db;
-	/* Not mapped: the rows are copied once, and the pages would all count as this process's memory. */
-	if (r == 0)
-		r = db_exec(db, "PRAGMA mmap_size=0");
-	if (r == 0)
-		r = attach(&p);
 	if (r < 0)
 		return db ? db_diag(db, diag, r, "cannot open the index") : r;
 	return publish_attached(&p, stream, tar, diag, ret);

@@ -15,4 +15,17 @@
 int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
 	    struct ingest_result *ret);
 
+/*
+ * Parts of it, for who publishes contents alone (restore.c):
+ */
+
+/** publish_open_index() - a connection with the stage's database attached as "stage"; the stage is sealed. */
+int publish_open_index(struct stage *stage, struct db **ret);
+/**
+ * publish_move_pack(), publish_move_object() - from the stage into place; what is there already goes
+ * @made: set when a folder was made for it
+ */
+int publish_move_pack(struct stage *stage, int64_t pack);
+int publish_move_object(struct stage *stage, int64_t local, struct content_id id, bool *made);
+
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "store/layer.h"
+#include "store/tarback.h"
 
 #include "store/base/io.h"
 #include "store/content.h"
@@ -18,6 +18,8 @@ struct tarback {
 	struct store *store; /* borrowed */
 	tar_write_fn fn;
 	void *arg;
+	const struct content_pair *pairs; /* borrowed: contents that stand in for others */
+	size_t pair_count;
 	int64_t *contents; /* owned: content id by inode number */
 	size_t content_count;
 	uint8_t *chunk; /* owned, of CHUNK_BYTES */
@@ -177,6 +179,14 @@ static int write_records(struct tarback *t)
 
 /* ---- begin and end ---- */
 
+static int64_t stand_in(const struct tarback *t, int64_t content)
+{
+	for (size_t i = 0; i < t->pair_count; i++)
+		if (t->pairs[i].damaged.value == content)
+			return t->pairs[i].equal.value;
+	return content;
+}
+
 static int note_content(struct tarback *t, uint64_t no, int64_t content)
 {
 	if (no > UINT32_MAX)
@@ -194,7 +204,7 @@ static int note_content(struct tarback *t, uint64_t no, int64_t content)
 		t->contents = contents;
 		t->content_count = count;
 	}
-	t->contents[no] = content;
+	t->contents[no] = stand_in(t, content);
 	return 0;
 }
 
@@ -214,7 +224,7 @@ static int load_contents(struct tarback *t, struct layer_id id, struct content_i
 	r = db_step(layer);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
-	ret_framing->value = sqlite3_column_int64(layer, 0);
+	ret_framing->value = stand_in(t, sqlite3_column_int64(layer, 0));
 	r = db_stmt(loan.db, "SELECT no, content FROM entry WHERE layer = ? AND content IS NOT NULL", &stmt);
 	if (r < 0)
 		return r;
@@ -257,9 +267,11 @@ static void tarback_release(struct tarback *t)
 	free(t->out_buf);
 }
 
-int layer_write_tar(struct store *store, struct layer_id id, tar_write_fn fn, void *arg, struct diag *diag)
+int tarback_write(struct store *store, struct layer_id id, const struct content_pair *pairs, size_t count,
+		  tar_write_fn fn, void *arg, struct diag *diag)
 {
-	AUTO(tarback_release) struct tarback t = { .store = store, .fn = fn, .arg = arg };
+	AUTO(tarback_release)
+	struct tarback t = { .store = store, .fn = fn, .arg = arg, .pairs = pairs, .pair_count = count };
 	int r = tarback_init(&t, id);
 
 	if (r == 0)
@@ -267,4 +279,9 @@ int layer_write_tar(struct store *store, struct layer_id id, tar_write_fn fn, vo
 	if (r == -EIO)
 		diag_set(diag, r, "the tar framing or a content of layer %lld is damaged", (long long)id.value);
 	return r;
+}
+
+int layer_write_tar(struct store *store, struct layer_id id, tar_write_fn fn, void *arg, struct diag *diag)
+{
+	return tarback_write(store, id, NULL, 0, fn, arg, diag);
 }

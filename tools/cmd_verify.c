@@ -3,22 +3,40 @@
 
 #include "store/base/auto.h"
 #include "store/check.h"
+#include "store/repair.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
 #include "tools/progress.h"
+#include "tools/remote.h"
 #include "tools/table.h"
 #include "tools/ui.h"
 
 struct verify {
-	struct table *table; /* owned */
-	json_t *faults;	     /* owned; NULL: no JSON is wanted */
+	struct table *table;	    /* owned */
+	json_t *faults;		    /* owned; NULL: no JSON is wanted */
+	json_t *repairs;	    /* owned; likewise */
+	struct content_list damage; /* owned */
 	bool whole;
 };
+
+static const char *const headings[] = { "IMAGE", "LAYER", "PATH", "FAULT" };
+
+static void verify_init(struct verify *v, bool json, bool whole)
+{
+	*v = (struct verify){
+		.table = table_new(ARRAY_SIZE(headings), headings, NULL),
+		.faults = json ? json_new_array() : NULL,
+		.repairs = json ? json_new_array() : NULL,
+		.whole = whole,
+	};
+}
 
 static void verify_release(struct verify *v)
 {
 	table_freep(&v->table);
 	json_decref(v->faults);
+	json_decref(v->repairs);
+	content_list_release(&v->damage);
 }
 
 static void add_json(json_t *list, const struct check_fault *fault)
@@ -64,11 +82,22 @@ static void on_fault(const struct check_fault *fault, void *arg)
 		add_cells(v, fault);
 }
 
-static void print_json(struct verify *v, const struct check_result *result)
+static void on_bad(struct content_id id, void *arg)
+{
+	struct verify *v = arg;
+
+	if (content_list_add(&v->damage, id) < 0)
+		ui_out_of_memory();
+}
+
+/* @repairs: NULL: none was asked for */
+static void print_json(json_t *faults, json_t *repairs, const struct check_result *result)
 {
 	AUTO(json_freep) json_t *object = json_new_object();
 
-	json_put(object, "Faults", json_incref(v->faults));
+	if (repairs)
+		json_put(object, "Repairs", json_incref(repairs));
+	json_put(object, "Faults", json_incref(faults));
 	json_put_number(object, "Images", result->images);
 	json_put_number(object, "Layers", result->layers);
 	json_put_number(object, "Contents", result->contents);
@@ -119,6 +148,7 @@ static int check(struct cli *cli, const struct args *args, struct verify *v, str
 		.bytes = true,
 		.images = images,
 		.image_count = args->operand_count,
+		.bad = on_bad,
 		.progress = progress_update,
 		.progress_arg = &progress,
 	};
@@ -128,27 +158,113 @@ static int check(struct cli *cli, const struct args *args, struct verify *v, str
 	return r < 0 ? ui_fail(r, &diag, NULL, "cannot verify the store") : DONE;
 }
 
+/* ---- repair ---- */
+
+static void add_repair(json_t *list, const struct repair_report *report)
+{
+	json_t *row = json_new_object();
+
+	if (report->layer)
+		json_put_digest(row, "Layer", report->layer);
+	else
+		json_put_digest(row, "Image", report->image);
+	json_put_bool(row, "Whole", report->whole);
+	json_put_number(row, "Contents", report->contents);
+	json_put_text(row, "Text", report->text);
+	json_push(list, row);
+}
+
+static void print_repair(const struct verify *v, const struct repair_report *report)
+{
+	const struct digest *digest = report->layer ? report->layer : report->image;
+	char id[DIGEST_TEXT_BYTES];
+	AUTO(freep)
+	char *line = ui_format("%s: %s %s: %s",
+			       report->whole	      ? "Repaired"
+			       : report->contents > 0 ? "Repaired in part"
+						      : "Not repaired",
+			       report->layer ? "layer" : "config of image", ui_id(digest, v->whole, id), report->text);
+
+	puts(line);
+}
+
+static void on_repair(const struct repair_report *report, void *arg)
+{
+	const struct verify *v = arg;
+
+	if (v->repairs)
+		add_repair(v->repairs, report);
+	else
+		print_repair(v, report);
+}
+
+static int repair(struct cli *cli, const struct args *args, struct verify *v, const struct registry_options *registry)
+{
+	AUTO(bars_freep) struct bars *bars = bars_new("repairing", v->repairs || args_has(args, "quiet"));
+	struct remote_view view = { bars, { "fetched again" } };
+	struct transfer_events events = remote_events(&view);
+	const struct repair_options options = {
+		.registry = registry,
+		.events = &events,
+		.report = on_repair,
+		.arg = v,
+	};
+	struct diag diag = { 0 };
+	int r = store_repair(cli->store, &v->damage, &options, &diag);
+
+	bars_free(TAKE(bars));
+	return r < 0 ? ui_fail(r, &diag, NULL, "cannot repair the store") : DONE;
+}
+
+static int damaged(const struct check_result *result, const char *hint)
+{
+	return ui_error("the store is damaged: %llu fault%s%s", (unsigned long long)result->faults,
+			result->faults == 1 ? "" : "s", hint);
+}
+
+/* What is left after it is found as the damage was: by reading. */
+static int repair_and_check(struct cli *cli, const struct args *args, struct verify *v,
+			    const struct registry_options *registry, struct check_result *result)
+{
+	AUTO(verify_release) struct verify after = { 0 };
+	uint64_t before = result->faults;
+
+	if (!v->faults)
+		table_print(v->table, "   ");
+	verify_init(&after, v->faults, v->whole);
+	if (repair(cli, args, v, registry) != DONE || check(cli, args, &after, result) != DONE)
+		return FAILED;
+	if (v->faults)
+		print_json(after.faults, v->repairs, result);
+	else if (result->faults && result->faults < before)
+		table_print(after.table, "   ");
+	if (!v->faults && !args_has(args, "quiet"))
+		print_summary(result);
+	if (result->faults == 0)
+		return DONE;
+	return damaged(result, result->faults == before ? "" : result->faults == 1 ? " is left" : " are left");
+}
+
 int cmd_verify(struct cli *cli, const struct args *args)
 {
-	static const char *const headings[] = { "IMAGE", "LAYER", "PATH", "FAULT" };
-	AUTO(verify_release)
-	struct verify v = {
-		.table = table_new(ARRAY_SIZE(headings), headings, NULL),
-		.faults = args_has(args, "json") ? json_new_array() : NULL,
-		.whole = args_has(args, "no-trunc"),
-	};
+	AUTO(verify_release) struct verify v = { 0 };
+	bool repairing = args_has(args, "repair");
 	struct check_result result = { 0 };
+	struct registry_options registry;
+	int r = remote_options(args, &registry);
 
-	if (cli_open(cli, STORE_READ) < 0 || check(cli, args, &v, &result) != DONE)
+	if (r != DONE)
+		return r;
+	verify_init(&v, args_has(args, "json"), args_has(args, "no-trunc"));
+	if (cli_open(cli, repairing ? STORE_WRITE : STORE_READ) < 0 || check(cli, args, &v, &result) != DONE)
 		return FAILED;
+	if (repairing && result.faults)
+		return ui_finish(repair_and_check(cli, args, &v, &registry, &result));
 	if (v.faults)
-		print_json(&v, &result);
+		print_json(v.faults, repairing ? v.repairs : NULL, &result);
 	else if (result.faults)
 		table_print(v.table, "   ");
 	if (!v.faults && !args_has(args, "quiet"))
 		print_summary(&result);
-	if (result.faults == 0)
-		return DONE;
-	return ui_error("the store is damaged: %llu fault%s", (unsigned long long)result.faults,
-			result.faults == 1 ? "" : "s");
+	return result.faults == 0 ? DONE : damaged(&result, "");
 }

@@ -229,9 +229,11 @@ static const struct option_desc setup_options[] = {
 };
 
 static const struct option_desc verify_options[] = {
+	{ 0, "repair", NULL, "then fetch what is damaged again from where it came from" },
 	{ 'q', "quiet", NULL, "show no progress, and nothing when all is well" },
 	OPTION_NO_TRUNC,
 	OPTION_JSON,
+	OPTIONS_REGISTRY,
 	OPTIONS_END,
 };
 
@@ -522,7 +524,7 @@ const struct command commands[] = {
 	  { OPERAND_NONE },
 	  cmd_du },
 	{ "verify",
-	  "[-q] [--no-trunc] [--json] [IMAGE...]",
+	  "[-q] [--no-trunc] [--json] [--repair] [OPTIONS] [IMAGE...]",
 	  "read everything again, and say what is damaged",
 	  GROUP_STORE,
 	  verify_options,

@@ -6,7 +6,8 @@ usage: fault_registry.py DIR [FAULT...]
 
 Serves the blobs of the OCI layouts DIR/NAME as repository NAME, with the tags of their index.json, on a port of
 127.0.0.1 that it writes to DIR/port; "another host" is a second port, in DIR/other-port.  Each request becomes a line of
-DIR/log: PORT METHOD PATH RANGE AUTHORIZATION ("-" for none).  Uploads are kept in memory.
+DIR/log: PORT METHOD PATH RANGE AUTHORIZATION ("-" for none).  Uploads are kept in memory.  $NACRE_FAULT_PORT asks for a
+port, that of a server that has gone.
 
 FAULT is NAME[:ARGUMENT...]; those that count end after that many times.
   status:KIND:CODE:TIMES[:RETRY-AFTER]  KIND is manifests, blobs, uploads, token: answer with this status
@@ -323,8 +324,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.reply(201, Location=f"/v2/{name}/blobs/{digest}", Docker_Content_Digest=digest)
 
 
-def serve():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+def serve(port=0):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_port
@@ -332,7 +333,8 @@ def serve():
 
 def main():
     registry = Handler.registry = Registry(sys.argv[1], sys.argv[2:])
-    registry.port, registry.other_port = serve(), serve()
+    registry.port = serve(int(os.environ.get("NACRE_FAULT_PORT", "0")))
+    registry.other_port = serve()
     (registry.root / "other-port").write_text(str(registry.other_port))
     (registry.root / "port.new").write_text(str(registry.port))
     os.rename(registry.root / "port.new", registry.root / "port")

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/repair.h"
+
+#include "store/base/auto.h"
+#include "store/base/buf.h"
+#include "store/origin.h"
+#include "store/registry/refetch.h"
+#include "store/store_priv.h"
+#include "store/tarback.h"
+#include "store/unpack.h"
+
+#include <string.h>
+
+/*
+ * A damaged content belongs to the layers whose rows name it, and a layer's
+ * digest is what tells whether bytes are the right ones.  So layer by layer:
+ *
+ *   1. Does the store have other contents of the same size and hash?  They are if the layer's
+ *      stream with them in it has its diff ID.
+ *   2. Does a registry have the layer?  It is read as at the first time, which finds what the store still
+ *      has and stages the rest: that is what was damaged.
+ *
+ * What one layer brings back is back for all that share it.
+ */
+struct repair {
+	struct store *store;		      /* borrowed */
+	const struct repair_options *options; /* borrowed */
+	struct diag *diag;		      /* borrowed */
+	struct writer *writer;		      /* owned: keeps gc away */
+	struct db *db;			      /* owned: with temp.bad(content) */
+	struct refetch refetch;		      /* owned */
+	size_t transfers;		      /* begun so far */
+};
+
+static void repair_release(struct repair *rp)
+{
+	refetch_release(&rp->refetch);
+	db_close(rp->db);
+	writer_close(rp->writer);
+}
+
+/* ---- what is damaged ---- */
+
+static int list_bad(struct repair *rp, const struct content_list *damaged)
+{
+	int r = db_exec(rp->db, "CREATE TEMP TABLE bad(content INTEGER PRIMARY KEY)");
+
+	for (size_t i = 0; r == 0 && i < damaged->count; i++)
+		r = DB_RUN(rp->db, "INSERT OR IGNORE INTO temp.bad VALUES(?)", damaged->ids[i].value);
+	return r;
+}
+
+static int forget_bad(struct repair *rp, struct content_id id)
+{
+	return DB_RUN(rp->db, "DELETE FROM temp.bad WHERE content = ?", id.value);
+}
+
+/* The layer's damaged contents, each with one that may be equal, or 0. */
+struct suspects {
+	struct content_pair *pairs; /* owned */
+	size_t count;
+	size_t with_equal;
+};
+
+static void suspects_release(struct suspects *s)
+{
+	free(s->pairs);
+	*s = (struct suspects){ 0 };
+}
+
+static const char suspects_sql[] =
+	"SELECT b.content, (SELECT min(o.id) FROM content o WHERE o.hash = c.hash AND o.size = c.size"
+	"  AND o.id NOT IN (SELECT content FROM temp.bad)) FROM temp.bad b JOIN content c ON c.id = b.content"
+	" WHERE b.content IN (SELECT content FROM entry WHERE layer = ?1)"
+	"  OR b.content = (SELECT framing FROM layer WHERE id = ?1)";
+
+static int find_suspects(struct repair *rp, struct layer_id layer, struct suspects *ret)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(rp->db, suspects_sql, &stmt);
+
+	suspects_release(ret);
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, layer.value);
+	while ((r = db_step(stmt)) > 0) {
+		struct content_pair *pairs = realloc(ret->pairs, (ret->count + 1) * sizeof(*pairs));
+
+		if (!pairs)
+			return -ENOMEM;
+		ret->pairs = pairs;
+		pairs[ret->count++] =
+			(struct content_pair){ { sqlite3_column_int64(stmt, 0) }, { sqlite3_column_int64(stmt, 1) } };
+		ret->with_equal += sqlite3_column_int64(stmt, 1) != 0;
+	}
+	return r;
+}
+
+/* ---- from the store itself ---- */
+
+static int to_digest(void *arg, const void *bytes, size_t len)
+{
+	digest_update(arg, bytes, len);
+	return 0;
+}
+
+/* Return: 1: with these contents the layer is what it was; 0; -errno. */
+static int stream_is_right(struct repair *rp, const struct layer_info *layer, const struct suspects *s)
+{
+	AUTO(digest_ctx_freep) struct digest_ctx *hash = digest_ctx_new();
+	struct digest found;
+	int r = hash ? tarback_write(rp->store, layer->id, s->pairs, s->count, to_digest, hash, NULL) : -ENOMEM;
+
+	if (r < 0)
+		return r == -EIO ? 0 : r;
+	digest_final(hash, &found);
+	return digest_eq(&found, &layer->diff_id);
+}
+
+static int repair_from_store(struct repair *rp, const struct layer_info *layer, const struct suspects *s)
+{
+	int r = s->count > 0 && s->with_equal == s->count ? stream_is_right(rp, layer, s) : 0;
+
+	if (r <= 0)
+		return r;
+	r = restore_from_equal(rp->store, s->pairs, s->count, rp->diag);
+	for (size_t i = 0; r == 0 && i < s->count; i++)
+		r = forget_bad(rp, s->pairs[i].damaged);
+	return r;
+}
+
+/* ---- from a registry ---- */
+
+struct transfer {
+	const struct transfer_events *events; /* borrowed; may be NULL */
+	size_t no;
+};
+
+static void on_progress(uint64_t bytes, void *arg)
+{
+	const struct transfer *t = arg;
+
+	if (t->events && t->events->progress)
+		t->events->progress(t->no, bytes, t->events->arg);
+}
+
+static void tell_begin(const struct transfer *t, const struct origin_blob *blob)
+{
+	char text[DIGEST_TEXT_BYTES];
+
+	if (t->events && t->events->begin)
+		t->events->begin(t->no, digest_format(&blob->digest, text), (uint64_t)blob->bytes, t->events->arg);
+}
+
+static void tell_end(const struct transfer *t)
+{
+	if (t->events && t->events->end)
+		t->events->end(t->no, TRANSFER_DONE, t->events->arg);
+}
+
+/* As ingest_tar() reads a layer; nothing of it is the store's yet. */
+static int read_again(struct repair *rp, struct blob *blob, const struct ingest_options *options, struct stage *stage,
+		      struct diag *why, struct tar_result *ret)
+{
+	AUTO(unpack_freep) struct unpack *unpack = NULL;
+	struct unpack_totals stream;
+	int r = unpack_new(blob_source(blob), options, NULL, &unpack);
+
+	if (r == 0)
+		r = tar_read(stage, unpack, options->name, NULL, why, ret);
+	if (r == 0)
+		r = unpack_finish(unpack, why, &stream);
+	if (r < 0 && blob->diag.text[0]) /* says more than that the layer could not be read */
+		*why = blob->diag;
+	return r;
+}
+
+static int list_suspects(const struct suspects *s, struct content_list *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->count; i++)
+		r = content_list_add(ret, s->pairs[i].damaged);
+	return r;
+}
+
+static int repair_from_blob(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin,
+			    const struct suspects *s, struct diag *why)
+{
+	AUTO(stage_freep) struct stage *stage = NULL;
+	AUTO(blob_release) struct blob blob = { 0 };
+	AUTO(content_list_release) struct content_list damaged = { 0 };
+	AUTO(content_list_release) struct content_list done = { 0 };
+	struct transfer transfer = { rp->options->events, rp->transfers };
+	struct ingest_options options = {
+		.name = origin->source,
+		.blob_digest = &origin->digest,
+		.blob_bytes = origin->bytes,
+		.diff_id = &layer->diff_id,
+		.own = true,
+		.progress = on_progress,
+		.progress_arg = &transfer,
+	};
+	struct tar_result tar;
+	int r = list_suspects(s, &damaged);
+
+	if (r == 0)
+		r = stage_new(rp->store, why, &stage);
+	if (r == 0)
+		r = refetch_blob(&rp->refetch, origin->source, &origin->digest, (uint64_t)origin->bytes, why, &blob);
+	if (r < 0)
+		return r;
+	rp->transfers++;
+	tell_begin(&transfer, origin);
+	r = read_again(rp, &blob, &options, stage, why, &tar);
+	if (r < 0)
+		return r;
+	tell_end(&transfer);
+	r = restore_from_stage(stage, layer->id, &tar, &damaged, why, &done);
+	for (size_t i = 0; r == 0 && i < done.count; i++)
+		r = forget_bad(rp, done.ids[i]);
+	return r;
+}
+
+/* ---- a layer ---- */
+
+/* What was reached and what was not, for one report. */
+struct attempt {
+	struct buf text; /* owned */
+	size_t contents;
+};
+
+static void attempt_note(struct attempt *a, const char *what, const char *name, const char *more)
+{
+	if (a->text.len > 0)
+		buf_adds(&a->text, "; ");
+	buf_adds(&a->text, what);
+	buf_adds(&a->text, name);
+	buf_adds(&a->text, more);
+}
+
+static void attempt_failed(struct attempt *a, const char *source, const char *why)
+{
+	attempt_note(a, source, ": ", why);
+}
+
+/* How many of its contents are whole now that were not. */
+static int count_success(struct repair *rp, const struct layer_info *layer, struct suspects *s, size_t *ret)
+{
+	size_t before = s->count;
+	int r = find_suspects(rp, layer->id, s);
+
+	*ret = r == 0 ? before - s->count : 0;
+	return r;
+}
+
+static int try_store(struct repair *rp, const struct layer_info *layer, struct suspects *s, struct attempt *a)
+{
+	size_t done = 0;
+	int r = repair_from_store(rp, layer, s);
+
+	if (r == 0)
+		r = count_success(rp, layer, s, &done);
+	if (done > 0)
+		attempt_note(a, "from equal files in the store", "", "");
+	a->contents += done;
+	return r;
+}
+
+static int try_blob(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin,
+		    struct suspects *s, struct attempt *a)
+{
+	struct diag why = { 0 };
+	size_t done = 0;
+	int err = repair_from_blob(rp, layer, origin, s, &why);
+	int r = err == -ENOMEM || err == -ENOSPC ? err : count_success(rp, layer, s, &done);
+
+	if (done > 0)
+		attempt_note(a, "fetched again from ", origin->source, "");
+	else if (err < 0)
+		attempt_failed(a, origin->source, diag_text(&why, err));
+	a->contents += done;
+	return r < 0 ? diag_set(rp->diag, r, "%s", diag_text(&why, r)) : 0;
+}
+
+static int try_registries(struct repair *rp, const struct layer_info *layer, struct suspects *s, struct attempt *a)
+{
+	struct origin_blob *blobs = NULL;
+	size_t count = 0, known = 0;
+	int r = origin_blobs(rp->store, layer->id, &blobs, &count);
+
+	for (size_t i = 0; r == 0 && s->count > 0 && i < count; i++) {
+		if (!blobs[i].source || blobs[i].bytes < 0)
+			continue;
+		known++;
+		r = try_blob(rp, layer, &blobs[i], s, a);
+	}
+	origin_blobs_free(blobs, count);
+	if (r == 0 && known == 0 && s->count > 0)
+		attempt_note(a, "no registry is known that has it", "", "");
+	return r;
+}
+
+static void attempt_release(struct attempt *a)
+{
+	buf_release(&a->text);
+}
+
+static int repair_layer(struct repair *rp, struct layer_id id)
+{
+	AUTO(suspects_release) struct suspects s = { 0 };
+	AUTO(attempt_release) struct attempt a = { 0 };
+	struct layer_info layer = { 0 };
+	int r = layer_info(rp->store, id, &layer);
+
+	if (r == 0)
+		r = find_suspects(rp, id, &s);
+	if (r < 0 || s.count == 0)
+		return r; /* another layer has brought back all of it */
+	r = try_store(rp, &layer, &s, &a);
+	if (r == 0 && s.count > 0)
+		r = try_registries(rp, &layer, &s, &a);
+	/* Of two damaged contents with the same bytes one is back by now, and may be the other too. */
+	if (r == 0 && s.count > 0)
+		r = try_store(rp, &layer, &s, &a);
+	if (r == 0 && buf_error(&a.text) < 0)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	rp->options->report(&(struct repair_report){ .layer = &layer.diff_id,
+						     .contents = a.contents,
+						     .whole = s.count == 0,
+						     .text = buf_str(&a.text) },
+			    rp->options->arg);
+	return 0;
+}
+
+/* CROSS: the entries have no index by content, so they are the outer loop. */
+static const char next_layer_sql[] =
+	"SELECT min(id) FROM (SELECT layer AS id FROM entry e CROSS JOIN temp.bad b ON b.content = e.content"
+	"  WHERE layer > ?1 UNION ALL SELECT id FROM layer WHERE framing IN (SELECT content FROM temp.bad)) WHERE id > ?1";
+
+static int repair_layers(struct repair *rp)
+{
+	int64_t layer = 0;
+
+	for (;;) {
+		AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+		int r = db_stmt(rp->db, next_layer_sql, &stmt);
+
+		if (r < 0)
+			return r;
+		db_bind_int(stmt, 1, layer);
+		r = db_step(stmt);
+		if (r <= 0 || sqlite3_column_type(stmt, 0) == SQLITE_NULL)
+			return r < 0 ? r : 0;
+		layer = sqlite3_column_int64(stmt, 0);
+		db_reset(TAKE(stmt));
+		r = repair_layer(rp, (struct layer_id){ layer });
+		if (r < 0)
+			return r;
+	}
+}
+
+/* ---- configs ---- */
+
+static int put_config(struct repair *rp, struct image_id image, const char *text, size_t bytes)
+{
+	AUTO(txn_abortp) struct txn *txn = NULL;
+	sqlite3_stmt *stmt;
+	int r = txn_begin(rp->store, &txn);
+
+	if (r == 0)
+		r = db_stmt(txn_db(txn), "UPDATE image SET config = ? WHERE id = ?", &stmt);
+	if (r < 0)
+		return r;
+	db_bind_blob(stmt, 1, text, bytes);
+	db_bind_int(stmt, 2, image.value);
+	r = db_run(stmt);
+	return r < 0 ? r : txn_commit(TAKE(txn));
+}
+
+/* A repository that has a layer of the image may have its config. */
+static int try_config_from(struct repair *rp, const struct image_info *image, const char *source, struct attempt *a)
+{
+	AUTO(freep) char *text = NULL;
+	struct diag why = { 0 };
+	size_t bytes;
+	int r = refetch_text(&rp->refetch, source, &image->digest, &why, &text, &bytes);
+
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		attempt_failed(a, source, diag_text(&why, r));
+		return 0;
+	}
+	r = put_config(rp, image->id, text, bytes);
+	if (r < 0)
+		return diag_errno(rp->diag, r, "cannot write to the index");
+	attempt_note(a, "fetched again from ", source, "");
+	a->contents++;
+	return 0;
+}
+
+static const char sources_sql[] = "SELECT DISTINCT source FROM blob WHERE source IS NOT NULL AND layer IN"
+				  " (SELECT layer FROM image_layer WHERE image = ?)";
+
+static int repair_config(struct repair *rp, const struct image_info *image)
+{
+	AUTO(attempt_release) struct attempt a = { 0 };
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(rp->db, sources_sql, &stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, image->id.value);
+	while (a.contents == 0 && (r = db_step(stmt)) > 0) {
+		r = try_config_from(rp, image, (const char *)sqlite3_column_text(stmt, 0), &a);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0 || buf_error(&a.text) < 0)
+		return r < 0 ? r : -ENOMEM;
+	if (a.text.len == 0)
+		buf_adds(&a.text, "no registry is known that has it");
+	rp->options->report(
+		&(struct repair_report){ .image = &image->digest, .whole = a.contents > 0, .text = buf_str(&a.text) },
+		rp->options->arg);
+	return 0;
+}
+
+static int repair_configs(struct repair *rp)
+{
+	struct image_info *images = NULL;
+	size_t count = 0;
+	int r = image_list(rp->store, rp->diag, &images, &count);
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct digest found;
+
+		r = digest_of(images[i].config, images[i].config_bytes, &found);
+		if (r == 0 && !digest_eq(&found, &images[i].digest))
+			r = repair_config(rp, &images[i]);
+	}
+	image_list_free(images, count);
+	return r;
+}
+
+/* ---- all of it ---- */
+
+int store_repair(struct store *store, const struct content_list *damaged, const struct repair_options *options,
+		 struct diag *diag)
+{
+	AUTO(repair_release) struct repair rp = { .store = store, .options = options, .diag = diag };
+	int r;
+
+	refetch_init(&rp.refetch, options->registry);
+	r = writer_open(store, diag, &rp.writer);
+	if (r == 0)
+		r = db_open_index(store, &rp.db);
+	if (r == 0)
+		r = list_bad(&rp, damaged);
+	if (r == 0)
+		r = repair_layers(&rp);
+	if (r == 0)
+		r = repair_configs(&rp);
+	return r < 0 ? diag_errno(diag, r, "the store cannot be repaired") : 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_REPAIR_H
+#define NACRE_STORE_REPAIR_H
+
+/*
+ * Making whole what store_check() found damaged: contents, and configs of images.
+ */
+
+#include "store/registry.h"
+#include "store/restore.h"
+
+/* What was done for one layer, or one image's config; all borrowed for the call. */
+struct repair_report {
+	const struct digest *layer; /* its diff ID; NULL: a config */
+	const struct digest *image; /* of a config: the image's ID; else NULL */
+	uint64_t contents;	    /* that are whole again */
+	bool whole;		    /* all that was damaged of it is */
+	const char *text;	    /* where from, or why not */
+};
+typedef void (*repair_fn)(const struct repair_report *report, void *arg);
+
+struct repair_options {
+	const struct registry_options *registry;
+	const struct transfer_events *events; /* of what is fetched; may be NULL */
+	repair_fn report;
+	void *arg;
+};
+
+/**
+ * store_repair() - from the store itself where it has the same bytes elsewhere, else from the registry that a
+ * layer came from or went to
+ * @damaged: contents, as store_check() tells them; what is sound by now stays as it is
+ *
+ * Nothing counts before the digest of all of the layer it came in was checked.  Whatever happens meanwhile,
+ * nothing is worse than before: each layer's part is one transaction, and damaged bytes go last.
+ * Return: 0 when all was tried, whatever came of it; -errno if it could not be.
+ */
+int store_repair(struct store *store, const struct content_list *damaged, const struct repair_options *options,
+		 struct diag *diag);
+
+#endif

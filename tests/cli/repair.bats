@@ -1,0 +1,223 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+load ../lib/registry
+
+setup() {
+	setup_store
+	unset REGISTRY_AUTH_FILE DOCKER_CONFIG XDG_RUNTIME_DIR XDG_CONFIG_HOME
+	cd "$BATS_TEST_TMPDIR" || return
+	serve_app
+}
+teardown() { stop_registries; }
+
+pull_app() {
+	start_faults
+	nacre pull -q "$REGISTRY/app:1" >/dev/null
+	nacre ls -lR "$REGISTRY/app:1" / >tree
+}
+
+# flip_in TEXT: one byte of the content that has TEXT in it.
+flip_in() {
+	local file offset
+	IFS=: read -r file offset _ < <(cd "$NACRE_STORE" && grep -abor -- "$1" packs objects | head -n 1)
+	printf 'X' | dd of="$NACRE_STORE/$file" bs=1 seek="$offset" conv=notrunc status=none
+}
+
+# Whole, with all that was there before.
+assert_whole() {
+	nacre verify -q
+	diff tree <(nacre ls -lR "$REGISTRY/app:1" /)
+	nacre export --layer "$(nacre layers --json "$REGISTRY/app:1" | jq -r '.[0].DiffId')" | cmp - base.tar
+	nacre export --layer "$(nacre layers --json "$REGISTRY/app:1" | jq -r '.[1].DiffId')" | cmp - second.tar
+	nacre gc >/dev/null
+	nacre verify -q
+	refute_leftovers
+}
+
+refute_leftovers() {
+	run nacre verify --json
+	assert_equal "$(json .Leftovers)" 0
+}
+
+@test "a sound store is left alone, and no registry asked" {
+	pull_app
+	: >"$LOG"
+	run nacre verify --repair
+	assert_status 0
+	[[ $output == "Verified: "* ]] || fail "$output"
+	assert_equal "$(requests .)" 0
+}
+
+@test "flipped bytes and a missing object are fetched again; only the damaged layer is" {
+	pull_app
+	flip_in welcome
+	rm "$(find "$NACRE_STORE/objects" -type f)"
+	: >"$LOG"
+	run --separate-stderr nacre verify --repair
+	assert_status 0
+	[ -z "$stderr" ] || fail "$stderr"
+	assert_output_has "/etc/motd"
+	assert_output_has "/usr/share/big"
+	assert_output_has ": fetched again"
+	[[ $output =~ Repaired:\ layer\ [0-9a-f]{12}:\ fetched\ again\ from\ $REGISTRY/app ]] || fail "$output"
+	assert_equal "$(requests /blobs/)" 1
+	assert_whole
+	run nacre verify --repair -q
+	assert_status 0
+	[ -z "$output" ]
+}
+
+@test "packs that are gone, framings with them" {
+	pull_app
+	rm "$NACRE_STORE"/packs/*
+	run nacre verify
+	assert_status 1
+	assert_output_has "its tar framing: "
+	run nacre verify --repair --json
+	assert_status 0
+	assert_equal "$(json '.Repairs | map(.Whole) | all')" true
+	assert_equal "$(json '.Repairs | length')" 2
+	assert_equal "$(json '.Faults | length')" 0
+	assert_whole
+}
+
+@test "a pack that was cut off, and one whose bytes are all others" {
+	pull_app
+	for pack in "$NACRE_STORE"/packs/*; do
+		truncate -s 100 "$pack"
+	done
+	nacre verify -q --repair >/dev/null
+	assert_whole
+	for pack in "$NACRE_STORE"/packs/*; do
+		head -c "$(stat -c %s "$pack")" /dev/zero >zeros
+		cat zeros >"$pack"
+	done
+	nacre verify -q --repair >/dev/null
+	assert_whole
+}
+
+@test "what another image brought again needs no registry" {
+	pull_app
+	stop_registries
+	object=$(find "$NACRE_STORE/objects" -type f)
+	printf 'X' | dd of="$object" bs=1 seek=77777 conv=notrunc status=none
+	# The same file once more: it is not taken for the damaged one.
+	mkdir tree2
+	tar -x -C tree2 -f base.tar usr/share/big
+	tar -c -C tree2 . | nacre import -q - copy:1
+	run nacre verify --repair --retry 0
+	assert_status 0
+	assert_output_has "from equal files in the store"
+	[ ! -e "$object" ] || fail "the damaged file is still there"
+	assert_whole
+}
+
+@test "layers that share what is damaged are whole with one of them" {
+	pull_app
+	mkdir other
+	tar -x -C other -f base.tar usr/share/big etc/motd
+	tar -c -C other . | nacre import -q - other:1
+	rm "$(find "$NACRE_STORE/objects" -type f)"
+	run nacre verify
+	assert_output_has "other:1"
+	run nacre verify --repair
+	assert_status 0
+	assert_equal "$(grep -c '^Repaired' <<<"$output")" 1
+	nacre cat other:1 usr/share/big | cmp - other/usr/share/big
+	assert_whole
+}
+
+@test "a damaged config comes back" {
+	pull_app
+	sqlite3 "$NACRE_STORE/index.db" "UPDATE image SET config = CAST(replace(config, 'amd64', 'amd65') AS BLOB)"
+	run nacre verify
+	assert_status 1
+	assert_output_has "its config is damaged"
+	run nacre verify --repair
+	assert_status 0
+	assert_output_has "Repaired: config of image"
+	nacre verify -q
+}
+
+@test "wrong bytes, a missing blob, a registry that is gone: nothing is worse, and the reason is told" {
+	pull_app
+	flip_in welcome
+	before=$(store_state)
+	for fault in flip short "status:blobs:404:9"; do
+		stop_registries
+		start_faults_again "$fault"
+		run nacre verify --repair --retry 0
+		assert_status 1
+		assert_output_has "Not repaired: layer"
+		assert_output_has "the store is damaged: 1 fault"
+		diff <(printf '%s\n' "$before") <(store_state)
+	done
+	stop_registries
+	run nacre verify --repair --retry 0
+	assert_status 1
+	assert_output_has "Not repaired: layer"
+	diff <(printf '%s\n' "$before") <(store_state)
+	start_faults_again
+	nacre verify -q --repair >/dev/null
+	assert_whole
+}
+
+# The same port, which the store knows.
+start_faults_again() {
+	NACRE_FAULT_PORT=${REGISTRY##*:} start_faults "$@"
+}
+
+@test "what no registry has is told as that; what one has is repaired all the same" {
+	pull_app
+	echo by hand >lone
+	tar -c lone | nacre import -q - lone:1
+	flip_in "by hand"
+	flip_in welcome
+	run nacre verify --repair
+	assert_status 1
+	assert_output_has "Repaired: layer"
+	assert_output_has "no registry is known that has it"
+	assert_output_has "the store is damaged: 1 fault is left"
+	nacre verify -q "$REGISTRY/app:1"
+}
+
+@test "a file of a live mount is sound again" {
+	pull_app
+	rm "$(find "$NACRE_STORE/objects" -type f)"
+	nacre mount "$REGISTRY/app:1" "$MNT"
+	run cat "$MNT/usr/share/big"
+	assert_status 1
+	nacre verify -q --repair >/dev/null
+	cmp "$MNT/usr/share/big" <(nacre cat "$REGISTRY/app:1" usr/share/big)
+	unmount_all
+}
+
+# bats test_tags=slow
+@test "killed at any of its writes, or without disk, it leaves nothing worse; the next one makes all whole" {
+	pull_app
+	flip_in welcome
+	rm "$(find "$NACRE_STORE/objects" -type f)"
+	faults=$(nacre verify --json | jq '.Faults | length') || true
+	template=$NACRE_STORE
+	export NACRE_STORE=$BATS_TEST_TMPDIR/copy
+	for kind in kill ENOSPC; do
+		for ((at = 2, status = 1; status != 0; at += 17)); do
+			rm -rf "$NACRE_STORE"
+			cp -a "$template" "$NACRE_STORE"
+			run env LD_PRELOAD="$NACRE_BUILD/tests/fault/libnacre_fault.so" NACRE_FAULT="$kind" NACRE_FAULT_AT="$at" \
+				"$NACRE" verify --repair --retry 0
+			broken=$status
+			left=$(nacre verify --json | jq '.Faults | length') || true
+			[ "$left" -le "$faults" ] || fail "$kind at $at: $left faults"
+			[ "$broken" != 0 ] || [ "$left" = 0 ] || fail "$kind at $at: done, but it is not"
+			nacre verify -q --repair >/dev/null
+			assert_whole
+			status=$broken
+		done
+		[ "$at" -gt 20 ] || fail "there were but $at writes"
+	done
+}
