@@ -143,6 +143,7 @@ def limit_of(limit, name, peer, figures):
 
 def goal_words(goal):
     words = goal.replace("0.667 x unions", "unions / 1.5").replace("0.125 x ", "1/8 x ").replace(";", ",")
+    words = words.replace("0.1 x ", "1/10 x ")
     words = re.sub(r"\btools\b", "other tools", words.replace("97656 KiB", "100 MB"))
     return re.sub(r"\bunions\b", "other unions", re.sub(r"(?<![.\d])1 x ", "", words))
 
@@ -247,11 +248,14 @@ def tables(run, goals):
 
 
 def write_results(path, run):
-    """Between <!-- disk --> or <!-- tmpfs -->, by where the uppers were, and the next <!-- end -->."""
-    mark = "tmpfs" if "tmpfs" in run["machine"] else "disk"
+    """Between <!-- podman -->, or <!-- disk --> or <!-- tmpfs --> by where the uppers were, and the next <!-- end -->."""
+    if any(name.startswith("podman-") for name in run["samples"]):
+        mark = "podman"
+    else:
+        mark = "tmpfs" if "tmpfs" in run["machine"] else "disk"
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    body = f"<!-- {mark} -->\n\n{tables(run, mark == 'disk')}\n<!-- end -->"
+    body = f"<!-- {mark} -->\n\n{tables(run, mark != 'tmpfs')}\n<!-- end -->"
     new, count = re.subn(rf"<!-- {mark} -->.*?<!-- end -->", lambda _: body, text, flags=re.DOTALL)
     if count != 1:
         sys.exit(f"report: error: {path} has no place for it: <!-- {mark} --> and <!-- end -->")

@@ -39,6 +39,8 @@ is_root() { [ "$(id -u)" = 0 ]; }
 
 # shellcheck source=tests/bench/lib/sample.sh
 . "$here/lib/sample.sh"
+# shellcheck source=tests/bench/lib/programs.sh
+. "$here/lib/programs.sh"
 # shellcheck source=tests/bench/lib/peers.sh
 . "$here/lib/peers.sh"
 # shellcheck source=tests/bench/lib/trees.sh
@@ -162,31 +164,6 @@ make_folder() {
 	export NACRE_STORE=$data/store
 }
 
-make_programs() {
-	local log=$work/build.log name
-	[ "${NACRE_SETUP:-1}" = 0 ] || "$top/tools/setup.sh" --build --bench ${svg:+--chart} >&2
-	if [ -z "$build" ]; then
-		build=$top/build-bench
-		if [ ! -e "$build/build.ninja" ]; then
-			# Warnings are for those who change the code: this asks for the optimiser's own set of them.
-			meson setup "$build" "$top" --buildtype=release >"$log" 2>&1 ||
-				{ tail -n 30 "$log" >&2; die "meson setup failed"; }
-		fi
-		ninja -C "$build" fs/nacrefs tools/nacre tests/bench/nacre-bench >"$log" 2>&1 ||
-			{ tail -n 60 "$log" >&2; die "the build failed"; }
-	fi
-	# Copies, which the ordinary user can run wherever the build is.
-	mkdir "$work/bin"
-	for name in tests/bench/nacre-bench tools/nacre fs/nacrefs; do
-		[ -x "$build/$name" ] || die "no program $build/$name"
-		cp "$build/$name" "$work/bin/"
-	done
-	bench=$work/bin/nacre-bench
-	nacre=$work/bin/nacre
-	nacrefs=$work/bin/nacrefs
-	export NACREFS=$nacrefs
-}
-
 # ---- what was measured, and on what ----------------------------------------------------------------------------------
 
 version_of() { "$@" --version 2>&1 | sed -n '/[0-9]\.[0-9]/{s/^[^0-9]*//; s/[ ,-].*//; p; q}'; }
@@ -239,7 +216,7 @@ main() {
 	local group count
 	local -a chosen=()
 	make_folder
-	make_programs
+	make_programs --bench ${svg:+--chart}
 	# Rather now than after a quarter of an hour.
 	[ -z "$svg" ] || find_matplotlib || die "--svg needs python3-matplotlib"
 	choose_peers

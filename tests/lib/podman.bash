@@ -15,7 +15,16 @@
 # setup_podman [LINE...]: a storage below $BATS_FILE_TMPDIR that mounts with nacrefs; the lines go to storage.conf's
 # overlay options.
 setup_podman() {
-	PODMAN_DIR=$BATS_FILE_TMPDIR/podman
+	make_podman "$BATS_FILE_TMPDIR/podman"
+	write_storage_conf "mount_program = \"$NACREFS\"" "$@"
+	make_base_tree "$BATS_FILE_TMPDIR/base"
+	tar -C "$BATS_FILE_TMPDIR/base" --owner=0 --group=0 --xattrs -cf "$BATS_FILE_TMPDIR/base.tar" .
+	podman import -q "$BATS_FILE_TMPDIR/base.tar" base:1 >/dev/null
+}
+
+# make_podman DIR: all that podman writes goes below DIR and $PODMAN_RUN from now on.
+make_podman() {
+	PODMAN_DIR=$1
 	# podman takes no run root of more than 50 characters.
 	PODMAN_RUN=$(mktemp -d /tmp/nacre-podman.XXXXXX)
 	export PODMAN_DIR PODMAN_RUN
@@ -23,6 +32,12 @@ setup_podman() {
 	export HOME=$PODMAN_DIR/home XDG_RUNTIME_DIR=$PODMAN_RUN TMPDIR=$PODMAN_DIR/tmp
 	export CONTAINERS_CONF=$PODMAN_DIR/containers.conf CONTAINERS_STORAGE_CONF=$PODMAN_DIR/storage.conf
 	export CONTAINERS_REGISTRIES_CONF=$PODMAN_DIR/registries.conf BUILDAH_ISOLATION=chroot
+	write_containers_conf
+	echo 'unqualified-search-registries = []' >"$CONTAINERS_REGISTRIES_CONF"
+}
+
+# write_containers_conf: how containers run where there is little: no network, no control groups of their own.
+write_containers_conf() {
 	cat >"$CONTAINERS_CONF" <<-END
 		[containers]
 		default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
@@ -36,11 +51,6 @@ setup_podman() {
 		runtime = "crun"
 		tmp_dir = "$PODMAN_RUN/libpod/tmp"
 	END
-	echo 'unqualified-search-registries = []' >"$CONTAINERS_REGISTRIES_CONF"
-	write_storage_conf "mount_program = \"$NACREFS\"" "$@"
-	make_base_tree "$BATS_FILE_TMPDIR/base"
-	tar -C "$BATS_FILE_TMPDIR/base" --owner=0 --group=0 --xattrs -cf "$BATS_FILE_TMPDIR/base.tar" .
-	podman import -q "$BATS_FILE_TMPDIR/base.tar" base:1 >/dev/null
 }
 
 # write_storage_conf LINE...: the graph and run roots as they are, and the lines as the overlay options.
