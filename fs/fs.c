@@ -505,6 +505,18 @@ struct node *fs_root(struct fs *fs)
 	return &fs->root->node;
 }
 
+int fs_root_entry(struct fs *fs, struct fs_entry *ret)
+{
+	struct node *node = fs_root(fs);
+	int r = node_stat(fs, node, &ret->st);
+
+	if (r < 0)
+		return r;
+	ret->node = node;
+	node_get(fs, node);
+	return 0;
+}
+
 bool fs_read_only(const struct fs *fs)
 {
 	return fs->upper_fd < 0;

@@ -98,6 +98,8 @@ int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret)
 /** fs_free() - NULL is fine; no other call may be under way. */
 void fs_free(struct fs *fs);
 struct node *fs_root(struct fs *fs);
+/** fs_root_entry() - the root as an answer to a lookup: one is counted. */
+int fs_root_entry(struct fs *fs, struct fs_entry *ret);
 bool fs_read_only(const struct fs *fs);
 /** fs_has_xattrs() - false: no file of this mount can have an xattr to show. */
 bool fs_has_xattrs(const struct fs *fs);
@@ -113,6 +115,18 @@ bool fs_may_ask(const struct fs *fs, uid_t uid);
 int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct fs_entry *ret);
 void fs_forget(struct fs *fs, struct node *node, uint64_t lookups);
 int fs_getattr(struct fs *fs, struct node *node, struct stat *st);
+/**
+ * fs_counterpart() - the folder of @fs that stands where @dir stands in @of, another tree over the same lowers
+ * @ret: a lookup of it is counted; NULL: there is none
+ * @ret_same: there is one, but nothing below it has changed: @ret is NULL
+ */
+int fs_counterpart(struct fs *of, struct node *dir, struct fs *fs, struct node **ret, bool *ret_same);
+/** fs_has_changed() - is @name of that folder no more what the lowers show? */
+bool fs_has_changed(struct fs *fs, struct node *dir, const char *name);
+/** fs_changes_are_in_upper() - does the upper have every folder below which something has changed? */
+bool fs_changes_are_in_upper(struct fs *fs);
+/** fs_is_forgotten() - does the kernel know no node of it any more? Its root counts once for whoever has the fs. */
+bool fs_is_forgotten(struct fs *fs);
 /** fs_readlink() - *@ret is to be freed. */
 int fs_readlink(struct fs *fs, struct node *node, char **ret);
 int fs_statfs(struct fs *fs, struct statvfs *st);

@@ -62,10 +62,10 @@ struct loop {
 	int fd;
 	pthread_t main;
 	unsigned max_workers, max_readers;
-	_Atomic unsigned readers;
-	_Atomic unsigned width; /* how many may read */
-	_Atomic unsigned taken; /* requests, in all */
-	_Atomic bool forgot;	/* the kernel has given up nodes since the heap was trimmed */
+	_Atomic unsigned *readers; /* borrowed from the mount */
+	_Atomic unsigned width;	   /* how many may read */
+	_Atomic unsigned taken;	   /* requests, in all */
+	_Atomic bool forgot;	   /* the kernel has given up nodes since the heap was trimmed */
 	_Atomic bool stopping;
 	_Atomic int error;
 	pthread_mutex_t lock; /* guards what follows */
@@ -117,12 +117,12 @@ static int worker_start(struct loop *loop)
 static void lead_offer(struct loop *loop)
 {
 	pthread_mutex_lock(&loop->lock);
-	atomic_fetch_add(&loop->readers, 1);
+	atomic_fetch_add(loop->readers, 1);
 	if (loop->sleeping > loop->offered) {
 		loop->offered++;
 		pthread_cond_signal(&loop->lead);
 	} else if (atomic_load(&loop->stopping) || loop->worker_count == loop->max_workers || worker_start(loop) < 0) {
-		atomic_fetch_sub(&loop->readers, 1);
+		atomic_fetch_sub(loop->readers, 1);
 	}
 	pthread_mutex_unlock(&loop->lock);
 }
@@ -130,10 +130,10 @@ static void lead_offer(struct loop *loop)
 /* Return: false: enough others read. */
 static bool lead_take(struct loop *loop)
 {
-	unsigned readers = atomic_load(&loop->readers);
+	unsigned readers = atomic_load(loop->readers);
 
 	while (readers < atomic_load(&loop->width)) {
-		if (atomic_compare_exchange_weak(&loop->readers, &readers, readers + 1))
+		if (atomic_compare_exchange_weak(loop->readers, &readers, readers + 1))
 			return true;
 	}
 	return false;
@@ -249,7 +249,7 @@ static void *watch_run(void *arg)
 
 	while (!atomic_load(&loop->stopping)) {
 		unsigned taken = atomic_load(&loop->taken);
-		bool nobody = atomic_load(&loop->readers) == 0;
+		bool nobody = atomic_load(loop->readers) == 0;
 
 		if (nobody && taken == seen)
 			lead_offer(loop);
@@ -291,7 +291,7 @@ static void request_serve(struct worker *worker, size_t bytes)
 	struct loop *loop = worker->loop;
 	struct fuse_buf buf = { .mem = worker->request, .size = bytes };
 
-	if (takes_long(worker->request, bytes) && atomic_load(&loop->readers) == 0)
+	if (takes_long(worker->request, bytes) && atomic_load(loop->readers) == 0)
 		lead_offer(loop);
 	fuse_session_process_buf(loop->session, &buf);
 }
@@ -317,7 +317,7 @@ static bool lead(struct worker *worker)
 	if (is_forget(worker->request))
 		atomic_store_explicit(&loop->forgot, true, memory_order_relaxed);
 	atomic_fetch_add(&loop->taken, 1);
-	atomic_fetch_sub(&loop->readers, 1);
+	atomic_fetch_sub(loop->readers, 1);
 	if (atomic_load(&loop->watch_sleeps))
 		watch_wake(loop);
 	request_serve(worker, (size_t)n);
@@ -379,7 +379,7 @@ static int loop_start(struct loop *loop)
 	int r;
 
 	pthread_mutex_lock(&loop->lock);
-	atomic_store(&loop->readers, 1);
+	atomic_store(loop->readers, 1);
 	r = worker_start(loop);
 	pthread_mutex_unlock(&loop->lock);
 	if (r == 0 && loop->max_workers > 1) {
@@ -400,8 +400,8 @@ static void await_end(void (*asked)(void *arg), void *arg)
 		asked(arg);
 }
 
-int loop_run(struct fuse_session *session, unsigned max_threads, struct stats *stats, void (*asked)(void *arg),
-	     void *arg)
+int loop_run(struct fuse_session *session, unsigned max_threads, _Atomic unsigned *readers, struct stats *stats,
+	     void (*asked)(void *arg), void *arg)
 {
 	struct loop loop = {
 		.session = session,
@@ -409,6 +409,7 @@ int loop_run(struct fuse_session *session, unsigned max_threads, struct stats *s
 		.fd = fuse_session_fd(session),
 		.main = pthread_self(),
 		.max_workers = max_threads == 0 || max_threads > MAX_WORKERS ? MAX_WORKERS : max_threads,
+		.readers = readers,
 		.width = 1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.lead = PTHREAD_COND_INITIALIZER,

@@ -12,9 +12,12 @@
  * neither threads nor SQLite connections survive one.
  */
 
+#include "fs/basemount.h"
+#include "fs/baseview.h"
 #include "fs/passthrough.h"
 #include "fs/seek.h"
 #include "fs/stats.h"
+#include "fs/trees.h"
 #include "store/base/auto.h"
 
 #include <errno.h>
@@ -188,12 +191,12 @@ static void report_stats(void *arg)
 	buf_release(&text);
 }
 
-static int serve_session(const struct mount_options *o, const struct mount *mount, int ready)
+static int serve_session(const struct mount_options *o, struct mount *mount, int ready)
 {
 	struct report report = { .fs = mount->fs, .to_stderr = o->foreground };
 	struct fuse_session *session = mount->session;
 	struct diag diag = { 0 };
-	int status;
+	int status = EXIT_DONE;
 
 	if (fuse_session_mount(session, o->mountpoint) < 0)
 		return fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
@@ -202,13 +205,14 @@ static int serve_session(const struct mount_options *o, const struct mount *moun
 		return fail(&diag, -EOPNOTSUPP);
 	}
 	now_ready(ready);
-	status = loop_run(session, o->threads, fs_stats(mount->fs), report_stats, &report) < 0 ? EXIT_FAILED
-											       : EXIT_DONE;
+	if (loop_run(session, o->threads, &mount->readers, fs_stats(mount->fs), report_stats, &report) < 0)
+		status = EXIT_FAILED;
 	fuse_session_unmount(session);
 	return status;
 }
 
-static int serve(const struct mount_options *o, struct fs *fs, int ready)
+/* @key: of base_key(), NULL: the mount has none. */
+static int serve(const struct mount_options *o, struct fs *fs, const uint8_t *key, int ready)
 {
 	struct mount mount = {
 		.fs = fs,
@@ -223,6 +227,10 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	struct diag diag = { 0 };
 	int status;
 
+	if (key && !fs_read_only(fs)) {
+		mount.trees = trees_new();
+		mount.baseviews = mount.trees ? baseviews_new(o, &mount, key) : NULL;
+	}
 	mount.session = session_new(o, &mount);
 	if (!mount.seeks || (o->passthrough && !mount.opens) || pthread_key_create(&mount.read_buffer, free) != 0)
 		status = fail(&diag, -ENOMEM);
@@ -234,6 +242,8 @@ static int serve(const struct mount_options *o, struct fs *fs, int ready)
 	if (mount.session)
 		fuse_session_destroy(mount.session);
 	opens_free(mount.opens);
+	baseviews_free(mount.baseviews);
+	trees_free(mount.trees);
 	return status;
 }
 
@@ -248,7 +258,7 @@ static int check_mountpoint(const struct mount_options *o, struct diag *diag)
 	return 0;
 }
 
-static int run(const struct mount_options *o, int ready)
+static int run(const struct mount_options *o, const uint8_t *key, int ready)
 {
 	struct diag diag = { 0 };
 	struct fs *fs = NULL;
@@ -267,7 +277,7 @@ static int run(const struct mount_options *o, int ready)
 		r = fs_new(&o->fs, &diag, &fs);
 	if (r < 0)
 		return fail(&diag, r);
-	status = serve(o, fs, ready);
+	status = serve(o, fs, key, ready);
 	fs_free(fs);
 	return status;
 }
@@ -334,10 +344,15 @@ static int show_stats(const struct mount_options *o)
 
 static int start(const struct mount_options *o)
 {
+	uint8_t key[BASE_KEY_BYTES];
+	/* Before anything leaves this folder, which paths may be relative to. */
+	bool has_key = base_key(o, key) > 0;
 	bool child = true;
 	int ready = -1;
 	int r;
 
+	if (has_key && o->read_only && !o->foreground && basemount(o, key))
+		return EXIT_DONE;
 	if (!o->foreground) {
 		r = daemonize(&ready, &child);
 		if (r < 0)
@@ -345,7 +360,7 @@ static int start(const struct mount_options *o)
 		if (!child)
 			return r;
 	}
-	return run(o, ready);
+	return run(o, has_key ? key : NULL, ready);
 }
 
 int main(int argc, char **argv)

@@ -12,6 +12,7 @@
  * process changes the tree.
  */
 
+#include "fs/baseview.h"
 #include "fs/ops_internal.h"
 #include "fs/passthrough.h"
 #include "fs/stats.h"
@@ -39,29 +40,31 @@ static double attr_timeout(const struct mount *mount, const struct node *node)
 	return node && fs_is_passed(node) ? 0 : mount->timeout;
 }
 
-static void fill(const struct mount *mount, const struct fs_entry *entry, struct fuse_entry_param *e)
+/* @near: a node of the same tree. */
+static void fill(const struct mount *mount, fuse_ino_t near, const struct fs_entry *entry, struct fuse_entry_param *e)
 {
 	*e = (struct fuse_entry_param){
-		.ino = (fuse_ino_t)(uintptr_t)entry->node,
+		.ino = trees_ino(trees_number(near), entry->node),
 		.attr = entry->st,
 		.attr_timeout = attr_timeout(mount, entry->node),
 		.entry_timeout = mount->timeout,
 	};
 }
 
-static void reply_entry(fuse_req_t req, int r, const struct fs_entry *entry)
+static void reply_entry(fuse_req_t req, fuse_ino_t near, int r, const struct fs_entry *entry)
 {
 	struct mount *mount = mount_of(req); /* the answer frees the request */
+	struct fs *fs = fs_of(req, near);
 	struct fuse_entry_param e;
 
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
-	fill(mount, entry, &e);
+	fill(mount, near, entry, &e);
 	/* A name that is not there is an answer too, and may be kept. */
 	if (fuse_reply_entry(req, &e) < 0 && entry->node)
-		fs_forget(mount->fs, entry->node, 1); /* the kernel never took the lookup */
+		fs_forget(fs, entry->node, 1); /* the kernel never took the lookup */
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -99,24 +102,51 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->time_gran = 1;
 }
 
+/* A name that is answered once: kept by nobody. */
+static void reply_base(fuse_req_t req, unsigned tree, const struct fs_entry *entry)
+{
+	struct mount *mount = mount_of(req); /* the answer frees the request */
+	struct fuse_entry_param e = {
+		.ino = trees_ino(tree, entry->node),
+		.attr = entry->st,
+		.attr_timeout = mount->timeout,
+	};
+
+	if (fuse_reply_entry(req, &e) < 0 && entry->node)
+		fs_forget(trees_get(mount->trees, tree), entry->node, 1);
+}
+
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+	struct mount *mount = mount_of(req);
 	struct fs_entry entry;
-	int r = fs_lookup(fs_of(req), node_of(req, parent), name, &entry);
+	struct base_dir base;
+	unsigned tree;
+	int r;
 
-	reply_entry(req, r, &entry);
+	if (parent == FUSE_ROOT_ID && baseviews_lookup(mount->baseviews, name, &entry, &tree)) {
+		reply_base(req, tree, &entry);
+		return;
+	}
+	r = fs_lookup(fs_of(req, parent), node_of(req, parent), name, &entry);
+	if (r == 0 && entry.node) {
+		base_dir_open(mount, parent, &base);
+		base_dir_mark(&base, name, &entry.st);
+		base_dir_close(&base);
+	}
+	reply_entry(req, parent, r, &entry);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
 {
-	fs_forget(fs_of(req), node_of(req, ino), lookups);
+	fs_forget(fs_of(req, ino), node_of(req, ino), lookups);
 	fuse_reply_none(req);
 }
 
 static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		fs_forget(fs_of(req), node_of(req, forgets[i].ino), forgets[i].nlookup);
+		fs_forget(fs_of(req, forgets[i].ino), node_of(req, forgets[i].ino), forgets[i].nlookup);
 	fuse_reply_none(req);
 }
 
@@ -132,7 +162,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct stat st;
 	struct node *node = node_of(req, ino);
-	int r = fs_getattr(fs_of(req), node, &st);
+	int r = fs_getattr(fs_of(req, ino), node, &st);
 
 	reply_attr(req, r, node, &st);
 }
@@ -153,11 +183,12 @@ static bool in_group(fuse_req_t req, gid_t gid)
 	return false;
 }
 
-bool ops_outside_group(fuse_req_t req, struct node *node)
+bool ops_outside_group(fuse_req_t req, fuse_ino_t ino)
 {
+	struct node *node = node_of(req, ino);
 	struct stat st;
 
-	return fs_has_priv(node) && fs_getattr(fs_of(req), node, &st) == 0 &&
+	return fs_has_priv(node) && fs_getattr(fs_of(req, ino), node, &st) == 0 &&
 	       (st.st_mode & (S_ISGID | S_IXGRP)) == S_ISGID && !in_group(req, st.st_gid);
 }
 
@@ -189,13 +220,13 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 	/* With the write-back cache the kernel asks for the time where the size changes indeed. */
 	if (mount_of(req)->writeback)
 		set |= FS_SET_ANY_CTIME | (to_set & FUSE_SET_ATTR_SIZE ? FS_SET_KEEP_MTIME : 0);
-	if (set & FS_SET_SIZE && set & FS_SET_KILL_PRIV && ops_outside_group(req, node_of(req, ino)))
+	if (set & FS_SET_SIZE && set & FS_SET_KILL_PRIV && ops_outside_group(req, ino))
 		set |= FS_SET_KILL_SGID;
 	if (to_set & FUSE_SET_ATTR_ATIME_NOW)
 		attr->st_atim.tv_nsec = UTIME_NOW;
 	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
 		attr->st_mtim.tv_nsec = UTIME_NOW;
-	r = fs_setattr(fs_of(req), node_of(req, ino), attr, set, &st);
+	r = fs_setattr(fs_of(req, ino), node_of(req, ino), attr, set, &st);
 	reply_attr(req, r, node_of(req, ino), &st);
 }
 
@@ -203,7 +234,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
 static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 {
 	struct stat st;
-	int r = mask & X_OK ? fs_getattr(fs_of(req), node_of(req, ino), &st) : 0;
+	int r = mask & X_OK ? fs_getattr(fs_of(req, ino), node_of(req, ino), &st) : 0;
 
 	if (r == 0 && mask & X_OK && S_ISREG(st.st_mode) && !(st.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)))
 		r = -EACCES;
@@ -213,7 +244,7 @@ static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	AUTO(freep) char *target = NULL;
-	int r = fs_readlink(fs_of(req), node_of(req, ino), &target);
+	int r = fs_readlink(fs_of(req, ino), node_of(req, ino), &target);
 
 	if (r < 0)
 		fuse_reply_err(req, -r);
@@ -225,78 +256,85 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
 	struct fs_cred cred = cred_of(req);
 	struct fs_entry entry;
-	int r = fs_mknod(fs_of(req), node_of(req, parent), name, mode, rdev, &cred, &entry);
+	int r = fs_mknod(fs_of(req, parent), node_of(req, parent), name, mode, rdev, &cred, &entry);
 
-	reply_entry(req, r, &entry);
+	reply_entry(req, parent, r, &entry);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct fs_cred cred = cred_of(req);
 	struct fs_entry entry;
-	int r = fs_mkdir(fs_of(req), node_of(req, parent), name, mode, &cred, &entry);
+	int r = fs_mkdir(fs_of(req, parent), node_of(req, parent), name, mode, &cred, &entry);
 
-	reply_entry(req, r, &entry);
+	reply_entry(req, parent, r, &entry);
 }
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
 	struct fs_cred cred = cred_of(req);
 	struct fs_entry entry;
-	int r = fs_symlink(fs_of(req), node_of(req, parent), name, target, &cred, &entry);
+	int r = fs_symlink(fs_of(req, parent), node_of(req, parent), name, target, &cred, &entry);
 
-	reply_entry(req, r, &entry);
+	reply_entry(req, parent, r, &entry);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	struct fs_entry entry;
-	int r = fs_link(fs_of(req), node_of(req, ino), node_of(req, parent), name, &entry);
+	int r = -EXDEV;
 
-	reply_entry(req, r, &entry);
+	if (trees_number(ino) == trees_number(parent))
+		r = fs_link(fs_of(req, ino), node_of(req, ino), node_of(req, parent), name, &entry);
+
+	reply_entry(req, parent, r, &entry);
 }
 
 static void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
 {
 	struct mount *mount = mount_of(req); /* the answer frees the request */
+	struct fs *fs = fs_of(req, parent);
 	struct fs_cred cred = cred_of(req);
 	struct fuse_entry_param e;
 	struct fs_entry entry;
-	int r = fs_tmpfile(mount->fs, node_of(req, parent), mode, &cred, &entry);
+	int r = fs_tmpfile(fs, node_of(req, parent), mode, &cred, &entry);
 
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
-	fill(mount, &entry, &e);
+	fill(mount, parent, &entry, &e);
 	fi->keep_cache = 1;
 	if (mount->opens)
 		r = passthrough_open(mount, e.ino, entry.node, 0, fi);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
-		fs_forget(mount->fs, entry.node, 1);
+		fs_forget(fs, entry.node, 1);
 	} else if (fuse_reply_create(req, &e, fi) < 0) {
 		if (mount->opens)
 			passthrough_release(mount, fi->fh);
-		fs_forget(mount->fs, entry.node, 1);
+		fs_forget(fs, entry.node, 1);
 	}
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(req, -fs_unlink(fs_of(req), node_of(req, parent), name));
+	fuse_reply_err(req, -fs_unlink(fs_of(req, parent), node_of(req, parent), name));
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(req, -fs_rmdir(fs_of(req), node_of(req, parent), name));
+	fuse_reply_err(req, -fs_rmdir(fs_of(req, parent), node_of(req, parent), name));
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname,
 		      unsigned flags)
 {
-	fuse_reply_err(req,
-		       -fs_rename(fs_of(req), node_of(req, parent), name, node_of(req, newparent), newname, flags));
+	int r = -EXDEV;
+
+	if (trees_number(parent) == trees_number(newparent))
+		r = fs_rename(fs_of(req, parent), node_of(req, parent), name, node_of(req, newparent), newname, flags);
+	fuse_reply_err(req, -r);
 }
 
 /* Not sent again after the first answer; see the top of this file. */
@@ -312,15 +350,15 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
 /* --- inode flags, birth time, statistics --- */
 
-static void op_stats(fuse_req_t req, bool json, size_t room)
+static void op_stats(fuse_req_t req, fuse_ino_t ino, bool json, size_t room)
 {
 	struct buf text = { 0 };
 
-	if (!fs_may_ask(fs_of(req), fuse_req_ctx(req)->uid)) {
+	if (!fs_may_ask(fs_of(req, ino), fuse_req_ctx(req)->uid)) {
 		fuse_reply_err(req, EPERM);
 		return;
 	}
-	fs_describe(fs_of(req), json, &text);
+	fs_describe(fs_of(req, ino), json, &text);
 	if (buf_error(&text) < 0 || text.len > room)
 		fuse_reply_err(req, text.len > room ? EOVERFLOW : ENOMEM);
 	else
@@ -328,10 +366,27 @@ static void op_stats(fuse_req_t req, bool json, size_t room)
 	buf_release(&text);
 }
 
+static void op_base(fuse_req_t req, fuse_ino_t ino, unsigned cmd, const void *in, size_t in_bytes)
+{
+	struct base_ask ask;
+	int r = ino == FUSE_ROOT_ID && in_bytes == sizeof(ask) ? 0 : -ENOTTY;
+
+	if (r == 0 && !fs_may_ask(fs_of(req, ino), fuse_req_ctx(req)->uid))
+		r = -EPERM;
+	if (r == 0) {
+		memcpy(&ask, in, sizeof(ask));
+		r = baseviews_ioctl(mount_of(req)->baseviews, cmd, fuse_req_ctx(req)->pid, &ask);
+	}
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_ioctl(req, 0, &ask, sizeof(ask));
+}
+
 static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
 		     const void *in, size_t in_bytes, size_t out_bytes)
 {
-	struct fs *fs = fs_of(req);
+	struct fs *fs = fs_of(req, ino);
 	struct node *node = node_of(req, ino);
 	union {
 		unsigned flags;
@@ -341,8 +396,12 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 	bool get = cmd == FS_IOC_GETFLAGS || cmd == FS_IOC_FSGETXATTR;
 	int r = -ENOTTY;
 
+	if (cmd == BASE_IOC_BEGIN || cmd == BASE_IOC_MAKE) {
+		op_base(req, ino, cmd, in, in_bytes);
+		return;
+	}
 	if (cmd == STATS_IOC_TEXT || cmd == STATS_IOC_JSON) {
-		op_stats(req, cmd == STATS_IOC_JSON, out_bytes);
+		op_stats(req, ino, cmd == STATS_IOC_JSON, out_bytes);
 		return;
 	}
 	if (in_bytes >= bytes)
@@ -374,7 +433,7 @@ static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct
 	struct timespec birth = { 0 };
 	struct statx stx = { 0 };
 	struct stat st;
-	int r = fs_getattr(fs_of(req), node, &st);
+	int r = fs_getattr(fs_of(req, ino), node, &st);
 
 	if (r < 0) {
 		fuse_reply_err(req, -r);
@@ -394,7 +453,7 @@ static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct
 	stx.stx_mtime = statx_time(st.st_mtim);
 	stx.stx_rdev_major = major(st.st_rdev);
 	stx.stx_rdev_minor = minor(st.st_rdev);
-	if (fs_birth(fs_of(req), node, &birth) == 0) {
+	if (fs_birth(fs_of(req, ino), node, &birth) == 0) {
 		stx.stx_mask |= STATX_BTIME;
 		stx.stx_btime = statx_time(birth);
 	}
@@ -406,6 +465,8 @@ static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct
 
 struct listing {
 	fuse_req_t req;
+	fuse_ino_t dir;
+	struct base_dir base;
 	char *buf; /* owned */
 	size_t room, used;
 	bool plus;
@@ -415,13 +476,15 @@ static bool list_entry(const char *name, const struct fs_entry *entry, uint64_t 
 {
 	struct listing *l = arg;
 	size_t left = l->room - l->used, need;
+	struct fs_entry marked = *entry;
 	struct fuse_entry_param e;
 
+	base_dir_mark(&l->base, name, &marked.st);
 	if (l->plus) {
-		fill(mount_of(l->req), entry, &e);
+		fill(mount_of(l->req), l->dir, &marked, &e);
 		need = fuse_add_direntry_plus(l->req, l->buf + l->used, left, name, &e, (off_t)cookie);
 	} else {
-		need = fuse_add_direntry(l->req, l->buf + l->used, left, name, &entry->st, (off_t)cookie);
+		need = fuse_add_direntry(l->req, l->buf + l->used, left, name, &marked.st, (off_t)cookie);
 	}
 	if (need > left)
 		return false;
@@ -432,9 +495,13 @@ static bool list_entry(const char *name, const struct fs_entry *entry, uint64_t 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
 	AUTO(freep) char *buf = malloc(size);
-	struct listing l = { .req = req, .buf = buf, .room = size, .plus = plus };
-	int r = buf ? fs_readdir(fs_of(req), node_of(req, ino), (uint64_t)offset, plus, list_entry, &l) : -ENOMEM;
+	struct listing l = { .req = req, .dir = ino, .buf = buf, .room = size, .plus = plus };
+	int r = -ENOMEM;
 
+	base_dir_open(mount_of(req), ino, &l.base);
+	if (buf)
+		r = fs_readdir(fs_of(req, ino), node_of(req, ino), (uint64_t)offset, plus, list_entry, &l);
+	base_dir_close(&l.base);
 	/* Entries already given count as looked up: they must be told, the error comes with the next call. */
 	if (r < 0 && l.used == 0)
 		fuse_reply_err(req, -r);
@@ -454,10 +521,12 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
 
 /* --- xattrs --- */
 
-/* Where none can be, the kernel is told once that there are none for ever. */
+/* Where none can be, the kernel is told once that there are none for ever: in any tree. */
 static bool never_any(fuse_req_t req)
 {
-	return fs_read_only(fs_of(req)) && !fs_has_xattrs(fs_of(req));
+	const struct mount *mount = mount_of(req);
+
+	return !mount->trees && fs_read_only(mount->fs) && !fs_has_xattrs(mount->fs);
 }
 
 static void reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size)
@@ -474,12 +543,12 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 {
 	AUTO(freep) char *buf = size ? malloc(size) : NULL;
 
-	if (!fs_answers_xattrs(fs_of(req)))
+	if (!mount_of(req)->trees && !fs_answers_xattrs(mount_of(req)->fs))
 		fuse_reply_err(req, ENOSYS);
 	else if (size && !buf)
 		fuse_reply_err(req, ENOMEM);
 	else
-		reply_xattr(req, fs_getxattr(fs_of(req), node_of(req, ino), name, buf, size), buf, size);
+		reply_xattr(req, fs_getxattr(fs_of(req, ino), node_of(req, ino), name, buf, size), buf, size);
 }
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -491,43 +560,44 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	else if (size && !buf)
 		fuse_reply_err(req, ENOMEM);
 	else
-		reply_xattr(req, fs_listxattr(fs_of(req), node_of(req, ino), buf, size), buf, size);
+		reply_xattr(req, fs_listxattr(fs_of(req, ino), node_of(req, ino), buf, size), buf, size);
 }
 
 /* As chmod(2) does it for somebody who is not in the file's group; the kernel leaves it to us with ACLs. */
-static int acl_kill_sgid(fuse_req_t req, struct node *node)
+static int acl_kill_sgid(fuse_req_t req, fuse_ino_t ino)
 {
+	struct node *node = node_of(req, ino);
+	struct fs *fs = fs_of(req, ino);
 	struct stat st;
 	int r;
 
 	if (fuse_req_ctx(req)->uid == 0)
 		return 0;
-	r = fs_getattr(fs_of(req), node, &st);
+	r = fs_getattr(fs, node, &st);
 	if (r < 0 || !(st.st_mode & S_ISGID) || in_group(req, st.st_gid))
 		return r;
 	st.st_mode &= ~(mode_t)S_ISGID;
-	return fs_setattr(fs_of(req), node, &st, FS_SET_MODE, &st);
+	return fs_setattr(fs, node, &st, FS_SET_MODE, &st);
 }
 
 static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
 {
-	struct node *node = node_of(req, ino);
-	int r = fs_setxattr(fs_of(req), node, name, value, size, flags);
+	int r = fs_setxattr(fs_of(req, ino), node_of(req, ino), name, value, size, flags);
 
 	if (r == 0 && strcmp(name, "system.posix_acl_access") == 0)
-		r = acl_kill_sgid(req, node);
+		r = acl_kill_sgid(req, ino);
 	fuse_reply_err(req, -r);
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	fuse_reply_err(req, -fs_removexattr(fs_of(req), node_of(req, ino), name));
+	fuse_reply_err(req, -fs_removexattr(fs_of(req, ino), node_of(req, ino), name));
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct statvfs st;
-	int r = fs_statfs(fs_of(req), &st);
+	int r = fs_statfs(fs_of(req, ino), &st);
 
 	if (r < 0)
 		fuse_reply_err(req, -r);

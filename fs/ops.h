@@ -20,8 +20,12 @@ enum {
 
 /* What the handlers work on; their userdata. */
 struct mount {
-	struct fs *fs;		      /* borrowed */
+	struct fs *fs;		      /* borrowed; the tree of number 0 */
+	struct trees *trees;	      /* owned; NULL: there are no others */
 	struct fuse_session *session; /* borrowed */
+	struct baseviews *baseviews;  /* owned; NULL: nobody may ask for one */
+	_Atomic unsigned readers;     /* threads that read requests, or are on their way to (loop.c) */
+	_Atomic uint64_t writes_done; /* WRITE requests that were answered */
 	struct seeks *seeks;	      /* owned */
 	struct opens *opens;	      /* owned; NULL: opening is not heard of */
 	double timeout;		      /* seconds the kernel may keep what it was told */

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* One buffer for each thread: as large as these are, malloc would give each back, and fault it in again. */
@@ -30,11 +31,11 @@ static char *read_buffer(fuse_req_t req)
 	return buf;
 }
 
-static void read_copied(fuse_req_t req, struct node *node, size_t size, off_t offset)
+static void read_copied(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
 {
 	AUTO(freep) char *larger = size > READ_BUFFER_BYTES ? malloc(size) : NULL;
 	char *buf = size > READ_BUFFER_BYTES ? larger : read_buffer(req);
-	ssize_t n = buf ? fs_read(fs_of(req), node, buf, size, offset) : -ENOMEM;
+	ssize_t n = buf ? fs_read(fs_of(req, ino), node_of(req, ino), buf, size, offset) : -ENOMEM;
 
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);
@@ -52,11 +53,11 @@ static bool worth_splicing(const struct mount *mount, size_t size)
 	return mount->splice && size >= SPLICE_MIN_BYTES && size <= SPLICE_MAX_BYTES;
 }
 
-static void read_spliced(fuse_req_t req, struct node *node, size_t size, off_t offset)
+static void read_spliced(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
 {
-	struct fs *fs = fs_of(req); /* the answer frees the request */
+	struct fs *fs = fs_of(req, ino); /* the answer frees the request */
 	struct fs_data data;
-	int r = fs_data_get(fs, node, size, offset, &data);
+	int r = fs_data_get(fs, node_of(req, ino), size, offset, &data);
 
 	if (r < 0) {
 		fuse_reply_err(req, -r);
@@ -80,10 +81,10 @@ static void read_spliced(fuse_req_t req, struct node *node, size_t size, off_t o
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	if (worth_splicing(mount_of(req), size)) {
-		read_spliced(req, node_of(req, ino), size, offset);
+		read_spliced(req, ino, size, offset);
 		return;
 	}
-	read_copied(req, node_of(req, ino), size, offset);
+	read_copied(req, ino, size, offset);
 }
 
 /* With the write-back cache the kernel keeps the times, of O_DIRECT writes too. */
@@ -104,11 +105,11 @@ static bool kills_priv(fuse_req_t req, const struct fuse_file_info *fi)
 }
 
 /* What the change of data that is asked for takes from the mode. @fi is NULL where the kernel does not say. */
-static unsigned killed(fuse_req_t req, struct node *node, const struct fuse_file_info *fi)
+static unsigned killed(fuse_req_t req, fuse_ino_t ino, const struct fuse_file_info *fi)
 {
 	if (!kills_priv(req, fi))
 		return 0;
-	return FS_WRITE_KILL_PRIV | (ops_outside_group(req, node) ? FS_WRITE_KILL_SGID : 0);
+	return FS_WRITE_KILL_PRIV | (ops_outside_group(req, ino) ? FS_WRITE_KILL_SGID : 0);
 }
 
 /*
@@ -135,7 +136,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(req, ENOSYS);
 		return;
 	}
-	r = passthrough_open(mount, ino, node, fi->flags & O_TRUNC ? killed(req, node, NULL) : 0, fi);
+	r = passthrough_open(mount, ino, node, fi->flags & O_TRUNC ? killed(req, ino, NULL) : 0, fi);
 	tell_mode(req, ino, node);
 	if (r < 0)
 		fuse_reply_err(req, -r);
@@ -153,9 +154,10 @@ void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	struct node *node = node_of(req, ino);
-	unsigned flags = keep_mtime(req) | (fi->writepage ? FS_WRITE_BACK : killed(req, node, fi));
-	int r = fs_write(fs_of(req), node, buf, size, offset, flags);
+	unsigned flags = keep_mtime(req) | (fi->writepage ? FS_WRITE_BACK : killed(req, ino, fi));
+	int r = fs_write(fs_of(req, ino), node, buf, size, offset, flags);
 
+	atomic_fetch_add(&mount_of(req)->writes_done, 1);
 	tell_mode(req, ino, node);
 	if (r < 0)
 		fuse_reply_err(req, -r);
@@ -165,13 +167,13 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	fuse_reply_err(req, -fs_fsync(fs_of(req), node_of(req, ino), datasync));
+	fuse_reply_err(req, -fs_fsync(fs_of(req, ino), node_of(req, ino), datasync));
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi)
 {
 	struct node *node = node_of(req, ino);
-	int r = fs_fallocate(fs_of(req), node, mode, offset, length, keep_mtime(req) | killed(req, node, NULL));
+	int r = fs_fallocate(fs_of(req, ino), node, mode, offset, length, keep_mtime(req) | killed(req, ino, NULL));
 
 	tell_mode(req, ino, node);
 	fuse_reply_err(req, -r);
@@ -189,6 +191,7 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct f
 {
 	struct seek seek = {
 		.mount = mount_of(req),
+		.fs = fs_of(req, ino),
 		.node = node_of(req, ino),
 		.req = req,
 		.ino = ino,
@@ -204,9 +207,11 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct f
 			off_t out_offset, struct fuse_file_info *out_fi, size_t len, int flags)
 {
 	struct node *to = node_of(req, out);
-	ssize_t n = fs_copy_range(fs_of(req), node_of(req, in), in_offset, to, out_offset, len,
-				  keep_mtime(req) | killed(req, to, NULL));
+	ssize_t n = -EXDEV;
 
+	if (trees_number(in) == trees_number(out))
+		n = fs_copy_range(fs_of(req, out), node_of(req, in), in_offset, to, out_offset, len,
+				  keep_mtime(req) | killed(req, out, NULL));
 	tell_mode(req, out, to);
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);

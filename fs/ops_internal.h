@@ -5,24 +5,26 @@
 /* What the files of handlers share. */
 
 #include "fs/ops.h"
+#include "fs/trees.h"
 
 static inline struct mount *mount_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
 }
 
-static inline struct fs *fs_of(fuse_req_t req)
+/* The tree that the node is of. */
+static inline struct fs *fs_of(fuse_req_t req, fuse_ino_t ino)
 {
-	return mount_of(req)->fs;
+	return trees_number(ino) ? trees_get(mount_of(req)->trees, trees_number(ino)) : mount_of(req)->fs;
 }
 
 static inline struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 {
-	return ino == FUSE_ROOT_ID ? fs_root(fs_of(req)) : (struct node *)(uintptr_t)ino;
+	return ino == FUSE_ROOT_ID ? fs_root(mount_of(req)->fs) : trees_node(ino);
 }
 
 /** ops_outside_group() - setgid without the group's right to execute goes with a change by somebody who is not in it. */
-bool ops_outside_group(fuse_req_t req, struct node *node);
+bool ops_outside_group(fuse_req_t req, fuse_ino_t ino);
 
 /* --- ops_data.c --- */
 

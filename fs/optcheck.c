@@ -23,6 +23,19 @@ static bool is_storage_layer(const struct fs_options *fs)
 	return access(link, F_OK) == 0;
 }
 
+/* ID/merged, beside it the file ID/link. */
+static bool is_storage_mount(const char *point)
+{
+	static const char name[] = "/merged";
+	size_t len = point ? strlen(point) : 0;
+	AUTO(freep) char *link = NULL;
+
+	if (len < sizeof(name) || strcmp(point + len - strlen(name), name) != 0 ||
+	    asprintf(&link, "%.*s/link", (int)(len - strlen(name)), point) < 0)
+		return false;
+	return access(link, F_OK) == 0;
+}
+
 /*
  * A container's upper is used with whatever driver podman finds the next time.
  * fuse-overlayfs shows a file without its data as zeros and a renamed folder as empty,
@@ -31,7 +44,8 @@ static bool is_storage_layer(const struct fs_options *fs)
  */
 static void choose_forms(struct mount_options *o)
 {
-	if (!is_storage_layer(&o->fs))
+	o->in_storage = o->fs.upper ? is_storage_layer(&o->fs) : is_storage_mount(o->mountpoint);
+	if (!o->in_storage)
 		return;
 	if (!o->metacopy_set)
 		o->fs.metacopy_from = 0;

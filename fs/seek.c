@@ -36,7 +36,7 @@ struct seek_job {
 
 static off_t ask(const struct seek *s, off_t offset, int whence)
 {
-	return fs_lseek(s->mount->fs, s->node, offset, whence);
+	return fs_lseek(s->fs, s->node, offset, whence);
 }
 
 /* Is @r an answer that unwritten data cannot change?  Past the end there may be more. */
@@ -129,7 +129,7 @@ void seek_start(struct seeks *seeks, const struct seek *seek)
 {
 	off_t r = ask(seek, seek->offset, seek->whence);
 
-	if (settled(seek, r) || !seek->mount->writeback || fs_read_only(seek->mount->fs))
+	if (settled(seek, r) || !seek->mount->writeback || fs_read_only(seek->fs))
 		seek->done(seek->req, r);
 	else
 		seek_later(seeks, seek, r);

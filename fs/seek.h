@@ -14,6 +14,7 @@ void seeks_free(struct seeks *seeks);
 
 struct seek {
 	struct mount *mount; /* borrowed */
+	struct fs *fs;	     /* borrowed: of the node */
 	struct node *node;   /* borrowed: the kernel knows it until it has the answer */
 	fuse_req_t req;
 	fuse_ino_t ino;

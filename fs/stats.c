@@ -98,7 +98,7 @@ void stats_request(struct stats *stats, uint32_t opcode)
 
 /* --- telling --- */
 
-static uint64_t count_of(const struct stats *stats, unsigned id)
+uint64_t stats_count(const struct stats *stats, unsigned id)
 {
 	uint64_t sum = 0;
 
@@ -117,7 +117,7 @@ static void totals_take(const struct stats *stats, struct totals *ret)
 {
 	ret->requests = ret->other_requests = 0;
 	for (unsigned id = 0; id < STAT_COUNT; id++)
-		ret->counts[id] = count_of(stats, id);
+		ret->counts[id] = stats_count(stats, id);
 	for (unsigned i = 0; i <= STATS_OPCODES; i++) {
 		ret->requests += ret->counts[STAT_REQUESTS + i];
 		if (i == STATS_OPCODES || !opcodes[i])

@@ -42,6 +42,8 @@ void stats_free(struct stats *stats);
 /** stats_add() - any thread; @n may be negative where the counter is of what is there now. */
 void stats_add(struct stats *stats, enum stat_id id, int64_t n);
 void stats_request(struct stats *stats, uint32_t opcode);
+/** stats_count() - what a counter says now. */
+uint64_t stats_count(const struct stats *stats, unsigned id);
 
 /* What is known elsewhere. */
 struct stats_descriptors {

@@ -95,7 +95,7 @@ declare -A runs=() # the storages' $PODMAN_RUN
 
 cleanup() {
 	local status=$? peer
-	trap - EXIT
+	trap - EXIT ERR
 	set +e
 	cd /
 	for peer in "${!runs[@]}"; do
@@ -191,7 +191,7 @@ timed() {
 
 check_podman_diff() { grep -qx 'D /usr/share/doc/git' "$work/said" && grep -qx 'A /new/passwd' "$work/said"; }
 check_podman_commit() { podman inspect out:1 --format '{{len .RootFS.Layers}}' | grep -qx $((layers + 1)); }
-check_podman_build() { podman run --rm built:1 apachectl -v | grep -q Apache; }
+check_podman_build() { podman run --rm built:1 apache2 -v | grep -q Apache; }
 check_podman_find() { [ "$(wc -l <"$work/said")" -gt 5000 ]; }
 
 measure_storage() {

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_FS_BASEVIEW_H
+#define NACRE_FS_BASEVIEW_H
+
+/* What a container started from, beside it in the same mount: baseview.c. */
+
+#include "fs/ops.h"
+#include "fs/options.h"
+
+#include <sys/ioctl.h>
+
+enum { BASE_VIEWS = 16, BASE_KEY_BYTES = 16, BASE_NAME_BYTES = 32 };
+
+/* Another process asks for one by these on the root of the mount. */
+struct base_ask {
+	uint8_t key[BASE_KEY_BYTES]; /* in: base_key() of the mount that is wanted */
+	uint64_t writes;	     /* out of the first, into the second */
+	uint32_t used;		     /* out of the first: a bit for each view that nobody need have any more */
+	char name[BASE_NAME_BYTES];  /* out of the second: where it is in the root, to be looked up once */
+};
+#define BASE_IOC_BEGIN _IOWR('N', 0x72, struct base_ask)
+#define BASE_IOC_MAKE  _IOWR('N', 0x73, struct base_ask)
+
+/** base_name() - of the view of that number. */
+void base_name(char name[BASE_NAME_BYTES], unsigned number);
+
+/**
+ * base_key() - what two mounts must have in common to show the same lowers in the same way
+ *
+ * Return: 1: @ret is set; 0: they are not a container's, or such that no other mount shares them; -errno.
+ */
+int base_key(const struct mount_options *options, uint8_t ret[BASE_KEY_BYTES]);
+
+struct baseviews;
+/** baseviews_new() - none yet. @options and @mount are borrowed. NULL: out of memory. */
+struct baseviews *baseviews_new(const struct mount_options *options, struct mount *mount,
+				const uint8_t key[BASE_KEY_BYTES]);
+void baseviews_free(struct baseviews *views);
+
+/** baseviews_ioctl() - answers either, on the root of the mount. Return: 0 with @ask to be given back, or -errno. */
+int baseviews_ioctl(struct baseviews *views, unsigned cmd, pid_t asking, struct base_ask *ask);
+/** baseviews_lookup() - is @name of the root one of theirs? Then the answer is in @ret and @ret_tree. */
+bool baseviews_lookup(struct baseviews *views, const char *name, struct fs_entry *ret, unsigned *ret_tree);
+
+/* A folder of a view, while it is listed or looked in. */
+struct base_dir {
+	struct fs *fs;	   /* the container's; NULL: it is no view's folder, or nothing below it has changed */
+	struct node *node; /* where it is there; NULL: nowhere */
+};
+void base_dir_open(const struct mount *mount, fuse_ino_t dir, struct base_dir *ret);
+void base_dir_close(struct base_dir *dir);
+/** base_dir_mark() - an entry of it that has changed gets a number that no file of the container has. */
+void base_dir_mark(const struct base_dir *dir, const char *name, struct stat *st);
+
+#endif

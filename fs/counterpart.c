@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/internal.h"
+
+/*
+ * Two trees over the same lowers, one of them with an upper: where the one stands in the other, and what the upper has
+ * changed there.
+ */
+
+#include "store/base/buf.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The names from @node up to the root, each with its NUL. */
+static void path_of(struct fs *fs, const struct node *node, struct buf *ret)
+{
+	SHARED(&fs->names_lock);
+
+	for (const struct link *link; (link = node->links); node = &link->dir->node)
+		buf_add(ret, link->name, link->name_len + 1u);
+}
+
+/* The name that ends at @end, where its NUL was taken from. */
+static const char *name_before(const char *start, const char *end)
+{
+	while (end > start && end[-1])
+		end--;
+	return end;
+}
+
+/* Return: 1: go on from @entry; 0: there is nothing to compare with; -errno. */
+static int step(struct fs *fs, struct node *from, const char *name, struct fs_entry *entry, bool *ret_same)
+{
+	int r = fs_lookup(fs, from, name, entry);
+
+	fs_forget(fs, from, 1);
+	if (r < 0 || !entry->node)
+		return r;
+	if (node_is_dir(entry->node) && node_is(entry->node, NODE_UPPER))
+		return 1;
+	/* What changes below a folder brings the folder into the upper. */
+	*ret_same = node_is_dir(entry->node);
+	fs_forget(fs, entry->node, 1);
+	return 0;
+}
+
+int fs_counterpart(struct fs *of, struct node *dir, struct fs *fs, struct node **ret, bool *ret_same)
+{
+	struct fs_entry entry = { .node = fs_root(fs) };
+	struct buf names = { 0 };
+	int r;
+
+	*ret = NULL;
+	*ret_same = false;
+	path_of(of, dir, &names);
+	r = buf_error(&names) < 0 ? -ENOMEM : 1;
+	if (r > 0)
+		node_get(fs, entry.node);
+	for (const char *at = names.data + names.len; r > 0 && at > names.data;) {
+		const char *name = name_before(names.data, at - 1);
+
+		r = step(fs, entry.node, name, &entry, ret_same);
+		at = name;
+	}
+	buf_release(&names);
+	if (r > 0)
+		*ret = entry.node;
+	return r < 0 ? r : 0;
+}
+
+bool fs_has_changed(struct fs *fs, struct node *node, const char *name)
+{
+	struct dirnode *dir = node_dir(node);
+	size_t len = strlen(name);
+	const struct link *link;
+
+	LOCKED(&dir->lock);
+	if (dir_load_locked(fs, dir) < 0)
+		return true;
+	link = table_find(&dir->table, name, len, name_hash(name, len));
+	return !link || !link->node || link->flags & LINK_UPPER || node_is(link->node, NODE_UPPER);
+}
+
+/* The copy of a file of several names shows under all of them, also in folders that the upper does not have. */
+bool fs_changes_are_in_upper(struct fs *fs)
+{
+	AUTO(closep) int fd = fs->index_fd < 0 ? -1 : openat(fs->index_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool any = false;
+	struct dirent *entry;
+
+	if (fs->index_fd < 0)
+		return true;
+	if (!dir)
+		return false;
+	TAKE_FD(fd);
+	while (!any && (entry = readdir(dir)))
+		any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	closedir(dir);
+	return !any;
+}
+
+bool fs_is_forgotten(struct fs *fs)
+{
+	return stats_count(fs->stats, STAT_NODES) == 1 && atomic_load(&fs->root->node.nlookup) == 1;
+}
