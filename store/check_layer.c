@@ -140,7 +140,9 @@ static int report_rows(struct check *c, struct db *rows, int64_t layer, const ch
 
 static int attach_index(struct check *c, struct db *rows)
 {
-	char *sql = sqlite3_mprintf("COMMIT; ATTACH %Q AS store", c->store->index_uri);
+	/* What is attached later is read in the same way. */
+	const char *alone = c->store->log_in_memory ? "PRAGMA locking_mode=EXCLUSIVE;" : "";
+	char *sql = sqlite3_mprintf("COMMIT; %s ATTACH %Q AS store", alone, c->store->index_uri);
 	int r = sql ? db_exec(rows, sql) : -ENOMEM;
 
 	sqlite3_free(sql);

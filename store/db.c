@@ -132,10 +132,16 @@ int db_open_index(struct store *store, struct db **ret)
 	AUTO(db_closep) struct db *db = NULL;
 	int r = db_open(store->index_uri, store->index_flags, &db);
 
+	/* Alone, it needs no memory that is shared with others to read a log. */
+	if (r == 0 && store->log_in_memory)
+		r = db_exec(db, "PRAGMA locking_mode=EXCLUSIVE");
 	/* FULL: what was committed survives a power cut; commits are few and large. */
 	if (r == 0)
 		r = db_exec(db, "PRAGMA synchronous=FULL; PRAGMA cache_size=-4096; PRAGMA mmap_size=1073741824;"
 				"PRAGMA journal_size_limit=67108864; PRAGMA temp_store=FILE");
+	/* What another machine writes must not be missed. */
+	if (r == 0 && store->shared)
+		r = db_exec(db, "PRAGMA mmap_size=0");
 	if (r == 0)
 		*ret = TAKE(db);
 	return r;

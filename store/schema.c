@@ -124,8 +124,8 @@ static int migrate_locked(struct db *db)
 
 int schema_migrate(struct db *db, struct diag *diag)
 {
-	/* Both only count before the first table is there. */
-	int r = db_exec(db, "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; BEGIN IMMEDIATE");
+	/* It only counts before the first table is there. */
+	int r = db_exec(db, "PRAGMA page_size=8192; BEGIN IMMEDIATE");
 
 	if (r == 0) {
 		r = migrate_locked(db);

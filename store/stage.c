@@ -12,7 +12,7 @@
 enum {
 	PACK_BUF_BYTES = 1024 * 1024,
 	PACK_WRITEBACK_BYTES = 8 * 1024 * 1024, /* the disk is kept busy in steps of this */
-	LOOKUPS_PER_READ = 4096,		/* so long the index may not be checkpointed */
+	LOOKUPS_PER_READ = 4096, /* so long the index may not be checkpointed, or, without a WAL, written */
 };
 
 static const char stage_schema[] =
@@ -33,16 +33,15 @@ static const char stage_schema[] =
 
 /* ---- the folder ---- */
 
-/* The folder and its lock appear together for stage_sweep(), which takes the same lock on ingest/. */
+/* The folder and its lock appear together for stage_sweep(), which takes the same lock. */
 static int stage_make_folder(struct stage *s)
 {
-	AUTO(closep) int ingest = openat(s->store->dirfd, "ingest", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(closep) int moment = -1;
 	AUTO(freep) char *path = NULL;
+	int r = store_lock_moment(s->store, &moment);
 
-	if (ingest < 0)
-		return -errno;
-	if (flock(ingest, LOCK_EX) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	if (asprintf(&path, "%s/ingest/XXXXXX", s->store->dir) < 0)
 		return -ENOMEM;
 	if (!mkdtemp(path))
@@ -158,6 +157,7 @@ int stage_sweep(struct store *store)
 {
 	int fd = openat(store->dirfd, "ingest", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO(closep) int moment = -1;
 	struct dirent *de;
 	int r = 0;
 
@@ -166,8 +166,7 @@ int stage_sweep(struct store *store)
 		closep(&fd);
 		return r;
 	}
-	if (flock(fd, LOCK_EX) < 0)
-		return -errno;
+	r = store_lock_moment(store, &moment);
 	while (r == 0 && (de = readdir(dir))) {
 		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
 			r = sweep_one(fd, de->d_name);
@@ -317,7 +316,7 @@ static int find_stored(struct stage *s, const struct needle *n, int64_t *ret)
 	int r = 0;
 
 	/* One read transaction for many lookups: each costs several locks otherwise. */
-	if (s->lookups++ >= LOOKUPS_PER_READ)
+	if (s->lookups++ >= (s->store->shared ? 1 : LOOKUPS_PER_READ))
 		index_end_read(s);
 	if (!s->reading) {
 		r = db_exec(s->index.db, "BEGIN");

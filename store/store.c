@@ -4,6 +4,7 @@
 #include "store/base/buf.h"
 #include "store/base/io.h"
 #include "store/content.h"
+#include "store/medium.h"
 #include "store/schema.h"
 #include "store/store_priv.h"
 
@@ -43,11 +44,11 @@ void store_test_weaken_hash(struct store *store, uint64_t mask)
 	store->weak_mask = mask;
 }
 
-int store_lock(struct store *store, int operation, int *ret_fd)
+static int lock_file(struct store *store, const char *name, int operation, int *ret_fd)
 {
 	/* A reader's lease needs the lock too, where it may only read the store. */
 	int flags = store->mode == STORE_WRITE ? O_RDWR | O_CREAT : O_RDONLY;
-	AUTO(closep) int fd = openat(store->dirfd, "lock", flags | O_CLOEXEC, 0644);
+	AUTO(closep) int fd = openat(store->dirfd, name, flags | O_CLOEXEC, 0644);
 
 	if (fd < 0)
 		return -errno;
@@ -61,8 +62,18 @@ int store_lock(struct store *store, int operation, int *ret_fd)
 	return 0;
 }
 
-/* SQLite takes a URI: immutable=1 can only be said there.  All but plain bytes are escaped. */
-static char *index_uri(const char *dir, bool immutable)
+int store_lock(struct store *store, int operation, int *ret_fd)
+{
+	return lock_file(store, "lock", operation, ret_fd);
+}
+
+int store_lock_moment(struct store *store, int *ret_fd)
+{
+	return lock_file(store, "lock.moment", LOCK_EX, ret_fd);
+}
+
+/* SQLite takes a URI: some things can only be said there.  All but plain bytes are escaped. */
+static char *index_uri(const char *dir, const char *parameters)
 {
 	struct buf uri = { 0 };
 
@@ -75,7 +86,7 @@ static char *index_uri(const char *dir, bool immutable)
 		else
 			buf_addf(&uri, "%%%02x", *p);
 	}
-	buf_adds(&uri, immutable ? "/index.db?immutable=1" : "/index.db");
+	buf_addf(&uri, "/index.db%s", parameters);
 	return buf_take(&uri);
 }
 
@@ -108,29 +119,26 @@ static int store_open_folder(struct store *store, const char *dir, struct diag *
 	store->dirfd = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (store->dirfd < 0)
 		return diag_errno(diag, -errno, "cannot open the store %s", dir);
+	store->shared = medium_is_shared(store->dirfd);
 	if (store->mode == STORE_READ && faccessat(store->dirfd, "index.db", F_OK, 0) < 0)
 		return diag_errno(diag, -errno, "no store in %s", dir);
 	return 0;
 }
 
-static int store_set_uri(struct store *store, bool immutable)
+static int store_set_uri(struct store *store, const char *parameters)
 {
 	free(store->index_uri);
-	store->index_uri = index_uri(store->dir, immutable);
+	store->index_uri = index_uri(store->dir, parameters);
 	return store->index_uri ? 0 : -ENOMEM;
 }
 
 /* One at a time makes or migrates the index; others find it done. */
 static int store_migrate(struct store *store, struct db *db, struct diag *diag)
 {
-	int r = 0;
+	AUTO(closep) int lock = -1;
+	int r = store_lock_moment(store, &lock);
 
-	while (flock(store->dirfd, LOCK_EX) < 0 && r == 0)
-		r = errno == EINTR ? 0 : -errno;
-	if (r == 0)
-		r = schema_migrate(db, diag);
-	flock(store->dirfd, LOCK_UN);
-	return r;
+	return r == 0 ? schema_migrate(db, diag) : r;
 }
 
 static int store_try_index(struct store *store, struct diag *diag)
@@ -141,19 +149,47 @@ static int store_try_index(struct store *store, struct diag *diag)
 
 	if (r == 0)
 		r = schema_check(loan.db, diag, &old);
-	if (r < 0 || !old)
-		return r;
-	if (store->mode == STORE_READ)
+	if (r == 0 && old && store->mode == STORE_READ)
 		return diag_set(diag, -EBADMSG,
 				"the store's index is incomplete or of an older version: "
 				"it must be opened for writing once");
-	return store_migrate(store, loan.db, diag);
+	if (r == 0 && old)
+		r = store_migrate(store, loan.db, diag);
+	if (r == 0 && store->mode == STORE_WRITE)
+		r = medium_set_journal(loan.db, store->shared);
+	return r;
+}
+
+/*
+ * A WAL index needs its -shm file beside it.  Where that can be neither opened nor made, nobody is writing here, or
+ * nobody whose files we may see: read the index as it lies there, and its log, where a writer left one.
+ */
+static int store_read_as_it_lies(struct store *store, struct diag *diag)
+{
+	enum medium_log log = medium_log(store->dirfd);
+	int r;
+
+	db_pool_release(store);
+	if (log == MEDIUM_TORN)
+		return diag_set(diag, -EBADMSG,
+				"a program was ended while it wrote to the index: it must be opened for writing once");
+	store->log_in_memory = log == MEDIUM_WAL;
+	r = store_set_uri(store, store->log_in_memory ? "?vfs=unix-none" : "?immutable=1");
+	return r == 0 ? store_try_index(store, diag) : r;
+}
+
+/* SQLite says of an index that cannot be written, because its log cannot be made, that it is not there. */
+static int why_no_index(struct store *store, int err)
+{
+	if (err != -ENOENT || store->mode != STORE_WRITE || faccessat(store->dirfd, "index.db", F_OK, 0) < 0)
+		return err;
+	return faccessat(store->dirfd, ".", W_OK, AT_EACCESS) < 0 ? -errno : err;
 }
 
 static int store_open_index(struct store *store, struct diag *diag)
 {
 	struct diag first = { 0 };
-	int r = store_set_uri(store, false);
+	int r = store_set_uri(store, "");
 
 	if (r < 0)
 		return r;
@@ -162,16 +198,10 @@ static int store_open_index(struct store *store, struct diag *diag)
 							 : SQLITE_OPEN_READONLY;
 	r = store_try_index(store, &first);
 	if (store->mode == STORE_READ && (r == -ENOENT || r == -EROFS || r == -EACCES || r == -EIO)) {
-		/*
-		 * A WAL index needs its -shm file beside it.  Where that can be neither opened nor made, nobody
-		 * is writing here, or nobody whose files we may see: read the index as it lies there.
-		 */
-		db_pool_release(store);
 		first = (struct diag){ 0 };
-		r = store_set_uri(store, true);
-		if (r == 0)
-			r = store_try_index(store, &first);
+		r = store_read_as_it_lies(store, &first);
 	}
+	r = why_no_index(store, r);
 	if (r < 0)
 		diag_set(diag, r, "%s: %s", store->dir, diag_text(&first, r));
 	return r;

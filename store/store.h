@@ -5,13 +5,34 @@
 /*
  * The layer store: layers, images and writable containers in one folder.
  *
- *   index.db           SQLite, WAL: all that is not file content
+ *   index.db           SQLite: all that is not file content; its tables are described in schema.c
  *   packs/             content of small files, append-only
  *   objects/ab/cd...   content of large files, one file each
  *   containers/ID/     upper and work of a writable container
  *   ingest/            staging of writers that are under way
- *   lock               held shared by writers, exclusive by gc
  *   leases/            a locked file for each mount that reads layers
+ *   lock               held shared by writers, exclusive by gc
+ *   lock.moment        held for a moment: store_priv.h
+ *
+ * Order of writing.  Whatever adds writes bytes first, syncs them, and then adds
+ * the rows that name them in one transaction of the index: layers in publish.c,
+ * containers in container.c.  An image's row comes after its layers', a tag moves last.
+ * Whatever takes away commits the rows' end first, then removes the bytes: gc.c,
+ * remove.c.  So a row never names what is not there, and readers, who have one
+ * snapshot of the index, never see half of anything.
+ *
+ * What a crash leaves is bytes without a row: a folder of ingest/ whose lock
+ * nobody holds, a pack, object or container folder of no row, a lease whose lock nobody
+ * holds.  Nothing reads these.  And layers of no image, where a load was ended between them.
+ *
+ * Who may delete what.  A writer removes its own staging, and dead staging of
+ * others (stage_sweep()).  Everything else is gc's and rmi's, with STORE/lock exclusive: so
+ * no writer counts on what goes.  They keep the layers of every image and of every lease whose
+ * lock is held, and every image that a container or a held lease has.  A lease's lock ends with
+ * its process, however that ended.
+ *
+ * store_check() (check.h) asserts all of this, for nacre verify and the tests.
+ * What the store may lie on, and how its index is then kept: medium.h.
  *
  * A struct store may be used by any number of threads at once; each call
  * borrows one of its connections for its duration.  All functions return 0 or

@@ -8,6 +8,8 @@
  *			torn: of a write one half is done, then the process is killed
  *			ENOSPC, EIO: it fails with that, and is not done; so do all after it with ENOSPC
  *	NACRE_FAULT_COUNT=FILE	where the number of calls is written when the program ends by itself
+ *	NACRE_FAULT_NFS=1	all file systems say that they are NFS, and lock as NFS does: flock(2) wants
+ *			a descriptor that may write for an exclusive lock.  For the programs that it starts, too
  *
  * Calls to what is no regular file (terminals, pipes) are not counted.  The
  * counter is this process's own: a child begins at 0 and is left alone.
@@ -22,8 +24,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum kind {
@@ -39,6 +44,7 @@ static struct {
 	long at;
 	atomic_long calls;
 	pid_t pid;
+	bool nfs;
 } fault;
 
 __attribute__((constructor)) static void fault_begin(void)
@@ -51,8 +57,10 @@ __attribute__((constructor)) static void fault_begin(void)
 	for (size_t i = 0; what && i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], what) == 0)
 			fault.kind = (enum kind)i;
+	fault.nfs = getenv("NACRE_FAULT_NFS") != NULL;
 	/* Programs that this one starts are none of our business. */
-	unsetenv("LD_PRELOAD");
+	if (!fault.nfs)
+		unsetenv("LD_PRELOAD");
 }
 
 __attribute__((destructor)) static void fault_end(void)
@@ -237,3 +245,31 @@ OPEN(open)
 OPEN(open64)
 OPENAT(openat)
 OPENAT(openat64)
+
+/* ---- NFS ---- */
+
+int flock(int fd, int operation)
+{
+	int mode = fcntl(fd, F_GETFL) & O_ACCMODE;
+
+	if (fault.nfs && ((operation & LOCK_EX && mode == O_RDONLY) || (operation & LOCK_SH && mode == O_WRONLY))) {
+		errno = EBADF;
+		return -1;
+	}
+	return REAL(int, "flock", int, int)(fd, operation);
+}
+
+#define STATFS(name, kind, type)                                       \
+	int name(type at, struct kind *st)                             \
+	{                                                              \
+		int r = REAL(int, #name, type, struct kind *)(at, st); \
+                                                                       \
+		if (r == 0 && fault.nfs)                               \
+			st->f_type = NFS_SUPER_MAGIC;                  \
+		return r;                                              \
+	}
+
+STATFS(statfs, statfs, const char *)
+STATFS(fstatfs, statfs, int)
+STATFS(statfs64, statfs64, const char *)
+STATFS(fstatfs64, statfs64, int)

@@ -19,7 +19,7 @@ store_state() {
 	[ -e "$NACRE_STORE/index.db" ] || { find "$NACRE_STORE" 2>/dev/null | sort; return; }
 	nacre images -a --no-trunc --json
 	nacre ps -a --json
-	(cd "$NACRE_STORE" && find . -type f ! -name 'index.db*' ! -name lock ! -path './leases/*' -printf '%p %s\n' | sort)
+	(cd "$NACRE_STORE" && find . -type f ! -name 'index.db*' ! -name 'lock*' ! -path './leases/*' -printf '%p %s\n' | sort)
 	sqlite3 -readonly "$NACRE_STORE/index.db" \
 		'SELECT count(*) FROM layer; SELECT count(*) FROM entry; SELECT count(*) FROM content;'
 }
