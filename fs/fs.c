@@ -36,10 +36,10 @@ void fs_options_release(struct fs_options *options)
 
 /* --- lowers --- */
 
-/* What is seen of the lease by who wants to remove the image. */
-static int lease_image(struct fs *fs, struct image_id image, struct diag *diag)
+int fs_lease(const struct fs_options *options, struct store *store, struct image_id image, struct diag *diag,
+	     struct lease **ret)
 {
-	const char *place = fs->options->mountpoint;
+	const char *place = options->mountpoint;
 	AUTO(freep) char *full = place ? realpath(place, NULL) : NULL;
 	AUTO(freep) char *what = NULL;
 
@@ -49,7 +49,23 @@ static int lease_image(struct fs *fs, struct image_id image, struct diag *diag)
 		what = NULL;
 		return -ENOMEM;
 	}
-	return lease_take(fs->store, image, what, diag, &fs->lease);
+	return lease_take(store, image, what, diag, ret);
+}
+
+/* Those from @first to @last, counted from 1, the lowest. */
+static int layers_open(struct fs *fs, const struct layer_id *ids, size_t first, size_t last, struct diag *diag)
+{
+	int r = 0;
+
+	fs->layers = calloc(last + 1, sizeof(struct layer *));
+	if (!fs->layers)
+		return -ENOMEM;
+	for (size_t i = last; r == 0 && i > 0 && i >= first; i--) {
+		r = layer_store_open(fs->store, ids[i - 1], diag, &fs->layers[fs->layer_count]);
+		if (r == 0)
+			fs->layer_count++;
+	}
+	return r;
 }
 
 static int layers_from_store(struct fs *fs, struct diag *diag)
@@ -63,7 +79,7 @@ static int layers_from_store(struct fs *fs, struct diag *diag)
 	if (r == 0)
 		r = image_find(fs->store, options->image, diag, &image);
 	if (r == 0)
-		r = lease_image(fs, image, diag);
+		r = fs_lease(options, fs->store, image, diag, &fs->lease);
 	if (r == 0)
 		r = image_info(fs->store, image, diag, &info);
 	if (r < 0)
@@ -71,15 +87,9 @@ static int layers_from_store(struct fs *fs, struct diag *diag)
 	if (options->last_layer > info.layer_count)
 		r = diag_set(diag, -EINVAL, "layers: the image has no layer %u, but %zu", options->last_layer,
 			     info.layer_count);
-	fs->layers = r == 0 ? calloc(info.layer_count + 1, sizeof(struct layer *)) : NULL;
-	if (r == 0 && !fs->layers)
-		r = -ENOMEM;
 	last = options->last_layer ? options->last_layer : info.layer_count;
-	for (size_t i = last; r == 0 && i > 0 && i >= options->first_layer; i--) {
-		r = layer_store_open(fs->store, info.layers[i - 1], diag, &fs->layers[fs->layer_count]);
-		if (r == 0)
-			fs->layer_count++;
-	}
+	if (r == 0)
+		r = layers_open(fs, info.layers, options->first_layer, last, diag);
 	image_info_release(&info);
 	return r;
 }
@@ -407,18 +417,30 @@ static void number_devices(struct fs *fs)
 	}
 }
 
-static int fs_init(struct fs *fs, struct diag *diag)
+static int layers_of_options(struct fs *fs, const struct mounts *mounts, struct diag *diag)
 {
-	AUTO(mounts_freep) struct mounts *mounts = mounts_read();
+	fs->fds = fdcache_new(descriptor_limit());
+	fs->stats = stats_new();
+	if (!fs->fds || !fs->stats)
+		return -ENOMEM;
+	return fs->options->store ? layers_from_store(fs, diag) : layers_from_dirs(fs, mounts, diag);
+}
+
+static int layers_of_tree(struct fs *fs, const struct fs_shared *shared, const struct layer_id *layers, size_t count,
+			  struct diag *diag)
+{
+	fs->is_shared = true;
+	fs->store = shared->store;
+	fs->fds = shared->fds;
+	fs->stats = shared->stats;
+	return layers_open(fs, layers, 1, count, diag);
+}
+
+/* The layers are open. */
+static int fs_init(struct fs *fs, const struct mounts *mounts, struct diag *diag)
+{
 	int r = 0;
 
-	fs->fds = fdcache_new(descriptor_limit());
-	if (!fs->fds)
-		return -ENOMEM;
-	if (fs->options->store)
-		r = layers_from_store(fs, diag);
-	else
-		r = layers_from_dirs(fs, mounts, diag);
 	if (r == 0 && fs->options->upper)
 		r = upper_open_dirs(fs, mounts, diag);
 	if (r < 0)
@@ -435,19 +457,13 @@ static int fs_init(struct fs *fs, struct diag *diag)
 	return r < 0 ? diag_errno(diag, r, "cannot read the root of the layers") : 0;
 }
 
-int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret)
+static struct fs *fs_alloc(const struct fs_options *options)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));
-	int r;
 
 	if (!fs)
-		return -ENOMEM;
+		return NULL;
 	fs->options = options;
-	fs->stats = stats_new();
-	if (!fs->stats) {
-		free(fs);
-		return -ENOMEM;
-	}
 	fs->upper_fd = fs->work_fd = fs->index_fd = -1;
 	fs->owner_uid = geteuid();
 	fs->owner_gid = getegid();
@@ -459,7 +475,20 @@ int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret)
 	pthread_mutex_init(&fs->inodes.lock, NULL);
 	for (size_t i = 0; i < TIME_LOCKS; i++)
 		pthread_mutex_init(&fs->time_locks[i], NULL);
-	r = fs_init(fs, diag);
+	return fs;
+}
+
+int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret)
+{
+	AUTO(mounts_freep) struct mounts *mounts = mounts_read();
+	struct fs *fs = fs_alloc(options);
+	int r;
+
+	if (!fs)
+		return -ENOMEM;
+	r = layers_of_options(fs, mounts, diag);
+	if (r == 0)
+		r = fs_init(fs, mounts, diag);
 	if (r < 0) {
 		fs_free(fs);
 		return r;
@@ -468,12 +497,47 @@ int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret)
 	return 0;
 }
 
+int fs_new_tree(const struct fs_options *options, const struct fs_shared *shared, const struct layer_id *layers,
+		size_t count, struct diag *diag, struct fs **ret)
+{
+	struct fs *fs = fs_alloc(options);
+	int r;
+
+	if (!fs)
+		return -ENOMEM;
+	r = layers_of_tree(fs, shared, layers, count, diag);
+	if (r == 0)
+		r = fs_init(fs, NULL, diag);
+	if (r < 0) {
+		fs_free(fs);
+		return r;
+	}
+	*ret = fs;
+	return 0;
+}
+
+int fs_shared_open(const char *store, struct diag *diag, struct fs_shared *ret)
+{
+	*ret = (struct fs_shared){ .fds = fdcache_new(descriptor_limit()), .stats = stats_new() };
+	if (!ret->fds || !ret->stats)
+		return -ENOMEM;
+	return store_open(store, STORE_READ, diag, &ret->store);
+}
+
+void fs_shared_release(struct fs_shared *shared)
+{
+	fdcache_free(shared->fds);
+	stats_free(shared->stats);
+	store_close(shared->store);
+}
+
 void fs_free(struct fs *fs)
 {
 	if (!fs)
 		return;
 	if (fs->root) {
 		dir_drop(fs, fs->root);
+		stats_add(fs->stats, STAT_NODES, -1);
 		node_free(fs, &fs->root->node);
 	}
 	for (uint32_t i = 0; i < fs->layer_count + fs->data_layer_count; i++)
@@ -482,13 +546,12 @@ void fs_free(struct fs *fs)
 	closep(&fs->upper_fd);
 	closep(&fs->work_fd);
 	closep(&fs->index_fd);
-	fdcache_free(fs->fds);
 	limits_free(fs->limits);
 	free(fs->inodes.slots);
 	free(fs->devs);
-	stats_free(fs->stats);
 	lease_drop(fs->lease);
-	store_close(fs->store);
+	if (!fs->is_shared)
+		fs_shared_release(&(struct fs_shared){ fs->store, fs->fds, fs->stats });
 	pthread_mutex_destroy(&fs->rename_lock);
 	pthread_mutex_destroy(&fs->reap_lock);
 	pthread_rwlock_destroy(&fs->names_lock);
@@ -537,14 +600,15 @@ struct stats *fs_stats(struct fs *fs)
 	return fs->stats;
 }
 
-void fs_describe(struct fs *fs, bool json, struct buf *ret)
+void fs_shared_describe(const struct fs_shared *shared, bool json, struct buf *ret)
 {
-	const struct stats_descriptors fds = { .open = fdcache_count(fs->fds), .limit = fdcache_limit(fs->fds) };
+	const struct stats_descriptors fds = { .open = fdcache_count(shared->fds),
+					       .limit = fdcache_limit(shared->fds) };
 
-	stats_format(fs->stats, &fds, json ? STATS_JSON : STATS_TEXT, ret);
+	stats_format(shared->stats, &fds, json ? STATS_JSON : STATS_TEXT, ret);
 }
 
-bool fs_may_ask(const struct fs *fs, uid_t uid)
+void fs_describe(struct fs *fs, bool json, struct buf *ret)
 {
-	return uid == 0 || uid == fs->owner_uid;
+	fs_shared_describe(&(struct fs_shared){ fs->store, fs->fds, fs->stats }, json, ret);
 }

@@ -25,6 +25,8 @@
 struct fs;
 struct node;
 struct stats;
+struct store;
+struct layer_id;
 struct buf;
 
 /* To copy a small file costs hardly more than to mark it, and a whole one can be read by everybody. */
@@ -40,6 +42,13 @@ enum fs_redirect {
 	FS_REDIRECT_NOFOLLOW, /* and one that was renamed cannot be entered: EPERM */
 };
 
+/* What a mount shows. */
+enum fs_trees {
+	FS_TREES_ONE,	 /* one merged tree */
+	FS_TREES_LAYERS, /* each layer of an image, and the image; see catalog.h */
+	FS_TREES_ALL,	 /* all of a store */
+};
+
 /* How the whiteouts of one layer, shown by itself, are seen. */
 enum fs_whiteouts {
 	FS_WHITEOUTS_HIDE,
@@ -50,12 +59,13 @@ enum fs_whiteouts {
 struct fs_options {
 	char **lowers; /* owned: paths, the topmost first */
 	size_t lower_count;
-	size_t data_lower_count;	      /* of them, the last so many are data-only: no name of theirs shows */
-	char *upper, *work;		      /* owned; NULL: read-only */
-	char *store, *image;		      /* owned; NULL: lowers are directories */
-	const char *mountpoint;		      /* borrowed; for the lease on the image: who has it. NULL: nobody knows */
-	uint32_t first_layer, last_layer;     /* of the image, 1 is the lowest; last_layer 0: all */
-	enum fs_whiteouts whiteouts;	      /* of one layer of an image */
+	size_t data_lower_count;	  /* of them, the last so many are data-only: no name of theirs shows */
+	char *upper, *work;		  /* owned; NULL: read-only */
+	char *store, *image;		  /* owned; NULL: lowers are directories */
+	const char *mountpoint;		  /* borrowed; for the lease on the image: who has it. NULL: nobody knows */
+	uint32_t first_layer, last_layer; /* of the image, 1 is the lowest; last_layer 0: all */
+	enum fs_whiteouts whiteouts;	  /* of one layer of an image */
+	enum fs_trees trees;
 	struct fs_idmap *uid_maps, *gid_maps; /* owned */
 	size_t uid_map_count, gid_map_count;
 	int64_t squash_uid, squash_gid; /* -1: not asked for */
@@ -90,11 +100,26 @@ struct fs_entry {
 	struct stat st;
 };
 
+/* What several trees of one process have in common. */
+struct fs_shared {
+	struct store *store; /* owned */
+	struct fdcache *fds; /* owned */
+	struct stats *stats; /* owned */
+};
+
+/** fs_shared_open() - @store: its folder. Release @ret in any case. */
+int fs_shared_open(const char *store, struct diag *diag, struct fs_shared *ret);
+void fs_shared_release(struct fs_shared *shared);
+void fs_shared_describe(const struct fs_shared *shared, bool json, struct buf *ret);
+
 /**
  * fs_new() - open the layers and the upper
  * @options: borrowed for the life of the fs
  */
 int fs_new(const struct fs_options *options, struct diag *diag, struct fs **ret);
+/** fs_new_tree() - of these layers of @shared->store, the lowest first; read-only. @options, @shared: borrowed for its life. */
+int fs_new_tree(const struct fs_options *options, const struct fs_shared *shared, const struct layer_id *layers,
+		size_t count, struct diag *diag, struct fs **ret);
 /** fs_free() - NULL is fine; no other call may be under way. */
 void fs_free(struct fs *fs);
 struct node *fs_root(struct fs *fs);
@@ -109,8 +134,6 @@ bool fs_answers_xattrs(const struct fs *fs);
 struct stats *fs_stats(struct fs *fs);
 /** fs_describe() - that as text, or as JSON. */
 void fs_describe(struct fs *fs, bool json, struct buf *ret);
-/** fs_may_ask() - is this user one who may see that? */
-bool fs_may_ask(const struct fs *fs, uid_t uid);
 
 int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct fs_entry *ret);
 void fs_forget(struct fs *fs, struct node *node, uint64_t lookups);

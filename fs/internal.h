@@ -162,6 +162,7 @@ struct inodes {
 
 struct fs {
 	const struct fs_options *options; /* borrowed */
+	bool is_shared;			  /* store, descriptors and statistics are others' too: borrowed */
 	struct store *store;		  /* owned; NULL without store lowers */
 	struct lease *lease;		  /* owned */
 	struct layer **layers;		  /* owned; the topmost lower first, data-only ones last */
@@ -247,6 +248,10 @@ static inline pthread_rwlock_t *rwlock_exclusive(pthread_rwlock_t *lock)
 #define LOCKED(lock)	AUTO(mutex_unlockp) pthread_mutex_t *locked_ __attribute__((unused)) = mutex_locked(lock)
 #define SHARED(lock)	AUTO(rwlock_unlockp) pthread_rwlock_t *shared_ __attribute__((unused)) = rwlock_shared(lock)
 #define EXCLUSIVE(lock) AUTO(rwlock_unlockp) pthread_rwlock_t *excl_ __attribute__((unused)) = rwlock_exclusive(lock)
+
+/** fs_lease() - on the image for the life of the mount; its text tells where that is. */
+int fs_lease(const struct fs_options *options, struct store *store, struct image_id image, struct diag *diag,
+	     struct lease **ret);
 
 /* --- node.c: nodes, names, tables --- */
 

@@ -14,6 +14,7 @@
 
 #include "fs/basemount.h"
 #include "fs/baseview.h"
+#include "fs/forest.h"
 #include "fs/passthrough.h"
 #include "fs/seek.h"
 #include "fs/stats.h"
@@ -137,7 +138,8 @@ static struct fuse_session *session_new(const struct mount_options *o, struct mo
 		char *argv[] = { (char *)"nacrefs", (char *)"-o", (char *)buf_str(&flags), (char *)"-d", NULL };
 		struct fuse_args args = { .argc = o->debug ? 4 : 3, .argv = argv };
 
-		session = fuse_session_new(&args, &nacrefs_ops, sizeof(nacrefs_ops), mount);
+		session =
+			fuse_session_new(&args, mount->forest ? &forest_ops : &nacrefs_ops, sizeof(nacrefs_ops), mount);
 		fuse_opt_free_args(&args);
 	}
 	buf_release(&flags);
@@ -151,7 +153,7 @@ static int negotiate(struct fuse_session *session, const struct mount *mount, st
 	int n = fuse_session_receive_buf(session, &buf);
 
 	if (n > 0) {
-		stats_request(fs_stats(mount->fs), FUSE_INIT);
+		stats_request(mount->stats, FUSE_INIT);
 		fuse_session_process_buf(session, &buf);
 	}
 	free(buf.mem);
@@ -167,7 +169,7 @@ static int negotiate(struct fuse_session *session, const struct mount *mount, st
 
 /* SIGUSR1: to standard error, or, in the background, where there is none, to the system's log. */
 struct report {
-	struct fs *fs; /* borrowed */
+	const struct mount *mount; /* borrowed */
 	bool to_stderr;
 };
 
@@ -176,7 +178,7 @@ static void report_stats(void *arg)
 	const struct report *report = arg;
 	struct buf text = { 0 };
 
-	fs_describe(report->fs, false, &text);
+	mount_describe(report->mount, false, &text);
 	if (report->to_stderr) {
 		fputs(buf_str(&text), stderr);
 	} else {
@@ -193,7 +195,7 @@ static void report_stats(void *arg)
 
 static int serve_session(const struct mount_options *o, struct mount *mount, int ready)
 {
-	struct report report = { .fs = mount->fs, .to_stderr = o->foreground };
+	struct report report = { .mount = mount, .to_stderr = o->foreground };
 	struct fuse_session *session = mount->session;
 	struct diag diag = { 0 };
 	int status = EXIT_DONE;
@@ -205,24 +207,26 @@ static int serve_session(const struct mount_options *o, struct mount *mount, int
 		return fail(&diag, -EOPNOTSUPP);
 	}
 	now_ready(ready);
-	if (loop_run(session, o->threads, &mount->readers, fs_stats(mount->fs), report_stats, &report) < 0)
+	if (loop_run(session, o->threads, &mount->readers, mount->stats, report_stats, &report) < 0)
 		status = EXIT_FAILED;
 	fuse_session_unmount(session);
 	return status;
 }
 
-/* @key: of base_key(), NULL: the mount has none. */
-static int serve(const struct mount_options *o, struct fs *fs, const uint8_t *key, int ready)
+/* One of @fs and @forest is NULL. @key: of base_key(), NULL: the mount has none. */
+static int serve(const struct mount_options *o, struct fs *fs, struct forest *forest, const uint8_t *key, int ready)
 {
 	struct mount mount = {
 		.fs = fs,
+		.forest = forest,
+		.stats = forest ? forest_stats(forest) : fs_stats(fs),
 		.seeks = seeks_new(),
 		.opens = o->passthrough ? opens_new() : NULL,
 		.passthrough = o->passthrough,
 		.stacked = o->passthrough && passthrough_is_stacked(&o->fs),
 		.timeout = o->timeout < 0 ? FOR_EVER_SECONDS : o->timeout,
 		.writeback = o->writeback,
-		.posix_acl = !o->fs.noacl && !o->fs.noxattrs && !o->fs.fakeroot && fs_has_xattrs(fs),
+		.posix_acl = !o->fs.noacl && !o->fs.noxattrs && !o->fs.fakeroot && (forest || fs_has_xattrs(fs)),
 	};
 	struct diag diag = { 0 };
 	int status;
@@ -261,6 +265,7 @@ static int check_mountpoint(const struct mount_options *o, struct diag *diag)
 static int run(const struct mount_options *o, const uint8_t *key, int ready)
 {
 	struct diag diag = { 0 };
+	struct forest *forest = NULL;
 	struct fs *fs = NULL;
 	int r = check_mountpoint(o, &diag);
 	int status;
@@ -273,11 +278,14 @@ static int run(const struct mount_options *o, const uint8_t *key, int ready)
 	mallopt(M_TOP_PAD, HEAP_STEP_BYTES);
 	if (r == 0 && o->passthrough && passthrough_refusal())
 		r = diag_set(&diag, -EPERM, "option io=passthrough: %s", passthrough_refusal());
-	if (r == 0)
+	if (r == 0 && o->fs.trees != FS_TREES_ONE)
+		r = forest_new(&o->fs, &diag, &forest);
+	else if (r == 0)
 		r = fs_new(&o->fs, &diag, &fs);
 	if (r < 0)
 		return fail(&diag, r);
-	status = serve(o, fs, key, ready);
+	status = serve(o, fs, forest, key, ready);
+	forest_free(forest);
 	fs_free(fs);
 	return status;
 }

@@ -13,6 +13,7 @@
  */
 
 #include "fs/baseview.h"
+#include "fs/forest.h"
 #include "fs/ops_internal.h"
 #include "fs/passthrough.h"
 #include "fs/stats.h"
@@ -67,7 +68,7 @@ static void reply_entry(fuse_req_t req, fuse_ino_t near, int r, const struct fs_
 		fs_forget(fs, entry->node, 1); /* the kernel never took the lookup */
 }
 
-static void op_init(void *userdata, struct fuse_conn_info *conn)
+void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	static const uint64_t wanted[] = {
 		FUSE_CAP_ASYNC_READ,	    FUSE_CAP_DONT_MASK,		 FUSE_CAP_NO_OPEN_SUPPORT,
@@ -338,27 +339,43 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 }
 
 /* Not sent again after the first answer; see the top of this file. */
-static void op_never(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void op_never(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	fuse_reply_err(req, ENOSYS);
 }
 
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	fuse_reply_err(req, ENOSYS);
 }
 
 /* --- inode flags, birth time, statistics --- */
 
-static void op_stats(fuse_req_t req, fuse_ino_t ino, bool json, size_t room)
+/* What the driver does is told to root and to who mounted. */
+static bool may_ask(fuse_req_t req)
+{
+	uid_t uid = fuse_req_ctx(req)->uid;
+
+	return uid == 0 || uid == geteuid();
+}
+
+void mount_describe(const struct mount *mount, bool json, struct buf *ret)
+{
+	if (mount->forest)
+		forest_describe(mount->forest, json, ret);
+	else
+		fs_describe(mount->fs, json, ret);
+}
+
+void ops_reply_stats(fuse_req_t req, bool json, size_t room)
 {
 	struct buf text = { 0 };
 
-	if (!fs_may_ask(fs_of(req, ino), fuse_req_ctx(req)->uid)) {
+	if (!may_ask(req)) {
 		fuse_reply_err(req, EPERM);
 		return;
 	}
-	fs_describe(fs_of(req, ino), json, &text);
+	mount_describe(mount_of(req), json, &text);
 	if (buf_error(&text) < 0 || text.len > room)
 		fuse_reply_err(req, text.len > room ? EOVERFLOW : ENOMEM);
 	else
@@ -371,7 +388,7 @@ static void op_base(fuse_req_t req, fuse_ino_t ino, unsigned cmd, const void *in
 	struct base_ask ask;
 	int r = ino == FUSE_ROOT_ID && in_bytes == sizeof(ask) ? 0 : -ENOTTY;
 
-	if (r == 0 && !fs_may_ask(fs_of(req, ino), fuse_req_ctx(req)->uid))
+	if (r == 0 && !may_ask(req))
 		r = -EPERM;
 	if (r == 0) {
 		memcpy(&ask, in, sizeof(ask));
@@ -401,7 +418,7 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 		return;
 	}
 	if (cmd == STATS_IOC_TEXT || cmd == STATS_IOC_JSON) {
-		op_stats(req, ino, cmd == STATS_IOC_JSON, out_bytes);
+		ops_reply_stats(req, cmd == STATS_IOC_JSON, out_bytes);
 		return;
 	}
 	if (in_bytes >= bytes)
@@ -529,7 +546,7 @@ static bool never_any(fuse_req_t req)
 	return !mount->trees && fs_read_only(mount->fs) && !fs_has_xattrs(mount->fs);
 }
 
-static void reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size)
+void ops_reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size)
 {
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);
@@ -548,7 +565,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
 	else if (size && !buf)
 		fuse_reply_err(req, ENOMEM);
 	else
-		reply_xattr(req, fs_getxattr(fs_of(req, ino), node_of(req, ino), name, buf, size), buf, size);
+		ops_reply_xattr(req, fs_getxattr(fs_of(req, ino), node_of(req, ino), name, buf, size), buf, size);
 }
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
@@ -560,7 +577,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	else if (size && !buf)
 		fuse_reply_err(req, ENOMEM);
 	else
-		reply_xattr(req, fs_listxattr(fs_of(req, ino), node_of(req, ino), buf, size), buf, size);
+		ops_reply_xattr(req, fs_listxattr(fs_of(req, ino), node_of(req, ino), buf, size), buf, size);
 }
 
 /* As chmod(2) does it for somebody who is not in the file's group; the kernel leaves it to us with ACLs. */

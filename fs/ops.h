@@ -20,8 +20,10 @@ enum {
 
 /* What the handlers work on; their userdata. */
 struct mount {
-	struct fs *fs;		      /* borrowed; the tree of number 0 */
+	struct fs *fs;		      /* borrowed; the tree of number 0; NULL: it is a forest */
 	struct trees *trees;	      /* owned; NULL: there are no others */
+	struct forest *forest;	      /* borrowed */
+	struct stats *stats;	      /* borrowed from the one or the other */
 	struct fuse_session *session; /* borrowed */
 	struct baseviews *baseviews;  /* owned; NULL: nobody may ask for one */
 	_Atomic unsigned readers;     /* threads that read requests, or are on their way to (loop.c) */
@@ -38,5 +40,10 @@ struct mount {
 };
 
 extern const struct fuse_lowlevel_ops nacrefs_ops;
+/** The same for a mount of several trees. */
+extern const struct fuse_lowlevel_ops forest_ops;
+
+/** mount_describe() - what is counted of its work, as text or as JSON. */
+void mount_describe(const struct mount *mount, bool json, struct buf *ret);
 
 #endif

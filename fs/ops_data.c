@@ -31,11 +31,11 @@ static char *read_buffer(fuse_req_t req)
 	return buf;
 }
 
-static void read_copied(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
+static void read_copied(fuse_req_t req, struct fs *fs, struct node *node, size_t size, off_t offset)
 {
 	AUTO(freep) char *larger = size > READ_BUFFER_BYTES ? malloc(size) : NULL;
 	char *buf = size > READ_BUFFER_BYTES ? larger : read_buffer(req);
-	ssize_t n = buf ? fs_read(fs_of(req, ino), node_of(req, ino), buf, size, offset) : -ENOMEM;
+	ssize_t n = buf ? fs_read(fs, node, buf, size, offset) : -ENOMEM;
 
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);
@@ -53,11 +53,10 @@ static bool worth_splicing(const struct mount *mount, size_t size)
 	return mount->splice && size >= SPLICE_MIN_BYTES && size <= SPLICE_MAX_BYTES;
 }
 
-static void read_spliced(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset)
+static void read_spliced(fuse_req_t req, struct fs *fs, struct node *node, size_t size, off_t offset)
 {
-	struct fs *fs = fs_of(req, ino); /* the answer frees the request */
 	struct fs_data data;
-	int r = fs_data_get(fs, node_of(req, ino), size, offset, &data);
+	int r = fs_data_get(fs, node, size, offset, &data);
 
 	if (r < 0) {
 		fuse_reply_err(req, -r);
@@ -78,13 +77,17 @@ static void read_spliced(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offs
 	fs_data_put(fs, &data);
 }
 
+void ops_read(fuse_req_t req, struct fs *fs, struct node *node, size_t size, off_t offset)
+{
+	if (worth_splicing(mount_of(req), size))
+		read_spliced(req, fs, node, size, offset);
+	else
+		read_copied(req, fs, node, size, offset);
+}
+
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	if (worth_splicing(mount_of(req), size)) {
-		read_spliced(req, ino, size, offset);
-		return;
-	}
-	read_copied(req, ino, size, offset);
+	ops_read(req, fs_of(req, ino), node_of(req, ino), size, offset);
 }
 
 /* With the write-back cache the kernel keeps the times, of O_DIRECT writes too. */

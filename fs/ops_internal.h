@@ -23,6 +23,15 @@ static inline struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 	return ino == FUSE_ROOT_ID ? fs_root(mount_of(req)->fs) : trees_node(ino);
 }
 
+/* --- ops.c: what both kinds of mount answer alike --- */
+
+void op_init(void *userdata, struct fuse_conn_info *conn);
+/** op_never() - not sent again after the first answer; see the top of ops.c. op_create(): the same. */
+void op_never(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+void ops_reply_stats(fuse_req_t req, bool json, size_t room);
+void ops_reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size);
+
 /** ops_outside_group() - setgid without the group's right to execute goes with a change by somebody who is not in it. */
 bool ops_outside_group(fuse_req_t req, fuse_ino_t ino);
 
@@ -30,6 +39,8 @@ bool ops_outside_group(fuse_req_t req, fuse_ino_t ino);
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+/** ops_read() - answer with what @node of @fs has there. */
+void ops_read(fuse_req_t req, struct fs *fs, struct node *node, size_t size, off_t offset);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset, struct fuse_file_info *fi);
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);

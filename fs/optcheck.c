@@ -53,10 +53,25 @@ static void choose_forms(struct mount_options *o)
 		o->fs.redirect = FS_REDIRECT_FOLLOW;
 }
 
+static int check_trees(const struct fs_options *fs, struct diag *diag)
+{
+	bool all = fs->trees == FS_TREES_ALL;
+
+	if (!fs->store || !fs->image != all)
+		return diag_set(diag, -EINVAL,
+				all ? "trees=all shows all of a store: give that, and no image"
+				    : "trees=layers shows the layers of an image: give store and image");
+	if (fs->upper || fs->last_layer)
+		return diag_set(diag, -EINVAL, "trees, and upperdir or layers, cannot be combined");
+	return 0;
+}
+
 static int check_layers(const struct fs_options *fs, struct diag *diag)
 {
 	if (fs->store && fs->lower_count)
 		return diag_set(diag, -EINVAL, "lowerdir and store cannot be combined");
+	if (fs->trees != FS_TREES_ONE)
+		return check_trees(fs, diag);
 	if (!fs->store != !fs->image)
 		return diag_set(diag, -EINVAL, "store and image go together");
 	if (!fs->store && !fs->lower_count)
@@ -94,6 +109,8 @@ static int check_upper(struct mount_options *o, struct diag *diag)
 
 static int check_io(struct mount_options *o, struct diag *diag)
 {
+	if (o->passthrough && o->fs.trees != FS_TREES_ONE)
+		return diag_set(diag, -EINVAL, "io=passthrough and trees cannot be combined");
 	if (o->fs.size_limit && !o->writeback_set)
 		o->writeback = false; /* a write beyond it is to fail itself, not what comes later */
 	if (o->passthrough && o->writeback && o->writeback_set)

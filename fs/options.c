@@ -31,6 +31,7 @@ enum option_id {
 	OPT_IMAGE,
 	OPT_LAYERS,
 	OPT_WHITEOUTS,
+	OPT_TREES,
 	OPT_RO,
 	OPT_RW,
 	OPT_REMOUNT,
@@ -92,6 +93,7 @@ static const struct option_name {
 	{ "image", OPT_IMAGE, VALUE_NEEDED },
 	{ "layers", OPT_LAYERS, VALUE_NEEDED },
 	{ "whiteouts", OPT_WHITEOUTS, VALUE_NEEDED },
+	{ "trees", OPT_TREES, VALUE_NEEDED },
 	{ "ro", OPT_RO },
 	{ "rw", OPT_RW },
 	{ "remount", OPT_REMOUNT },
@@ -462,6 +464,8 @@ static int option_value(struct mount_options *o, const struct option_name *name,
 		return set_layers(o, name, value, diag);
 	case OPT_LAYERS:
 		return value_layers(value, &o->fs.first_layer, &o->fs.last_layer, diag);
+	case OPT_TREES:
+		return value_trees(value, &o->fs.trees, diag);
 	case OPT_WHITEOUTS:
 		return value_whiteouts(value, &o->fs.whiteouts, diag);
 	case OPT_UIDMAPPING:
@@ -631,6 +635,7 @@ const char *options_help(void)
 	       "  -o lowerdir+=A,datadir+=D  one more directory; one more that is data-only\n"
 	       "  -o store=DIR,image=REF     or the layers of an image of a nacre store\n"
 	       "  -o whiteouts=mark|device   of one layer, layers=N-N, show what it takes away\n"
+	       "  -o trees=all|layers        a folder for each image and layer; for each layer of an image\n"
 	       "  -o upperdir=U,workdir=W    where changes go; read-only without\n"
 	       "  -o ro                      read-only although there is an upper\n"
 	       "  -o fakeroot                act as root within a private mount: owners, modes and\n"

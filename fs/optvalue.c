@@ -193,6 +193,14 @@ int value_whiteouts(const char *value, enum fs_whiteouts *ret, struct diag *diag
 	return diag_set(diag, -EINVAL, "option whiteouts=%s: not one of: hide mark device", value);
 }
 
+int value_trees(const char *value, enum fs_trees *ret, struct diag *diag)
+{
+	*ret = strcmp(value, "all") == 0 ? FS_TREES_ALL : FS_TREES_LAYERS;
+	if (*ret == FS_TREES_ALL || strcmp(value, "layers") == 0)
+		return 0;
+	return diag_set(diag, -EINVAL, "option trees=%s: not one of: all layers", value);
+}
+
 int value_bytes(const char *name, const char *value, uint64_t *ret, struct diag *diag)
 {
 	static const char suffixes[] = "kmgt";

@@ -25,6 +25,8 @@ int value_idmap(const char *name, const char *value, struct fs_idmap **maps, siz
 int value_layers(const char *value, uint32_t *first, uint32_t *last, struct diag *diag);
 /** value_whiteouts() - "hide", "mark" or "device". */
 int value_whiteouts(const char *value, enum fs_whiteouts *ret, struct diag *diag);
+/** value_trees() - "all" or "layers". */
+int value_trees(const char *value, enum fs_trees *ret, struct diag *diag);
 /** value_number() - a whole number from @min on. */
 int value_number(const char *name, const char *value, uint64_t min, uint64_t *ret, struct diag *diag);
 /** value_bytes() - the same with a suffix k, m, g or t. */

@@ -74,6 +74,7 @@ typedef void (*image_removed_fn)(const char *what, const char *name, void *arg);
  * A tag is removed; with its last tag, or by ID, the image goes too, and layers
  * no image uses any more; their bytes are given back (as gc does it) unless
  * a writer is under way, then by the next gc.
+ * Waits up to four seconds for who only browses.
  * Return: -EBUSY if a mount or container uses the image (@force then removes the
  * tags only); -ENOENT; -ENOTUNIQ: ID with several tags, without @force.
  */
@@ -91,6 +92,9 @@ int store_gc(struct store *store, struct diag *diag, struct gc_result *ret);
  * Leases: a mount that reads an image holds one; it dies with its process.
  */
 struct lease;
+/* As @what: of a holder who gives it up when the image was not used for LEASE_BROWSING_SECONDS; to be waited for. */
+#define LEASE_BROWSING "looked into by somebody in a mount of all images"
+enum { LEASE_BROWSING_SECONDS = 2 };
 /**
  * lease_take() - @ret is owned; on a read-only store it succeeds without a trace.
  * @what: what the image is, for who wants to remove it: "mounted on /mnt by process 7"

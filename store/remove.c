@@ -8,20 +8,28 @@
 
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 
 /* ---- who uses an image ---- */
 
 struct user {
 	struct image_id image;
 	struct diag *diag;
+	bool browsing; /* nobody else: it is worth to wait */
 };
+
+enum { BROWSER_TRIES = 40, BROWSER_WAIT_NS = 100 * 1000 * 1000 };
 
 static int leased_by(const struct lease_view *lease, void *arg)
 {
-	const struct user *user = arg;
+	struct user *user = arg;
 
 	if (lease->image.value != user->image.value)
 		return 0;
+	if (strcmp(lease->what, LEASE_BROWSING) == 0) {
+		user->browsing = true; /* there may be another, which stays */
+		return 0;
+	}
 	return diag_set(user->diag, -EBUSY, "the image is %s", lease->what);
 }
 
@@ -42,13 +50,17 @@ static int contained_by(struct db *db, const struct user *user)
 			name ? " (" : "", name ? name : "", name ? ")" : "");
 }
 
-/* Return: 0, -EBUSY with the user in @diag. */
-static int check_unused(struct store *store, struct db *db, struct image_id image, struct diag *diag)
+/* Return: 0; -EBUSY with the user in @diag; -EAGAIN: only such as will soon have gone, if @wait allows that. */
+static int check_unused(struct store *store, struct db *db, struct image_id image, bool wait, struct diag *diag)
 {
 	struct user user = { .image = image, .diag = diag };
 	int r = contained_by(db, &user);
 
-	return r < 0 ? r : lease_each(store, false, leased_by, &user);
+	if (r == 0)
+		r = lease_each(store, false, leased_by, &user);
+	if (r < 0 || !user.browsing)
+		return r;
+	return wait ? -EAGAIN : diag_set(diag, -EBUSY, "%s", LEASE_BROWSING);
 }
 
 /* ---- rows ---- */
@@ -86,6 +98,7 @@ struct removal {
 	char *tag;		/* owned: the tag that was named; NULL: by ID */
 	struct image_info info; /* as it was before */
 	bool tags, image;	/* all its tags go, the image itself goes */
+	bool wait;		/* for who browses it */
 };
 
 static void removal_release(struct removal *rm)
@@ -103,7 +116,7 @@ static int decide(struct store *store, struct db *db, const char *ref, bool forc
 		return 0; /* this one tag goes, the image keeps others */
 	if (rm->kind == REFERENCE_ID && rm->info.tag_count > 1 && !force)
 		return diag_set(diag, -ENOTUNIQ, "%s has several tags: name one of them, or use force", ref);
-	r = check_unused(store, db, rm->info.id, force ? NULL : diag);
+	r = check_unused(store, db, rm->info.id, rm->wait, force ? NULL : diag);
 	rm->tags = rm->kind == REFERENCE_ID;
 	rm->image = r == 0;
 	return r == -EBUSY && force ? 0 : r;
@@ -145,12 +158,26 @@ static void tell(const struct removal *rm, image_removed_fn fn, void *arg)
 		fn("deleted", digest_format(&rm->info.digest, id), arg);
 }
 
+static int remove_when_free(struct store *store, const char *ref, bool force, struct removal *rm, struct diag *diag)
+{
+	int r = -EAGAIN;
+
+	for (int tries = 0; r == -EAGAIN; tries++) {
+		removal_release(rm);
+		*rm = (struct removal){ .wait = tries < BROWSER_TRIES };
+		r = remove_rows(store, ref, force, rm, diag);
+		if (r == -EAGAIN)
+			nanosleep(&(struct timespec){ .tv_nsec = BROWSER_WAIT_NS }, NULL);
+	}
+	return r;
+}
+
 int image_remove(struct store *store, const char *ref, bool force, image_removed_fn fn, void *arg, struct diag *diag)
 {
 	AUTO(removal_release) struct removal rm = { 0 };
 	struct gc_result gc = { 0 };
 	AUTO(closep) int lock = -1;
-	int r = remove_rows(store, ref, force, &rm, diag);
+	int r = remove_when_free(store, ref, force, &rm, diag);
 
 	if (r < 0)
 		return diag_errno(diag, r, "%s cannot be removed", ref);

@@ -18,6 +18,7 @@ struct request {
 	const char *ref;       /* the image; NULL with --container */
 	const char *container; /* --container */
 	const char *layer;     /* --layer */
+	const char *trees;     /* of --layers: "layers", of --all: "all" */
 	const char *whiteouts; /* --whiteouts */
 	const char *dir;       /* as given */
 	bool rw;
@@ -81,29 +82,48 @@ static bool is_whiteout_form(const char *word)
 	return strcmp(word, "hide") == 0 || strcmp(word, "mark") == 0 || strcmp(word, "device") == 0;
 }
 
+/* What is shown is said once: by an image, or by one of the options in its place. */
+static int check_choice(const struct args *args, const struct request *request, bool all)
+{
+	int chosen = !!request->container + !!request->layer + all + args_has(args, "layers");
+
+	if (chosen > 1)
+		return args_misused(args->command, "--container, --layer, --layers and --all exclude each other");
+	if (!request->dir)
+		return args_misused(args->command, "the mount point is missing");
+	if (request->container && args->operand_count > 1)
+		return args_misused(args->command, "--container has its image: give the mount point only");
+	if (request->layer && args->operand_count > 1)
+		return args_misused(args->command, "--layer shows one layer: give the mount point only");
+	if (all && args->operand_count > 1)
+		return args_misused(args->command, "--all shows all images: give the mount point only");
+	return DONE;
+}
+
 static int read_request(const struct args *args, struct request *ret)
 {
 	AUTO(freep) const char **lists = args_all(args, "options");
-	bool ro = collect_options(ret, lists);
+	bool ro = collect_options(ret, lists), all = args_has(args, "all");
+	int r;
 
 	ret->container = args_get(args, "container");
 	ret->rw = args_has(args, "rw") || ret->container;
 	ret->name = args_get(args, "name");
 	ret->layer = args_get(args, "layer");
 	ret->whiteouts = args_get(args, "whiteouts");
-	bool other = ret->container || ret->layer;
+	ret->trees = all ? "all" : args_has(args, "layers") ? "layers" : NULL;
+	bool other = ret->container || ret->layer || all;
 	ret->ref = other ? NULL : args_operand(args, 0);
 	ret->dir = args_operand(args, other ? 0 : 1);
-	if (!ret->dir)
-		return args_misused(args->command, "the mount point is missing");
-	if (ret->container && args->operand_count > 1)
-		return args_misused(args->command, "--container has its image: give the mount point only");
-	if (ret->layer && args->operand_count > 1)
-		return args_misused(args->command, "--layer shows one layer: give the mount point only");
-	if (ret->layer && ret->rw)
-		return args_misused(args->command, "--layer and a writable mount exclude each other");
-	if (ret->whiteouts && !ret->layer)
-		return args_misused(args->command, "--whiteouts is about one layer: it needs --layer");
+	r = check_choice(args, ret, all);
+	if (r != DONE)
+		return r;
+	if (ret->rw && (ret->layer || ret->trees))
+		return args_misused(args->command, "--%s and a writable mount exclude each other",
+				    ret->trees ? ret->trees : "layer");
+	if (ret->whiteouts && !ret->layer && !ret->trees)
+		return args_misused(args->command,
+				    "--whiteouts is about single layers: it needs --layer, --layers or --all");
 	if (ret->whiteouts && !is_whiteout_form(ret->whiteouts))
 		return args_misused(args->command, "--whiteouts is hide, mark or device");
 	if (ret->name && (!ret->rw || ret->container))
@@ -199,7 +219,8 @@ static int start(struct cli *cli, const struct request *request, const struct im
 {
 	struct driver_mount mount = {
 		.store_dir = store_dir(cli->store),
-		.image = &image->digest,
+		.image = image ? &image->digest : NULL,
+		.trees = request->trees,
 		.first_layer = request->first_layer,
 		.last_layer = request->last_layer,
 		.whiteouts = request->whiteouts,
@@ -305,8 +326,13 @@ static int find_image(struct store *store, struct request *request, struct diag 
 static int mount_image(struct cli *cli, struct request *request, struct diag *diag)
 {
 	AUTO(image_info_releasep) struct image_info image = { 0 };
-	int r = find_image(cli->store, request, diag, &image);
+	int r;
 
+	if (request->trees && !request->ref)
+		return start(cli, request, NULL, NULL, diag);
+	r = find_image(cli->store, request, diag, &image);
+	if (r == 0 && request->trees && request->last_layer)
+		r = diag_set(diag, -EINVAL, "--layers shows all of an image's: leave out the @");
 	if (r < 0)
 		return r;
 	return request->rw ? mount_new(cli, request, &image, diag) : start(cli, request, &image, NULL, diag);
@@ -317,6 +343,14 @@ static const char *not_found_hint(const struct request *request, int err)
 	if (request->container)
 		return target_hint(err);
 	return request->layer ? "'nacre layers IMAGE' lists their diff IDs" : image_hint(err);
+}
+
+static int fail(const struct request *request, int r, const struct diag *diag, const char *hint)
+{
+	const char *what = request->container ? "container " : request->layer ? "layer " : "";
+	const char *name = request->container ? request->container : request->layer ? request->layer : request->ref;
+
+	return ui_fail(r, diag, hint, "cannot mount %s%s on %s", what, name ? name : "all images", request->dir);
 }
 
 int cmd_mount(struct cli *cli, const struct args *args)
@@ -338,13 +372,6 @@ int cmd_mount(struct cli *cli, const struct args *args)
 			hint = not_found_hint(&request, r);
 	}
 	if (r < 0)
-		return ui_fail(r, &diag, hint, "cannot mount %s%s on %s",
-			       request.container ? "container "
-			       : request.layer	 ? "layer "
-						 : "",
-			       request.container ? request.container
-			       : request.layer	 ? request.layer
-						 : request.ref,
-			       request.dir);
+		return fail(&request, r, &diag, hint);
 	return DONE;
 }

@@ -117,6 +117,8 @@ static const struct option_desc mount_options[] = {
 	{ 0, "name", "NAME", "with --rw: what the new container is called", OPERAND_OTHER },
 	{ 0, "container", "ID", "mount this container again, instead of an image", OPERAND_CONTAINER },
 	{ 0, "layer", "ID", "show this layer alone: its diff ID, or the first digits of it", OPERAND_OTHER },
+	{ 0, "layers", NULL, "show a folder for each layer of the image, and merged/" },
+	{ 0, "all", NULL, "show a folder for each image and each layer of the store" },
 	{ 0, "whiteouts", "FORM", "of one layer: hide (the default), mark (.wh.NAME files), device (0:0)",
 	  OPERAND_OTHER },
 	{ 'o', "options", "OPTIONS", "more options for the driver, see nacrefs(1)", OPERAND_OTHER },
@@ -349,7 +351,7 @@ const struct command commands[] = {
 	  cmd_rmi },
 
 	{ "mount",
-	  "[--rw] [--name NAME] [-o OPTIONS] IMAGE[@N] DIR | [-o OPTIONS] --container ID DIR | [-o OPTIONS] --layer ID [--whiteouts FORM] DIR",
+	  "[--rw] [--name NAME] [-o OPTIONS] IMAGE[@N] DIR | [-o OPTIONS] --container ID DIR | [-o OPTIONS] --layer ID [--whiteouts FORM] DIR | [-o OPTIONS] --layers [--whiteouts FORM] IMAGE DIR | [-o OPTIONS] --all [--whiteouts FORM] DIR",
 	  "show an image as a folder, read-only or writable",
 	  GROUP_CONTAINERS,
 	  mount_options,

@@ -79,7 +79,10 @@ static char *driver_options(const struct driver_mount *mount)
 
 	add_option(&options, "store", mount->store_dir);
 	/* "sha256:HEX": its colon is no separator, so it needs no escape. */
-	buf_addf(&options, ",image=%s", digest_format(mount->image, image));
+	if (mount->image)
+		buf_addf(&options, ",image=%s", digest_format(mount->image, image));
+	if (mount->trees)
+		add_option(&options, "trees", mount->trees);
 	if (mount->last_layer)
 		buf_addf(&options, ",layers=%zu-%zu", mount->first_layer, mount->last_layer);
 	if (mount->whiteouts)

@@ -11,7 +11,8 @@
 
 struct driver_mount {
 	const char *store_dir;
-	const struct digest *image;
+	const struct digest *image;	/* NULL: trees are of all */
+	const char *trees;		/* several: "all" or "layers"; NULL: one */
 	size_t first_layer, last_layer; /* of the image, from 1; 0: all */
 	const char *whiteouts;		/* of one layer: how they are shown; NULL: not */
 	const char *upper, *work;	/* NULL: read-only */

@@ -1,0 +1,186 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Mounts of several trees: an image's layers side by side, and all of the store.
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+
+setup() {
+	setup_base
+	make_archive second "$BATS_TEST_TMPDIR/second.tar"
+	make_archive layout "$BATS_TEST_TMPDIR/oci" two:1 "$BASE_TAR" "$BATS_TEST_TMPDIR/second.tar"
+	nacre load -q "$BATS_TEST_TMPDIR/oci" >/dev/null
+	mapfile -t IDS < <(nacre layers --json two:1 | jq -r '.[].DiffId | ltrimstr("sha256:")')
+}
+teardown() { unmount_all; }
+
+tree() { (cd "$1" && find . -mindepth 1 -printf '%P\n' | sort | xargs); }
+
+# The same tree in two places: all that can be said of its files but their numbers, and the layer they come from.
+same_tree() {
+	diff <(list_tree "$1") <(list_tree "$2") || fail "$1 and $2 are not the same"
+	diff <(cd "$1" && find . ! -type l -exec getfattr -n user.nacre.layer {} + 2>&1) \
+		<(cd "$2" && find . ! -type l -exec getfattr -n user.nacre.layer {} + 2>&1)
+}
+
+@test "--layers: a folder for each layer, numbered, and the whole" {
+	local one=$BATS_TEST_TMPDIR/one
+	mkdir "$one"
+	run nacre mount --layers two:1 "$MNT"
+	assert_status 0
+	assert_equal "$output" ""
+	assert_equal "$(ls "$MNT" | xargs)" "01-${IDS[0]:0:12} 02-${IDS[1]:0:12} merged"
+	nacre mount two:1 "$one"
+	same_tree "$one" "$MNT/merged"
+	for i in 0 1; do
+		nacre umount "$one"
+		nacre mount --layer "${IDS[i]}" "$one"
+		same_tree "$one" "$MNT/0$((i + 1))-${IDS[i]:0:12}"
+	done
+	run touch "$MNT/x" "$MNT/merged/x"
+	assert_output_has "Read-only file system"
+	run nacre rmi two:1
+	assert_status 1
+	assert_output_has "the image is mounted"
+	nacre umount "$MNT"
+	[ -z "$(ls "$MNT")" ]
+}
+
+@test "--layers --whiteouts: what each takes away, and nothing in merged" {
+	nacre mount --layers --whiteouts=mark two:1 "$MNT"
+	[ -f "$MNT/02-${IDS[1]:0:12}/etc/.wh.passwd" ]
+	[ -f "$MNT/02-${IDS[1]:0:12}/etc/conf.d/.wh..wh..opq" ]
+	assert_equal "$(find "$MNT/merged" "$MNT/01-${IDS[0]:0:12}" -name '.wh.*')" ""
+	assert_equal "$(getfattr --only-values --absolute-names -n user.nacre.layer "$MNT/merged/etc/motd")" "sha256:${IDS[1]}"
+}
+
+@test "--all: images by name and tag, layers by ID" {
+	nacre tag base:1 registry.example:5000/team/app:1.0
+	nacre tag base:1 team:app
+	nacre tag two:1 team/app:9
+	nacre mount --all "$MNT"
+	assert_equal "$(cd "$MNT" && find . -maxdepth 6 -path '*/etc/motd' | sort | sed 's,/etc/motd,,' | xargs)" \
+		"./images/base/1 ./images/team/:app ./images/team/app/9 ./images/two/1 $(printf './layers/%s\n' "${IDS[@]:0:2}" |
+			cut -c 1-21 | sort | xargs)"
+	assert_equal "$(cat "$MNT/images/registry.example:5000/team/app/1.0/etc/motd")" welcome
+	assert_equal "$(cat "$MNT/images/two/1/etc/motd")" second
+	[ ! -e "$MNT/images/base/2" ] && [ ! -e "$MNT/images/none" ] && [ ! -e "$MNT/layers/x" ]
+	# Two trees of the same layers: no folder of the one is a folder of the other.
+	assert_equal "$(find "$MNT" -type d -printf '%i\n' | sort | uniq -d)" ""
+	local one=$BATS_TEST_TMPDIR/one
+	mkdir "$one"
+	nacre mount two:1 "$one"
+	same_tree "$one" "$MNT/images/two/1"
+}
+
+@test "--all: what comes and goes later, at once" {
+	nacre mount --all "$MNT"
+	assert_equal "$(ls "$MNT/images" | xargs)" "base two"
+	nacre tag two:1 three:7
+	assert_equal "$(ls "$MNT/images" | xargs)" "base three two"
+	assert_equal "$(cat "$MNT/images/three/7/etc/motd")" second
+	# A tag that moves.
+	nacre tag base:1 three:7
+	assert_equal "$(cat "$MNT/images/three/7/etc/motd")" welcome
+	nacre rmi three:7
+	[ ! -e "$MNT/images/three" ]
+	run cat "$MNT/images/three/7/etc/motd"
+	assert_output_has "No such file"
+	echo new >"$BATS_TEST_TMPDIR/new"
+	tar -C "$BATS_TEST_TMPDIR" -cf "$BATS_TEST_TMPDIR/new.tar" new
+	nacre import "$BATS_TEST_TMPDIR/new.tar" another:1
+	assert_equal "$(cat "$MNT/images/another/1/new")" new
+	assert_equal "$(ls "$MNT/layers" | wc -l)" 3
+}
+
+@test "--all: an image that was looked into can be removed; who is still in it is told" {
+	nacre mount --all "$MNT"
+	cd "$MNT/images/two/1/etc"
+	assert_equal "$(cat motd)" second
+	exec 5<note
+	nacre rmi two:1
+	[ ! -e "$MNT/images/two" ]
+	assert_equal "$(ls "$MNT/layers" | xargs)" "${IDS[0]:0:12}"
+	run cat shadow
+	[ "$status" != 0 ]
+	run ls conf.d
+	[ "$status" != 0 ]
+	exec 5<&-
+	# The same again: a new tree, whatever is kept of the old one.
+	nacre load -q "$BATS_TEST_TMPDIR/oci" >/dev/null
+	assert_equal "$(cat "$MNT/images/two/1/etc/note")" noted
+	assert_equal "$(cat "$MNT/images/two/1/etc/shadow")" "$(nacre cat two:1 etc/shadow)"
+	cd /
+}
+
+@test "--all: 1,000 layers are mounted at once, and opened only as they are entered" {
+	python3 - "$NACRE_STORE" <<-'END'
+		import hashlib, json, sqlite3, sys
+		db = sqlite3.connect(sys.argv[1] + "/index.db")
+		base = db.execute("SELECT * FROM layer LIMIT 1")
+		names = [c[0] for c in base.description]
+		row = dict(zip(names, base.fetchone()))
+		entry = dict(zip([c[1] for c in db.execute("PRAGMA table_info(entry)")],
+		                 db.execute("SELECT * FROM entry WHERE layer = ? AND dir = 0", (row["id"],)).fetchone()))
+		def add(table, values):
+		    keys = ", ".join(values)
+		    return db.execute(f"INSERT INTO {table} ({keys}) VALUES ({', '.join('?' * len(values))})",
+		                      list(values.values())).lastrowid
+		for i in range(100):
+		    ids = []
+		    for k in range(10):
+		        digest = hashlib.sha256(b"%d %d" % (i, k)).digest()
+		        ids.append((add("layer", {**{n: v for n, v in row.items() if n != "id"}, "diff_id": digest}), digest))
+		        add("entry", {**entry, "layer": ids[-1][0]})
+		    config = json.dumps({"rootfs": {"type": "layers", "diff_ids": ["sha256:" + d.hex() for _, d in ids]}})
+		    image = add("image", {"digest": hashlib.sha256(config.encode()).digest(), "config": config.encode(), "created": 0})
+		    for n, (layer, _) in enumerate(ids):
+		        add("image_layer", {"image": image, "layer": layer, "position": n})
+		    add("tag", {"name": f"many:{i}", "image": image})
+		db.commit()
+	END
+	nacre mount --all "$MNT"
+	assert_equal "$(ls "$MNT/layers" | wc -l)" 1002
+	assert_equal "$(ls "$MNT/images/many" | wc -l)" 100
+	[ -d "$MNT/images/many/7" ]
+	leases() { find "$NACRE_STORE/leases" -type f | wc -l; }
+	assert_equal "$(leases)" 0
+	ls "$MNT/images/two/1" >/dev/null
+	assert_equal "$(leases)" 1
+}
+
+@test "--all is of who mounts it, who may read in the images what root may" {
+	nacre mount --all "$MNT"
+	assert_equal "$(stat -c '%U %a' "$MNT/images/base/1/etc/shadow")" "$(id -un) 640"
+	assert_equal "$(cat "$MNT/images/base/1/etc/shadow")" "$(nacre cat base:1 etc/shadow)"
+	assert_equal "$(stat -c %u "$MNT" "$MNT/images" "$MNT/images/base/1" | sort -u)" "$(id -u)"
+}
+
+@test "what is not there, and what makes no sense" {
+	assert_refused "cannot mount none:1 on $MNT: " nacre mount --layers none:1 "$MNT"
+	assert_refused "leave out the @" nacre mount --layers two:1@1 "$MNT"
+	assert_misused nacre mount --all base:1 "$MNT"
+	assert_misused nacre mount --all --layers "$MNT"
+	assert_misused nacre mount --all --rw "$MNT"
+	assert_misused nacre mount --layers --rw two:1 "$MNT"
+	assert_misused nacre mount --layer "${IDS[0]}" --layers two:1 "$MNT"
+	assert_misused nacre mount --all
+	assert_refused "cannot mount all images on $MNT: " nacre mount --all -o io=passthrough "$MNT"
+	assert_refused "cannot mount all images on $MNT/none: there is no such directory" nacre mount --all "$MNT/none"
+}
+
+@test "many look around while images come and go" {
+	nacre mount --all "$MNT"
+	for i in 1 2 3; do
+		(for _ in 1 2 3; do find "$MNT" -type f -exec cat {} + >/dev/null 2>&1 || true; done) &
+	done
+	for i in 1 2 3 4 5; do
+		nacre tag base:1 "more:$i"
+		nacre tag two:1 "more:$i"
+		nacre rmi "more:$i" >/dev/null
+	done
+	wait
+	assert_equal "$(ls "$MNT/images" | xargs)" "base two"
+	assert_equal "$(find "$MNT" -type f -exec cat {} + | sha256sum)" "$(find "$MNT" -type f -exec cat {} + | sha256sum)"
+}
