@@ -6,6 +6,7 @@
 #include "tools/bundle.h"
 #include "tools/control.h"
 #include "tools/launch.h"
+#include "tools/rootdir.h"
 #include "tools/runspec.h"
 #include "tools/runtime.h"
 #include "tools/target.h"
@@ -17,6 +18,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+
+enum { PID_FILE_LIMIT = 64 };
 
 /* What the container is run with, with the program and what else the call says in its place. */
 static int spec_of(const struct args *args, const json_t *container, struct diag *diag, json_t **ret)
@@ -40,21 +43,57 @@ static int spec_of(const struct args *args, const json_t *container, struct diag
 	return r;
 }
 
-/* The runtime reads it from a file without a name. */
-static int process_file(const json_t *spec, const char *dir, struct diag *diag, char **ret_path)
+/* The container's root as it sees it, with what is mounted there. */
+static int open_root(struct diag *diag)
 {
-	AUTO(json_freep) json_t *process = NULL;
-	AUTO(freep) char *rootfs = NULL, *text = NULL;
+	AUTO(freep) char *pid = NULL, *path = NULL;
+	size_t bytes;
+	int r = io_read_file(AT_FDCWD, RUNTIME_PID_FILE, PID_FILE_LIMIT, &pid, &bytes);
 
-	if (asprintf(&rootfs, "%s/rootfs", dir) < 0)
-		ui_out_of_memory();
-	AUTO(closep) int root = open(rootfs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = root < 0 ? diag_errno(diag, -errno, "cannot open its root")
-			 : bundle_process(spec, root, diag, &process);
 	if (r < 0)
-		return r;
-	text = ui_need(json_dumps(process, 0));
+		return diag_errno(diag, r, "its first process is not known");
+	path = ui_format("/proc/%d/root", atoi(pid));
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? diag_errno(diag, -errno, "cannot open its root") : fd;
+}
+
+static const char *env_path(const json_t *env)
+{
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach(env, i, line)
+	{
+		const char *text = json_string_value(line);
+
+		if (strncmp(text, "PATH=", strlen("PATH=")) == 0)
+			return text + strlen("PATH=");
+	}
+	return "";
+}
+
+/* The runtime's own statuses cannot be told from those of the program: docker's are found out before. */
+static int check_process(int root, const json_t *spec, struct diag *diag, int *ret_status)
+{
+	const char *cwd = runspec_text(spec, "WorkingDir");
+	const char *name = json_string_value(json_array_get(json_object_get(spec, "Args"), 0));
+	AUTO(closep) int dir = rootdir_open(root, cwd, O_PATH | O_DIRECTORY);
+	int r = rootdir_find_program(root, cwd, env_path(json_object_get(spec, "Env")), name);
+
+	*ret_status = r == -ENOENT ? LAUNCH_NOT_FOUND : LAUNCH_NOT_RUNNABLE;
+	if (dir < 0)
+		return diag_errno(diag, dir, "the working directory %s", cwd);
+	if (r == -ENOENT)
+		return diag_set(diag, r, "there is no such program in it");
+	return r < 0 ? diag_set(diag, r, "it is no program, or may not be run") : 0;
+}
+
+/* The runtime reads it from a file without a name. */
+static int process_file(const json_t *process, char **ret_path)
+{
+	AUTO(freep) char *text = ui_need(json_dumps(process, 0));
 	int file = memfd_create("process", 0);
+
 	if (file < 0)
 		return -errno;
 	*ret_path = ui_format("/proc/self/fd/%d", file);
@@ -67,20 +106,27 @@ static int run_inside(const struct args *args, const struct target *target, cons
 	struct runtime runtime = {
 		.program = runspec_text(spec, "Runtime"),
 		.id = target->container.id,
-		.cgroups = geteuid() == 0 && !target->container.fakeroot,
+		.cgroups = !target->container.fakeroot && runtime_has_cgroups(),
 	};
+	AUTO(json_freep) json_t *process = NULL;
 	AUTO(freep) char *path = NULL;
+	int status = LAUNCH_FAILED;
 	struct diag diag = { 0 };
-	int r = process_file(spec, target->container.dir, &diag, &path);
+	int r = chdir(target->container.dir) < 0 ? -errno : 0;
+	AUTO(closep) int root = r == 0 ? open_root(&diag) : -1;
 
+	if (r == 0)
+		r = root < 0 ? root : bundle_process(spec, root, &diag, &process);
+	if (r == 0)
+		r = check_process(root, spec, &diag, &status);
+	if (r == 0)
+		r = process_file(process, &path);
 	if (r == 0 && !args_has(args, "interactive") && !freopen("/dev/null", "r", stdin))
-		r = -errno;
-	if (r == 0 && chdir(target->container.dir) < 0)
 		r = -errno;
 	if (r == 0)
 		r = runtime_exec(&runtime, path, args_has(args, "detach"));
 	ui_fail(r, &diag, NULL, "cannot run %s in %s", args_operand(args, 1), args_operand(args, 0));
-	return LAUNCH_FAILED;
+	return status;
 }
 
 static int monitor_of(const struct target *target, pid_t *ret, struct diag *diag)
@@ -106,6 +152,23 @@ static int wait_for(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/*
+ * Only children are in the process namespace that one has entered, and what is in
+ * between, with the other's mounts, is not one to go on with.
+ */
+static int go_inside(pid_t monitor, const struct args *args, const struct target *target, const json_t *spec)
+{
+	int r = userns_join(monitor);
+	pid_t pid = r == 0 ? fork() : -1;
+
+	if (pid == 0)
+		_exit(run_inside(args, target, spec));
+	if (pid > 0)
+		return wait_for(pid);
+	ui_fail(r < 0 ? r : -errno, NULL, NULL, "cannot enter the namespaces of %s", args_operand(args, 0));
+	return LAUNCH_FAILED;
+}
+
 static int exec(struct cli *cli, const struct args *args, struct diag *diag, int *ret_status)
 {
 	AUTO(target_release) struct target target = { 0 };
@@ -120,13 +183,10 @@ static int exec(struct cli *cli, const struct args *args, struct diag *diag, int
 	store_close(TAKE(cli->store));
 	if (r < 0)
 		return r;
-	r = userns_join(monitor);
-	if (r < 0)
-		return diag_errno(diag, r, "cannot enter its namespaces");
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0)
-		_exit(run_inside(args, &target, spec));
+		_exit(go_inside(monitor, args, &target, spec));
 	if (pid < 0)
 		return -errno;
 	*ret_status = wait_for(pid);

@@ -35,7 +35,9 @@ static int make(struct cli *cli, const struct args *args, struct diag *diag, str
 	struct image_id id = { 0 };
 	int r = image_find(cli->store, args_operand(args, 0), diag, &id);
 
-	*ret_hint = r < 0 ? image_hint(r) : NULL;
+	*ret_hint = r == -ENOENT ? "'nacre images' lists those that are here, 'nacre pull' fetches one" : NULL;
+	if (r < 0 && r != -ENOENT)
+		*ret_hint = image_hint(r);
 	if (r == 0)
 		r = image_info(cli->store, id, diag, &image);
 	if (r == 0)

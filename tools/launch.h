@@ -7,8 +7,8 @@
 #include "store/container.h"
 #include "tools/json.h"
 
-/* docker's exit status for what went wrong before the container ran. */
-enum { LAUNCH_FAILED = 125 };
+/* docker's exit statuses for what went wrong before the program ran. */
+enum { LAUNCH_FAILED = 125, LAUNCH_NOT_RUNNABLE = 126, LAUNCH_NOT_FOUND = 127 };
 
 /**
  * launch() - start @container, and unless @detach pass input, output and signals on until it ends

@@ -6,6 +6,7 @@
 #include "tools/bundle.h"
 #include "tools/control.h"
 #include "tools/driver.h"
+#include "tools/launch.h"
 #include "tools/monitor_priv.h"
 #include "tools/rootdir.h"
 #include "tools/runspec.h"
@@ -23,9 +24,6 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
-
-/* What docker exits with where the container could not be started. */
-enum { FAILED_OURS = 125, FAILED_NOT_RUNNABLE = 126, FAILED_NOT_FOUND = 127 };
 
 /* How long what a container wrote last may take to get through when it has ended. */
 enum { DRAIN_MS = 2000, ERROR_TEXT_MS = 200 };
@@ -156,8 +154,8 @@ static void quote_runtime(struct monitor *m, int status, struct diag *diag)
 static int failed_status(const char *text)
 {
 	if (!strstr(text, "exec"))
-		return FAILED_OURS;
-	return strstr(text, "not found") || strstr(text, "o such file") ? FAILED_NOT_FOUND : FAILED_NOT_RUNNABLE;
+		return LAUNCH_FAILED;
+	return strstr(text, "not found") || strstr(text, "o such file") ? LAUNCH_NOT_FOUND : LAUNCH_NOT_RUNNABLE;
 }
 
 static int read_pid(pid_t *ret)
@@ -257,7 +255,7 @@ static int start_container(struct monitor *m, struct diag *diag, int *ret_status
 	AUTO(ends_close) struct ends ends = { -1, -1, -1, -1 };
 	int r = make_ends(m, &ends);
 
-	*ret_status = FAILED_OURS;
+	*ret_status = LAUNCH_FAILED;
 	if (r < 0)
 		return diag_errno(diag, r, "cannot make its standard input and output");
 	int stdio[3] = { ends.in, ends.out, ends.err };
@@ -461,7 +459,7 @@ static void remove_container(const struct monitor *m)
 static int live(struct monitor *m, struct diag *diag, bool *ret_failed)
 {
 	struct run_state state = { .status = RUN_RUNNING };
-	int status = FAILED_OURS;
+	int status = LAUNCH_FAILED;
 	int r = mount_root(m, diag);
 
 	*ret_failed = true;
@@ -499,7 +497,7 @@ int monitor_main(struct monitor *m)
 {
 	struct diag diag = { 0 };
 	bool failed = true;
-	int status = FAILED_OURS;
+	int status = LAUNCH_FAILED;
 	int r = chdir(m->container->dir) < 0 ? diag_errno(&diag, -errno, "cannot enter %s", m->container->dir)
 					     : open_files(m, &diag);
 

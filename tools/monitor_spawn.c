@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "tools/control.h"
+#include "tools/launch.h"
 #include "tools/monitor_priv.h"
 #include "tools/runspec.h"
 #include "tools/ui.h"
@@ -19,11 +20,11 @@
 #include <sys/wait.h>
 
 /* Where the monitor has its end of the pair; all above is closed. */
-enum { CONTROL_FD = 3, FAILED_OURS = 125 };
+enum { CONTROL_FD = 3 };
 
 static void fail(const struct diag *diag, int err)
 {
-	control_send(CONTROL_FD, CONTROL_FAILED, FAILED_OURS, diag_text(diag, err));
+	control_send(CONTROL_FD, CONTROL_FAILED, LAUNCH_FAILED, diag_text(diag, err));
 	_exit(1);
 }
 
@@ -37,11 +38,6 @@ static void hide_cgroups(bool user)
 		return;
 	if (user || umount2("/sys/fs/cgroup/unified", MNT_DETACH) < 0)
 		(void)mount("tmpfs", "/sys/fs/cgroup", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, "size=0");
-}
-
-static bool may_use_cgroups(void)
-{
-	return access("/sys/fs/cgroup/pids", W_OK) == 0 || access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
 }
 
 /* In the new namespaces: mounts of the host still come, none of ours goes there. */
@@ -102,7 +98,7 @@ static int monitor_process(const struct container_info *container, const json_t 
 	if (asprintf(&rootfs, "%s/rootfs", container->dir) < 0)
 		ui_out_of_memory();
 	m.rootfs = rootfs;
-	m.runtime.cgroups = !user && may_use_cgroups();
+	m.runtime.cgroups = !user && runtime_has_cgroups();
 	for (size_t i = 0; i < PEERS_MAX; i++)
 		m.peers[i].fd = i == PEER_STARTER ? CONTROL_FD : -1;
 	for (size_t i = 0; i < RELAYS; i++)

@@ -19,6 +19,38 @@ int rootdir_open(int rootfd, const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+static int check_program(int rootfd, const char *dir, const char *name)
+{
+	AUTO(freep) char *path = NULL;
+	struct stat st;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		return -ENOMEM;
+	AUTO(closep) int fd = rootdir_open(rootfd, path, O_PATH);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -ENOENT;
+	return S_ISREG(st.st_mode) && st.st_mode & 0111 ? 0 : -EACCES;
+}
+
+int rootdir_find_program(int rootfd, const char *cwd, const char *path, const char *name)
+{
+	AUTO(freep) char *copy = strdup(path);
+	char *at = copy;
+	const char *dir;
+	int r = -ENOENT;
+
+	if (strchr(name, '/'))
+		return check_program(rootfd, *name == '/' ? "" : cwd, name);
+	if (!copy)
+		return -ENOMEM;
+	while (r != 0 && (dir = strsep(&at, ":"))) {
+		int one = check_program(rootfd, *dir ? dir : cwd, name);
+
+		r = one == -ENOENT ? r : one;
+	}
+	return r;
+}
+
 /* @path up to each of its slashes in turn: what is missing is made in the one before. */
 int rootdir_make(int rootfd, const char *path)
 {

@@ -10,6 +10,15 @@
 /** rootdir_open() - @flags as open(2). Return: a descriptor, or -errno. */
 int rootdir_open(int rootfd, const char *path, int flags);
 
+/**
+ * rootdir_find_program() - would execvp(3) in there find @name to run?
+ * @cwd: the working directory
+ * @path: what PATH is there
+ *
+ * Return: 0; -ENOENT; -EACCES: there is one that cannot be run.
+ */
+int rootdir_find_program(int rootfd, const char *cwd, const char *path, const char *name);
+
 /** rootdir_make() - mkdir -p. Return: an O_PATH descriptor of the directory, or -errno. */
 int rootdir_make(int rootfd, const char *path);
 

@@ -67,6 +67,12 @@ static int spawn(const struct words *words, const int stdio[3])
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* Of either kind. */
+bool runtime_has_cgroups(void)
+{
+	return access("/sys/fs/cgroup/pids", W_OK) == 0 || access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
+}
+
 int runtime_run(const struct runtime *runtime, bool tty, const int stdio[3])
 {
 	struct words words;

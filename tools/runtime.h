@@ -19,6 +19,9 @@ struct runtime {
 #define RUNTIME_PID_FILE "pid"
 #define RUNTIME_CONSOLE	 "console"
 
+/** runtime_has_cgroups() - may control groups be made here? */
+bool runtime_has_cgroups(void);
+
 /** runtime_run() - start the bundle ".", detached. @stdio: what the container gets. Return: its exit status or -errno. */
 int runtime_run(const struct runtime *runtime, bool tty, const int stdio[3]);
 

@@ -183,6 +183,27 @@ configured() {
 	assert_output_has "Read-only file system"
 }
 
+@test "run: no link of an image leads out of it" {
+	local outside=$BATS_TEST_TMPDIR/outside
+	mkdir "$outside"
+	echo 'web:x:0:0::/:/bin/sh' >"$outside/passwd"
+	nacre mount --rw --name evil base:1 "$MNT" >/dev/null
+	mv "$MNT/etc" "$MNT/real"
+	mkdir -p "$MNT$outside"
+	ln -s "../../../../../../../../$outside" "$MNT/etc"
+	ln -s "$outside" "$MNT/link"
+	nacre commit -q evil evil:1 >/dev/null
+	nacre umount "$MNT"
+	run nacre run --rm -u web evil:1 true
+	assert_status 125
+	assert_output_has "there is no user web"
+	run nacre run --rm --hostname box evil:1 cat /etc/hostname
+	assert_equal "$output" box
+	run nacre run --rm -w /link/made evil:1 sh -c 'pwd -P'
+	assert_equal "$output" "$outside/made"
+	assert_equal "$(ls "$outside")" passwd
+}
+
 @test "run -d, ps, logs, exec, stop, start, rm" {
 	run nacre run -d --name bg base:1 sh -c 'trap "echo stopping; exit 3" TERM; echo one; echo two >&2; printf three;
 		while :; do sleep 0.1; done'
@@ -201,6 +222,17 @@ configured() {
 	assert_equal "$output" "b /etc 33 1"
 	run nacre exec bg sh -c 'exit 9'
 	assert_status 9
+	run -127 nacre exec bg no-such-program
+	assert_output_has "nacre: cannot run no-such-program in bg: there is no such program in it"
+	run nacre exec bg /etc/passwd
+	assert_status 126
+	run nacre exec -w /none bg true
+	assert_status 126
+	assert_output_has "the working directory /none: No such file or directory"
+	run nacre exec -u nobody bg true
+	assert_status 125
+	nacre exec -d bg touch /tmp/detached
+	wait_until nacre exec bg rm /tmp/detached
 	run nacre exec -i bg cat <<<"in"
 	assert_equal "$output" in
 	run nacre exec bg cat <<<"in"
