@@ -22,7 +22,8 @@ struct tarback {
 	size_t pair_count;
 	int64_t *contents; /* owned: content id by inode number */
 	size_t content_count;
-	uint8_t *chunk; /* owned, of CHUNK_BYTES */
+	uint64_t no_max; /* no inode of the layer can have a higher number: a damaged row must not cost gigabytes */
+	uint8_t *chunk;	 /* owned, of CHUNK_BYTES */
 
 	struct content_place framing;
 	uint64_t framing_at; /* read so far */
@@ -189,7 +190,7 @@ static int64_t stand_in(const struct tarback *t, int64_t content)
 
 static int note_content(struct tarback *t, uint64_t no, int64_t content)
 {
-	if (no > UINT32_MAX)
+	if (no > t->no_max)
 		return -EIO;
 	if (no >= t->content_count) {
 		size_t count = t->content_count ? t->content_count * 2 : 1024;
@@ -217,7 +218,11 @@ static int load_contents(struct tarback *t, struct layer_id id, struct content_i
 	int r = db_loan_begin(&loan);
 
 	if (r == 0)
-		r = db_stmt(loan.db, "SELECT framing FROM layer WHERE id = ?", &layer);
+		r = db_stmt(loan.db,
+			    /* An entry of the archive takes a number, and so do the folders above it that it lacks. */
+			    "SELECT framing, tar_bytes / 512 + (SELECT count(*) FROM entry WHERE layer = ?1) + 16"
+			    " FROM layer WHERE id = ?1",
+			    &layer);
 	if (r < 0)
 		return r;
 	db_bind_int(layer, 1, id.value);
@@ -225,6 +230,9 @@ static int load_contents(struct tarback *t, struct layer_id id, struct content_i
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
 	ret_framing->value = stand_in(t, sqlite3_column_int64(layer, 0));
+	t->no_max = (uint64_t)sqlite3_column_int64(layer, 1);
+	if (t->no_max > UINT32_MAX)
+		t->no_max = UINT32_MAX;
 	r = db_stmt(loan.db, "SELECT no, content FROM entry WHERE layer = ? AND content IS NOT NULL", &stmt);
 	if (r < 0)
 		return r;

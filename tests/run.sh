@@ -10,7 +10,7 @@
 #   NACRE_BUILDS   the builds to run: "release address thread" unless told
 #   NACRE_JOBS     bats files at a time: as many as there are processors unless told
 #   NACRE_SETUP=0  install nothing
-#   NACRE_FUZZ_SECONDS  how long each libFuzzer target runs, beside the address build: 20 unless told
+#   NACRE_FUZZ_SECONDS  how long each libFuzzer target runs, beside the address build: 60 unless told
 #   NACRE_CRASH_POINTS  at how many calls each operation is killed by cli/crash.user.bats: 5 unless told, 0 for all
 set -euo pipefail
 
@@ -225,11 +225,13 @@ run_unit() {
 # Each libFuzzer target for some seconds, from the same seed each time: build by clang, with ASan and UBSan.
 fuzz_one() {
 	local target=$1 log=$logs/fuzz-$1.log memory
-	tests/fuzz/seeds.sh "$target" "$work/fuzz/$target"
+	if ! tests/fuzz/seeds.sh "$target" "$work/fuzz/$target" >"$log" 2>&1; then
+		return
+	fi
 	memory=$(mktemp -d "/dev/shm/nacre-fuzz.XXXXXX")
 	mkdir -p "$logs/fuzz-found"
 	NACRE_FUZZ_DIR=$memory UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 timeout --kill-after=10 600 \
-		"build-fuzz/tests/fuzz/fuzz_$target" -seed=1 "-max_total_time=${NACRE_FUZZ_SECONDS:-20}" -timeout=60 \
+		"build-fuzz/tests/fuzz/fuzz_$target" -seed=1 "-max_total_time=${NACRE_FUZZ_SECONDS:-60}" -timeout=60 \
 		-max_len=20000 -rss_limit_mb=3072 "-artifact_prefix=$logs/fuzz-found/$target-" "$work/fuzz/$target" \
 		>"$log" 2>&1 && grep -q '^Done [1-9]' "$log" && : >"$work/fuzz/$target.passed"
 	rm -rf -- "$memory"
@@ -238,7 +240,7 @@ fuzz_one() {
 run_fuzz() {
 	local target start=$SECONDS
 	local -a wanted=()
-	for target in layer manifest names rows; do
+	for target in framing layer manifest names rows whiteouts; do
 		! matches "fuzz/$target" || wanted+=("$target")
 	done
 	[ ${#wanted[@]} -gt 0 ] || return 0

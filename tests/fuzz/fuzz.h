@@ -2,10 +2,11 @@
 #ifndef NACRE_TESTS_FUZZ_H
 #define NACRE_TESTS_FUZZ_H
 
-/* What the libFuzzer targets share: an input as a source of bytes, and a store in memory. */
+/* What the libFuzzer targets share: an input as a source of bytes, a store in memory, and what must hold of it. */
 
 #include "store/base/auto.h"
 #include "store/base/io.h"
+#include "store/check.h"
 #include "store/ingest.h"
 
 #include <fcntl.h>
@@ -59,6 +60,33 @@ static inline struct store *fuzz_store(void)
 	MUST(asprintf(&path, "%s/store", fuzz_dir()) > 0);
 	MUST(store_open(path, STORE_WRITE, NULL, &store) == 0);
 	return store;
+}
+
+static inline int fuzz_add_piece(void *arg, const void *bytes, size_t len)
+{
+	digest_update(arg, bytes, len);
+	return 0;
+}
+
+static inline void fuzz_print_fault(const struct check_fault *fault, void *arg)
+{
+	fprintf(stderr, "%s: %s\n", fault->path ? fault->path : "-", fault->text);
+}
+
+/* What came in comes back byte for byte, and the store is sound. */
+static inline void check_layer_back(struct store *store, const struct ingest_result *layer)
+{
+	static const struct check_options all = { .bytes = true };
+	struct digest_ctx *ctx = digest_ctx_new();
+	struct check_result result;
+	struct digest digest;
+
+	MUST(ctx && layer_write_tar(store, layer->layer, fuzz_add_piece, ctx, NULL) == 0);
+	digest_final(ctx, &digest);
+	digest_ctx_free(ctx);
+	MUST(digest_eq(&digest, &layer->diff_id));
+	MUST(store_check(store, &all, fuzz_print_fault, NULL, NULL, &result) == 0);
+	MUST(result.faults == 0);
 }
 
 #endif

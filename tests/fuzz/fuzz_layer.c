@@ -2,34 +2,7 @@
 /* An archive becomes a layer, which must come back byte for byte, in a store that is sound. */
 #include "fuzz.h"
 
-#include "store/check.h"
 #include "store/limits.h"
-
-static int add_piece(void *arg, const void *bytes, size_t len)
-{
-	digest_update(arg, bytes, len);
-	return 0;
-}
-
-static void print_fault(const struct check_fault *fault, void *arg)
-{
-	fprintf(stderr, "%s: %s\n", fault->path ? fault->path : "-", fault->text);
-}
-
-static void check_layer_back(struct store *store, const struct ingest_result *layer)
-{
-	static const struct check_options all = { .bytes = true };
-	struct digest_ctx *ctx = digest_ctx_new();
-	struct check_result result;
-	struct digest digest;
-
-	MUST(ctx && layer_write_tar(store, layer->layer, add_piece, ctx, NULL) == 0);
-	digest_final(ctx, &digest);
-	digest_ctx_free(ctx);
-	MUST(digest_eq(&digest, &layer->diff_id));
-	MUST(store_check(store, &all, print_fault, NULL, NULL, &result) == 0);
-	MUST(result.faults == 0);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -15,6 +15,14 @@ make_archive() { python3 "$here/../lib/make_archive.py" "$@"; }
 mkdir -p "$dir"
 [ ! -d "$here/corpus/$target" ] || cp "$here/corpus/$target"/* "$dir/"
 case $target in
+framing)
+	# Raw bytes, and bytes of a file, of its middle, of none, of too many.
+	printf '\001\010abcd' >"$dir/raw"
+	printf '\001\010abcd\013\002\000\013\003\005' >"$dir/files"
+	printf '\001\013\001\000' >"$dir/none"
+	printf '\001\377\377\377\377\177\002\000' >"$dir/long"
+	{ printf '\000' && printf '\001\010abcd' | zstd -q; } >"$dir/packed"
+	;;
 layer | rows)
 	make_archive second "$dir/second.tar"
 	make_archive odd "$dir/odd.tar"
