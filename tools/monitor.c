@@ -471,7 +471,11 @@ static int live(struct monitor *m, struct diag *diag, bool *ret_failed)
 	if (r == 0)
 		r = start_container(m, diag, &status);
 	state.started = time(NULL);
-	if (r == 0 && run_state_write(m->container->dir, &state) == 0) {
+	if (r == 0)
+		r = run_state_write(m->container->dir, &state);
+	if (r < 0)
+		diag_errno(diag, r, "its monitor cannot go on");
+	if (r == 0) {
 		*ret_failed = false;
 		if (!m->attached)
 			monitor_detach(m);

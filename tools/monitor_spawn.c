@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 /* Where the monitor has its end of the pair; all above is closed. */
@@ -41,13 +42,15 @@ static void hide_cgroups(bool user)
 }
 
 /* In the new namespaces: mounts of the host still come, none of ours goes there. */
-static int make_mounts(bool user, struct diag *diag)
+static int make_mounts(bool user, bool crun, struct diag *diag)
 {
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
 		return diag_errno(diag, -errno, "cannot change the mounts of its namespace");
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
 		return diag_errno(diag, -errno, "cannot mount /proc in its namespace");
-	hide_cgroups(user);
+	/* runc takes them as they are, and does without those that it may not change. */
+	if (crun)
+		hide_cgroups(user);
 	return 0;
 }
 
@@ -75,6 +78,16 @@ static int make_namespaces(bool user, struct diag *diag)
 	return r < 0 ? diag_errno(diag, r, "cannot become root in its namespace") : 0;
 }
 
+/* It goes to the container's folder: a driver named relative to ours would not be found. */
+static void keep_driver(void)
+{
+	const char *named = getenv("NACREFS");
+	AUTO(freep) char *path = named && strchr(named, '/') ? realpath(named, NULL) : NULL;
+
+	if (path)
+		setenv("NACREFS", path, 1);
+}
+
 /* The first process of its namespace. */
 static int monitor_process(const struct container_info *container, const json_t *spec, bool attach, bool user)
 {
@@ -93,7 +106,9 @@ static int monitor_process(const struct container_info *container, const json_t 
 		.held = -1,
 	};
 	struct diag diag = { 0 };
-	int r = make_mounts(user, &diag);
+	umask(022); /* others in the container read what is put there */
+	keep_driver();
+	int r = make_mounts(user, runtime_is_crun(m.runtime.program), &diag);
 
 	if (asprintf(&rootfs, "%s/rootfs", container->dir) < 0)
 		ui_out_of_memory();

@@ -295,7 +295,8 @@ static int put_words(const struct args *args, const json_t *config, json_t *spec
 	json_put_text(spec, "User", first_of(args_get(args, "user"), runspec_text(config, "User"), ""));
 	json_put_text(spec, "WorkingDir", first_of(args_get(args, "workdir"), runspec_text(config, "WorkingDir"), "/"));
 	json_put_text(spec, "Network", network);
-	json_put_text(spec, "Runtime", runtime);
+	AUTO(freep) char *path = strchr(runtime, '/') ? realpath(runtime, NULL) : NULL;
+	json_put_text(spec, "Runtime", path ? path : runtime);
 	json_put(spec, "StopSignal", json_integer(signal ? signal : SIGTERM));
 	json_put_bool(spec, "Tty", args_has(args, "tty"));
 	json_put_bool(spec, "OpenStdin", args_has(args, "interactive"));

@@ -24,16 +24,21 @@ static void add(struct words *words, const char *word)
 	words->list[words->count++] = word;
 }
 
+bool runtime_is_crun(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	return strcmp(slash ? slash + 1 : program, "crun") == 0;
+}
+
 /* Control groups that may not be changed must not be tried: only crun can be told. */
 static void begin(struct words *words, const struct runtime *runtime, const char *command)
 {
-	const char *slash = strrchr(runtime->program, '/');
-
 	*words = (struct words){ 0 };
 	add(words, runtime->program);
 	add(words, "--root");
 	add(words, RUNTIME_ROOT);
-	if (strcmp(slash ? slash + 1 : runtime->program, "crun") == 0)
+	if (runtime_is_crun(runtime->program))
 		add(words, runtime->cgroups ? "--cgroup-manager=cgroupfs" : "--cgroup-manager=disabled");
 	add(words, command);
 }

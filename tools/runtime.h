@@ -19,6 +19,9 @@ struct runtime {
 #define RUNTIME_PID_FILE "pid"
 #define RUNTIME_CONSOLE	 "console"
 
+/** runtime_is_crun() - by its name. */
+bool runtime_is_crun(const char *program);
+
 /** runtime_has_cgroups() - may control groups be made here? */
 bool runtime_has_cgroups(void);
 

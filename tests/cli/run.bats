@@ -123,6 +123,14 @@ configured() {
 	assert_output_has "there is a container named one already"
 }
 
+@test "run: driver and runtime named relative to where one is" {
+	cd "$BATS_TEST_TMPDIR"
+	ln -s "$NACREFS" driver
+	ln -s "$(command -v crun)" crun
+	run env NACREFS=./driver "$NACRE" run --rm --runtime ./crun base:1 id -u
+	assert_equal "$output" 0
+}
+
 @test "run: without a runtime it says what to install" {
 	mkdir "$BATS_TEST_TMPDIR/bin"
 	run env PATH="$BATS_TEST_TMPDIR/bin" "$NACRE" run --rm base:1 true
@@ -301,6 +309,9 @@ configured() {
 	assert_equal "$(nacre diff quiet)" ""
 	nacre run --name loud base:1 touch /etc/mine
 	assert_equal "$(nacre diff loud)" $'C /etc\nA /etc/mine'
+	# Whoever starts it may keep what he makes to himself.
+	run sh -c "umask 077; '$NACRE' run --rm -u web base:1 sh -c 'cat /etc/hosts >/dev/null; umask' 3>&- 4>&-"
+	assert_equal "$output" 0022
 }
 
 @test "signals are passed on" {
