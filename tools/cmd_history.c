@@ -4,6 +4,7 @@
 #include "store/base/auto.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/table.h"
 #include "tools/ui.h"
 
@@ -74,11 +75,12 @@ static int row_read(struct store *store, const struct image_info *image, const s
 	return layer_info(store, image->layers[ret->step->layer], &ret->layer);
 }
 
-static int print_history(struct store *store, const struct image_info *image, const struct args *args)
+static int print_history(struct store *store, const struct image_info *image, const struct args *args,
+			 const struct format *format, int *ret_status)
 {
 	static const char *const headings[] = { "IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT", "AUTHOR" };
 	AUTO(history_release) struct history history = { 0 };
-	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
+	AUTO(json_freep) json_t *json = format || args_has(args, "json") ? json_new_array() : NULL;
 	char id[DIGEST_TEXT_BYTES];
 
 	history_read(image, &history);
@@ -98,7 +100,7 @@ static int print_history(struct store *store, const struct image_info *image, co
 			add_cells(table, &row, whole, authors);
 	}
 	if (json)
-		json_print(json);
+		*ret_status = format_print(format, json);
 	else if (!args_has(args, "quiet"))
 		table_print(table, "   ");
 	return 0;
@@ -107,10 +109,14 @@ static int print_history(struct store *store, const struct image_info *image, co
 int cmd_history(struct cli *cli, const struct args *args)
 {
 	AUTO(image_info_releasep) struct image_info image = { 0 };
+	AUTO(format_freep) struct format *format = NULL;
 	const char *ref = args_operand(args, 0);
+	int status = format_new(args, &format);
 
+	if (status != DONE)
+		return status;
 	if (cli_open(cli, STORE_READ) < 0 || image_open(cli->store, ref, "show the history of", &image) < 0)
 		return FAILED;
-	int r = print_history(cli->store, &image, args);
-	return r < 0 ? ui_fail(r, NULL, NULL, "cannot show the history of %s", ref) : DONE;
+	int r = print_history(cli->store, &image, args, format, &status);
+	return r < 0 ? ui_fail(r, NULL, NULL, "cannot show the history of %s", ref) : status;
 }

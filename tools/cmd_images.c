@@ -4,6 +4,7 @@
 #include "store/base/auto.h"
 #include "store/image.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/table.h"
 #include "tools/ui.h"
 
@@ -127,10 +128,15 @@ int cmd_images(struct cli *cli, const struct args *args)
 	static const char *const headings[] = { "REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "LAYERS" };
 	AUTO(image_array_release) struct image_array all = { 0 };
 	AUTO(table_freep) struct table *table = table_new(ARRAY_SIZE(headings), headings, NULL);
-	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
-	struct listing listing = { table, json, args_has(args, "quiet") && !json, args_has(args, "no-trunc") };
+	AUTO(format_freep) struct format *format = NULL;
+	AUTO(json_freep) json_t *json = NULL;
 	struct diag diag = { 0 };
 
+	if (format_new(args, &format) != DONE)
+		return MISUSED;
+	if (format || args_has(args, "json"))
+		json = json_new_array();
+	struct listing listing = { table, json, args_has(args, "quiet") && !json, args_has(args, "no-trunc") };
 	if (cli_open_listing(cli) < 0)
 		return FAILED;
 	int r = cli->store ? image_list(cli->store, &diag, &all.images, &all.count) : 0;
@@ -140,8 +146,8 @@ int cmd_images(struct cli *cli, const struct args *args)
 		if (args_has(args, "all") || !is_intermediate(&all, &all.images[i]))
 			add_image(&listing, &all.images[i], args_operand(args, 0));
 	if (json)
-		json_print(json);
-	else if (!listing.ids)
+		return format_print(format, json);
+	if (!listing.ids)
 		table_print(table, "   ");
 	return DONE;
 }

@@ -5,6 +5,7 @@
 #include "store/layeruse.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/table.h"
 #include "tools/ui.h"
 
@@ -51,12 +52,17 @@ int cmd_layers(struct cli *cli, const struct args *args)
 	static const char *const headings[] = { "LAYER",   "DIFF ID", "SIZE",	"ADDED",
 						"CHANGED", "REMOVED", "WASTED", "CREATED BY" };
 	AUTO(table_freep) struct table *table = table_new(ARRAY_SIZE(headings), headings, NULL);
-	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
+	AUTO(format_freep) struct format *format = NULL;
+	AUTO(json_freep) json_t *json = NULL;
 	AUTO(image_info_releasep) struct image_info image = { 0 };
 	AUTO(history_release) struct history history = { 0 };
 	AUTO(freep) struct layer_use *uses = NULL;
 	const char *ref = args_operand(args, 0);
 
+	if (format_new(args, &format) != DONE)
+		return MISUSED;
+	if (format || args_has(args, "json"))
+		json = json_new_array();
 	if (cli_open(cli, STORE_READ) < 0 || image_open(cli->store, ref, "list the layers of", &image) < 0)
 		return FAILED;
 	history_read(&image, &history);
@@ -75,8 +81,7 @@ int cmd_layers(struct cli *cli, const struct args *args)
 	if (r < 0)
 		return ui_fail(r, NULL, NULL, "cannot list the layers of %s", ref);
 	if (json)
-		json_print(json);
-	else
-		table_print(table, "   ");
+		return format_print(format, json);
+	table_print(table, "   ");
 	return DONE;
 }

@@ -5,6 +5,7 @@
 #include "store/container.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/mounts.h"
 #include "tools/runspec.h"
 #include "tools/runstate.h"
@@ -100,17 +101,22 @@ int cmd_ps(struct cli *cli, const struct args *args)
 	static const char *const headings[] = { "CONTAINER ID", "IMAGE",      "COMMAND", "CREATED",
 						"STATUS",	"MOUNTED ON", "NAME" };
 	AUTO(table_freep) struct table *table = table_new(ARRAY_SIZE(headings), headings, NULL);
-	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
+	AUTO(format_freep) struct format *format = NULL;
+	AUTO(json_freep) json_t *json = NULL;
 	struct diag diag = { 0 };
 
+	if (format_new(args, &format) != DONE)
+		return MISUSED;
+	if (format || args_has(args, "json"))
+		json = json_new_array();
 	if (cli_open_listing(cli) < 0)
 		return FAILED;
 	int r = cli->store ? list_containers(cli->store, args, table, json, &diag) : 0;
 	if (r < 0)
 		return ui_fail(r, &diag, NULL, "cannot list the containers");
 	if (json)
-		json_print(json);
-	else if (!args_has(args, "quiet"))
+		return format_print(format, json);
+	if (!args_has(args, "quiet"))
 		table_print(table, "   ");
 	return DONE;
 }

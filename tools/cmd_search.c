@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/remote.h"
 #include "tools/table.h"
 #include "tools/ui.h"
@@ -120,26 +121,30 @@ static int search(struct cli *cli, const struct args *args, struct search *s, co
 int cmd_search(struct cli *cli, const struct args *args)
 {
 	static const char *const headings[] = { "NAME", "WHERE" };
+	AUTO(format_freep) struct format *format = NULL;
+	int r = format_new(args, &format);
+
+	if (r != DONE)
+		return r;
 	AUTO(search_release)
 	struct search s = {
 		.term = args_operand(args, 0),
-		.output = args_has(args, "json")    ? OUTPUT_JSON
-			  : args_has(args, "quiet") ? OUTPUT_NAMES
-						    : OUTPUT_TABLE,
+		.output = format || args_has(args, "json") ? OUTPUT_JSON
+			  : args_has(args, "quiet")	   ? OUTPUT_NAMES
+							   : OUTPUT_TABLE,
 		.table = table_new(2, headings, NULL),
 		.json = json_new_array(),
 	};
 	struct registry_options options;
-	int r = remote_options(args, &options);
-
+	r = remote_options(args, &options);
 	if (r != DONE)
 		return r;
 	r = search(cli, args, &s, &options);
 	if (r != DONE)
 		return r;
 	if (s.output == OUTPUT_JSON)
-		json_print(s.json);
+		r = format_print(format, s.json);
 	else if (s.output == OUTPUT_TABLE)
 		table_print(s.table, "   ");
-	return ui_finish(DONE);
+	return ui_finish(r);
 }

@@ -8,6 +8,11 @@
 	{                                                      \
 		0, "json", NULL, "print JSON, exact and whole" \
 	}
+#define OPTION_FORMAT                                                                                        \
+	{                                                                                                    \
+		0, "format", "TEMPLATE", "print each row so: '{{.Repository}}:{{.Tag}}', json, 'table ...'", \
+			OPERAND_OTHER                                                                        \
+	}
 #define OPTION_NO_TRUNC                                             \
 	{                                                           \
 		0, "no-trunc", NULL, "do not shorten IDs and texts" \
@@ -88,6 +93,7 @@ static const struct option_desc search_options[] = {
 	{ 0, "list-tags", NULL, "list the tags of this repository instead" },
 	{ 'q', "quiet", NULL, "names only" },
 	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_REGISTRY,
 	OPTIONS_END,
 };
@@ -97,14 +103,12 @@ static const struct option_desc images_options[] = {
 	{ 'q', "quiet", NULL, "IDs only, each once" },
 	OPTION_NO_TRUNC,
 	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_END,
 };
 
 static const struct option_desc history_options[] = {
-	{ 'q', "quiet", NULL, "IDs only" },
-	OPTION_NO_TRUNC,
-	OPTION_JSON,
-	OPTIONS_END,
+	{ 'q', "quiet", NULL, "IDs only" }, OPTION_NO_TRUNC, OPTION_JSON, OPTION_FORMAT, OPTIONS_END,
 };
 
 static const struct option_desc rmi_options[] = {
@@ -198,6 +202,7 @@ static const struct option_desc ps_options[] = {
 	{ 'q', "quiet", NULL, "IDs only" },
 	OPTION_NO_TRUNC,
 	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_END,
 };
 
@@ -213,9 +218,16 @@ static const struct option_desc ls_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc which_options[] = {
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTIONS_END,
+};
+
 static const struct option_desc layers_options[] = {
 	OPTION_NO_TRUNC,
 	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_END,
 };
 
@@ -296,7 +308,7 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE, OPERAND_IMAGE },
 	  cmd_push },
 	{ "search",
-	  "[-q] [--json] [OPTIONS] [HOST/]TERM | --list-tags [-q] [--json] [OPTIONS] [HOST/]REPO",
+	  "[-q] [--json|--format TEMPLATE] [OPTIONS] [HOST/]TERM | --list-tags [-q] [--json] [OPTIONS] [HOST/]REPO",
 	  "find images here, or in a registry",
 	  GROUP_IMAGES,
 	  search_options,
@@ -305,7 +317,7 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE },
 	  cmd_search },
 	{ "images",
-	  "[-a] [-q] [--no-trunc] [--json] [NAME[:TAG]]",
+	  "[-a] [-q] [--no-trunc] [--json|--format TEMPLATE] [NAME[:TAG]]",
 	  "list the images",
 	  GROUP_IMAGES,
 	  images_options,
@@ -323,7 +335,7 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE },
 	  cmd_inspect },
 	{ "history",
-	  "[-q] [--no-trunc] [--json] IMAGE",
+	  "[-q] [--no-trunc] [--json|--format TEMPLATE] IMAGE",
 	  "show how an image was made, newest step first",
 	  GROUP_IMAGES,
 	  history_options,
@@ -443,7 +455,7 @@ const struct command commands[] = {
 	  { OPERAND_CONTAINER },
 	  cmd_logs },
 	{ "ps",
-	  "[-a] [-q] [--no-trunc] [--json]",
+	  "[-a] [-q] [--no-trunc] [--json|--format TEMPLATE]",
 	  "list the writable containers",
 	  GROUP_CONTAINERS,
 	  ps_options,
@@ -462,7 +474,7 @@ const struct command commands[] = {
 	  cmd_rm },
 
 	{ "layers",
-	  "[--no-trunc] [--json] IMAGE",
+	  "[--no-trunc] [--json|--format TEMPLATE] IMAGE",
 	  "list the layers of an image, and what each changes and wastes",
 	  GROUP_LAYERS,
 	  layers_options,
@@ -501,7 +513,7 @@ const struct command commands[] = {
 	  "[--no-trunc] [--json] IMAGE[@N] PATH",
 	  "tell which layers have a file, hide it or take it away",
 	  GROUP_LAYERS,
-	  layers_options,
+	  which_options,
 	  2,
 	  2,
 	  { OPERAND_IMAGE, OPERAND_OTHER },

@@ -30,7 +30,7 @@ build_packages='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsqlite3-de
 # shellcheck disable=SC2034 # used by name, below
 tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo docker-registry openssl python3 fakeroot
 	make gcc fio e2fsprogs squashfs-tools erofs-utils xfsprogs jq sqlite3 bzip2 xz-utils zstd uidmap git patch rsync
-	libcap2-bin fuse-overlayfs mandoc|groff clang? podman buildah busybox-static
+	python3-jsonschema zsh fish libcap2-bin fuse-overlayfs mandoc|groff clang? podman buildah busybox-static
 	libclang-rt-dev|libclang-rt-14-dev?'
 # shellcheck disable=SC2034 # likewise
 bench_packages='libcmocka-dev python3 make gcc e2fsprogs git fio jq sqlite3 procps fuse-overlayfs unionfs-fuse?

@@ -61,3 +61,16 @@ complete_line() {
 		fi
 	done
 }
+
+@test "fish completes commands, options and images, by itself" {
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	ln -s "$NACRE" "$BATS_TEST_TMPDIR/bin/nacre"
+	nacre completion fish >"$BATS_TEST_TMPDIR/nacre.fish"
+	fish_completes() {
+		PATH=$BATS_TEST_TMPDIR/bin:$PATH HOME=$BATS_TEST_TMPDIR XDG_CONFIG_HOME=$BATS_TEST_TMPDIR/config \
+			fish --no-config -c "source $BATS_TEST_TMPDIR/nacre.fish; complete -C '$1'" 3>&- | cut -f 1 | sort | xargs
+	}
+	assert_equal "$(fish_completes 'nacre im')" "images import"
+	assert_equal "$(fish_completes 'nacre mount --whit')" "--whiteouts"
+	assert_equal "$(fish_completes 'nacre rmi bas')" "base:1"
+}

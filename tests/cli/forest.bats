@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Mounts of several trees: an image's layers side by side, and all of the store.
-# shellcheck disable=SC2154
+# shellcheck disable=SC2154,SC2011,SC2012,SC2030,SC2031
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/cli

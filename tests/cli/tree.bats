@@ -102,7 +102,7 @@ setup() {
 layer_of_files() {
 	local dir=$BATS_TEST_TMPDIR/$1
 	mkdir -p "$dir"
-	(cd "$dir" && cat >make && sh -e ./make && rm make)
+	(cd "$dir" && cat >script && sh -e ./script && rm script)
 	tar -C "$dir" --sort=name -cf "$dir.tar" .
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Which layer a file comes from: the xattr user.nacre.layer.
-# shellcheck disable=SC2034,SC2154
+# shellcheck disable=SC2034,SC2153,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs
