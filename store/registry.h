@@ -27,6 +27,7 @@ struct registry_options {
 	unsigned retries;     /* how often a request is tried again */
 	const char *platform; /* pull: "os/arch[/variant]"; NULL: this machine's */
 	unsigned jobs;	      /* layers at a time; 0: 3, as docker */
+	uint64_t chunk_bytes; /* push: so much of a blob at once; 0: as the registry takes it */
 };
 
 enum transfer_result {

@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "tools/json.h"
+#include "tools/limitargs.h"
 #include "tools/remote.h"
 #include "tools/ui.h"
 
@@ -39,6 +40,8 @@ int cmd_push(struct cli *cli, const struct args *args)
 	struct diag diag = { 0 };
 	int r = remote_options(args, &options);
 
+	if (r == DONE)
+		r = size_arg(args, "chunk-size", &options.chunk_bytes);
 	if (r != DONE)
 		return r;
 	if (!name)

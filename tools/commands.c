@@ -85,6 +85,7 @@ static const struct option_desc pull_options[] = {
 static const struct option_desc push_options[] = {
 	{ 'q', "quiet", NULL, "print only the manifest's digest" },
 	OPTION_JSON,
+	{ 0, "chunk-size", "BYTES", "send blobs in chunks of so much at once (64M of those over 256M)", OPERAND_OTHER },
 	OPTIONS_REGISTRY,
 	OPTIONS_END,
 };

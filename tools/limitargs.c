@@ -31,6 +31,15 @@ static bool parse_number(const char *text, bool units, uint64_t *ret)
 	return *end == '\0';
 }
 
+int size_arg(const struct args *args, const char *name, uint64_t *ret)
+{
+	const char *text = args_get(args, name);
+
+	if (text && !parse_number(text, true, ret))
+		return args_misused(args->command, "--%s is no size: %s", name, text);
+	return DONE;
+}
+
 int limit_args(const struct args *args, struct store_limits *ret)
 {
 	struct store_limits limits = STORE_LIMITS_DEFAULT;

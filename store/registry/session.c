@@ -375,7 +375,11 @@ static int status_error(struct session *s, struct exchange *e, const char *what,
 	AUTO(freep) char *body = NULL;
 	long status = exchange_status(e);
 	size_t bytes = 0;
-	int err = status == 404 ? -ENOENT : status == 401 || status == 403 ? -EACCES : -EREMOTEIO;
+	int err = status == 404			   ? -ENOENT
+		  : status == 401 || status == 403 ? -EACCES
+		  : status == 413		   ? -EFBIG
+		  : status == 416		   ? -ERANGE
+						   : -EREMOTEIO;
 
 	if (exchange_text(e, ERROR_MAX_BYTES, NULL, &body, &bytes) == 0)
 		add_errors(&text, body, bytes);

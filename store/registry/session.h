@@ -38,7 +38,7 @@ const char *session_name(const struct session *session);
  * Any thread, each with its own @http.  Tries again, with longer and longer pauses, after 429,
  * 5xx and failures of the network; logs in where that is asked for; follows redirects of GET
  * and HEAD, and gives no credentials to another host.
- * Return: 0 with a status of 2xx; -ENOENT: 404; -EACCES: 401, 403; -EREMOTEIO: another status (-EAGAIN
+ * Return: 0 with a status of 2xx; -ENOENT: 404; -EACCES: 401, 403; -EFBIG: 413; -ERANGE: 416; -EREMOTEIO: another status (-EAGAIN
  * for one that may pass, if the request says `once`); errors of http_begin().
  */
 int session_send(struct session *session, struct http *http, const struct http_request *request, const char *what,

@@ -26,7 +26,7 @@ struct upload {
 	void *sent_arg;
 };
 
-/** upload_blob() - when it breaks off it begins anew */
+/** upload_blob() - when it breaks off it goes on where it was, if the registry has kept that, else it begins anew */
 int upload_blob(struct session *session, struct http *http, const char *repository, const struct upload *upload,
 		struct diag *diag);
 

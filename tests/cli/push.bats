@@ -116,6 +116,78 @@ copy() { skopeo --insecure-policy copy -q "$@"; }
 	assert_equal "$(nacre --store other cat "$REGISTRY/app:2" more)" more
 }
 
+# import_large: large:1, with 3 MB that cannot be compressed
+import_large() {
+	mkdir -p large
+	head -c 3000000 /dev/urandom >large/noise
+	tar -c -C large noise | nacre import -q - large:1 >/dev/null
+}
+
+# What the registry has is the image.
+assert_pushed() {
+	local store
+	store=$(mktemp -d "$BATS_TEST_TMPDIR/store.XXXXXX")
+	nacre --store "$store" pull -q "$2" >/dev/null
+	assert_equal "$(nacre --store "$store" images -q --no-trunc "$2")" "$(nacre images -q --no-trunc "$1")"
+	nacre --store "$store" verify -q
+}
+
+@test "an upload that breaks off goes on where it was" {
+	import_large
+	start_faults drop-upload:3 keep-upload
+	run nacre push -q large:1 "$REGISTRY/new/large:1"
+	assert_status 0
+	# One for the layer and one for the config: nothing has begun anew.  curl may try once more by itself, so that there
+	# are less questions than breaks.
+	assert_equal "$(requests 'POST /v2/new/large/blobs/uploads')" 2
+	[ "$(requests 'GET /v2/new/large/blobs/uploads')" -ge 1 ]
+	assert_pushed large:1 "$REGISTRY/new/large:1"
+}
+
+@test "chunks: as asked for, as the registry wants them, and none where it takes none" {
+	import_large
+	start_faults
+	run nacre push -q --chunk-size 1M large:1 "$REGISTRY/new/a:1"
+	assert_status 0
+	assert_equal "$(requests 'PATCH /v2/new/a')" 2
+	assert_pushed large:1 "$REGISTRY/new/a:1"
+	assert_misused nacre push --chunk-size 1x large:1 "$REGISTRY/new/a:1"
+	stop_registries
+	start_faults min-chunk:2000000
+	run nacre push -q --chunk-size 1M large:1 "$REGISTRY/new/a:1"
+	assert_status 0
+	assert_equal "$(requests 'PATCH /v2/new/a')" 1
+	assert_pushed large:1 "$REGISTRY/new/a:1"
+	stop_registries
+	start_faults max-body:1500000
+	run nacre push -q large:1 "$REGISTRY/new/a:1"
+	assert_status 0
+	assert_equal "$(requests 'PATCH /v2/new/a')" 2
+	assert_pushed large:1 "$REGISTRY/new/a:1"
+	stop_registries
+	start_faults nochunks
+	run nacre push -q --chunk-size 1M large:1 "$REGISTRY/new/a:1"
+	assert_status 0
+	assert_equal "$(requests 'PATCH /v2/new/a')" 1
+	assert_pushed large:1 "$REGISTRY/new/a:1"
+	stop_registries
+	start_faults drop-upload:2 keep-upload
+	run nacre push -q --chunk-size 1M large:1 "$REGISTRY/new/a:1"
+	assert_status 0
+	assert_equal "$(requests 'POST /v2/new/a')" 2
+	assert_pushed large:1 "$REGISTRY/new/a:1"
+}
+
+@test "chunks to docker's registry" {
+	import_large
+	start_registry one
+	run nacre push -q --chunk-size 1M large:1 "$REGISTRY/a/large:1"
+	assert_status 0
+	grep -q 'http.request.method=PATCH' "$BATS_TEST_TMPDIR/one/log"
+	assert_pushed large:1 "$REGISTRY/a/large:1"
+	copy --src-tls-verify=false "docker://$REGISTRY/a/large:1" oci:out:1
+}
+
 @test "a broken upload begins anew; a token that has run out is renewed" {
 	start_faults drop-upload:2 status:uploads:503:1 basic:tester:secret token:3
 	write_auth "$HOME/.docker/config.json" tester secret "$REGISTRY"

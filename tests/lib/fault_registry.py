@@ -13,6 +13,10 @@ FAULT is NAME[:ARGUMENT...]; those that count end after that many times.
   status:KIND:CODE:TIMES[:RETRY-AFTER]  KIND is manifests, blobs, uploads, token: answer with this status
   drop:BYTES:TIMES      blobs: close the connection after so many bytes
   drop-upload:TIMES     uploads: close the connection in the middle of the body
+  keep-upload           uploads: what came before that is kept, and GET tells how much
+  nochunks              uploads: PATCH is refused
+  min-chunk:BYTES       uploads: OCI-Chunk-Min-Length, and a smaller chunk before the last one is refused
+  max-body:BYTES        uploads: a larger body is refused with 413
   norange               blobs: answer Range with all of it
   badrange              blobs: answer Range from a byte further on
   flip                  blobs: one bit is another
@@ -299,16 +303,35 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with lock:
                 r.count += 1
                 r.uploads[str(r.count)] = b""
-            return self.reply(202, Location=f"/v2/{name}/blobs/uploads/{r.count}?state=of-it", Range="0-0")
+            least = {"OCI_Chunk_Min_Length": r.faults["min-chunk"][0]} if "min-chunk" in r.faults else {}
+            return self.reply(202, Location=f"/v2/{name}/blobs/uploads/{r.count}?state=of-it", Range="0-0", **least)
         number = urllib.parse.urlsplit(self.path).path.rsplit("/", 1)[1]
+        if self.command == "GET":
+            if "keep-upload" not in r.faults or number not in r.uploads:
+                return self.error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
+            return self.reply(204, Location=self.path, Range=f"0-{max(len(r.uploads[number]) - 1, 0)}")
+        length = int(self.headers.get("Content-Length", 0))
+        sent = self.headers.get("Content-Range")
+        begin = len(r.uploads.get(number, b""))
+        follows = sent == f"{begin}-{begin + length - 1}" if sent or begin else True
         with lock:
-            drop = r.upload_drops > 0
+            drop = r.upload_drops > 0 and length > 1000
             r.upload_drops -= drop
         if drop:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)) // 2)
+            half = self.rfile.read(length // 2)
+            if "keep-upload" in r.faults and follows:
+                r.uploads[number] += half
             self.close_connection = True
             return None
         body = self.read_body()
+        if length > int(r.faults.get("max-body", [1 << 40])[0]):
+            return self.error(413, "TOO_LARGE", "a proxy takes no more")
+        if self.command == "PATCH" and "nochunks" in r.faults:
+            return self.error(405, "UNSUPPORTED", "no chunks here")
+        if self.command == "PATCH" and length < int(r.faults.get("min-chunk", [0])[0]):
+            return self.error(416, "SIZE_INVALID", "the chunk is too small")
+        if not follows:
+            return self.error(416, "RANGE_INVALID", f"{sent} does not follow {begin}")
         if query.get("state") != ["of-it"] or number not in r.uploads:
             return self.error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry")
         r.uploads[number] += body
