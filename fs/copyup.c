@@ -21,6 +21,7 @@
  */
 
 #include "fs/limits.h"
+#include "fs/live.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 
@@ -307,8 +308,9 @@ static int publish(struct fs *fs, struct node *node, struct copy *copy)
 /*
  * The copy gets all the names that the lower file showed under, as far as they can
  * be known: whoever reads the upper without our index, the kernel or a commit, must
- * not find the old file under one of them.  A store layer knows all names; of a
- * directory lower, those that were looked at.
+ * not find the old file under one of them.  A store layer knows all names, and an upper
+ * that has become a lower is searched for them; of another directory lower it is those
+ * that were looked at.
  */
 struct name_list {
 	char **paths; /* owned; from the root of the merged tree */
@@ -337,10 +339,11 @@ static int name_list_add(const char *path, void *arg)
 /* Before the node forgets where it came from. */
 static int names_of_origin(struct fs *fs, struct node *node, struct name_list *names)
 {
+	int r = live_names(fs, node, name_list_add, names);
 	SHARED(&fs->names_lock);
 
-	if (!node_is(node, NODE_ROW) || !node->links)
-		return 0;
+	if (r < 0 || !node_is(node, NODE_ROW) || !node->links)
+		return r;
 	return layer_names(fs->store, layer_store_id(fs->layers[node->layer]), node->row.no, name_list_add, names);
 }
 
@@ -410,17 +413,24 @@ static bool missing_name(struct fs *fs, struct node *node, struct dirnode **dir,
 	return false;
 }
 
-static int names_into_upper(struct fs *fs, struct node *node, struct name_list *names)
+int copyup_names(struct fs *fs, struct node *node)
 {
 	char name[NAME_MAX + 1];
 	struct dirnode *dir;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < names->count; i++)
-		r = path_into_upper(fs, names->paths[i], node);
 	while (r == 0 && missing_name(fs, node, &dir, name))
 		r = name_into_upper(fs, dir, name, node);
 	return r;
+}
+
+static int names_into_upper(struct fs *fs, struct node *node, struct name_list *names)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < names->count; i++)
+		r = path_into_upper(fs, names->paths[i], node);
+	return r < 0 ? r : copyup_names(fs, node);
 }
 
 /* --- files --- */

@@ -226,6 +226,18 @@ void fd_drop(struct fdcache *cache, struct fd_slot *slot)
 		close(fd);
 }
 
+void fdcache_each_pinned(struct fdcache *cache, void (*fn)(int fd, void *arg), void *arg)
+{
+	pthread_mutex_lock(&cache->lock);
+	for (uint32_t i = 1; i < cache->room; i++) {
+		const struct entry *e = &cache->entries[i];
+
+		if (e->fd >= 0 && e->slot && e->pinned)
+			fn(e->fd, arg);
+	}
+	pthread_mutex_unlock(&cache->lock);
+}
+
 uint32_t fdcache_count(struct fdcache *cache)
 {
 	uint32_t count;

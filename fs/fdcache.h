@@ -51,6 +51,8 @@ void fd_pin(struct fdcache *cache, struct fd_slot *slot);
 /** fd_drop() - the slot's descriptor is out of date, or its owner goes: closed when its last user is done. */
 void fd_drop(struct fdcache *cache, struct fd_slot *slot);
 
+/** fdcache_each_pinned() - @fn must not call the cache. */
+void fdcache_each_pinned(struct fdcache *cache, void (*fn)(int fd, void *arg), void *arg);
 /** fdcache_count() - open descriptors, for statistics and tests. */
 uint32_t fdcache_count(struct fdcache *cache);
 /** fdcache_limit() - as it was given. */

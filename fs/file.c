@@ -541,26 +541,48 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 	return n;
 }
 
+/* Return: 1: @ret is what has to be synced; 0: nothing has; -errno. */
+static int open_to_sync(struct fs *fs, struct node *node, struct fd_ref *ret)
+{
+	struct layer *layer;
+	const char *name;
+	union dref at;
+	bool changed;
+	int r;
+
+	pthread_rwlock_rdlock(&fs->names_lock);
+	changed = node_is(node, NODE_UPPER) || node_was_upper(fs, node);
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (!changed || fs->options->volatile_upper)
+		return 0;
+	if (!node_is_dir(node)) {
+		r = upper_open(fs, node, ret);
+		return r < 0 ? r : 1;
+	}
+	SHARED(&fs->names_lock);
+	if (node_is(node, NODE_UPPER)) {
+		r = upper_dir(fs, node_dir(node), ret);
+	} else {
+		r = lower_at(fs, node, &layer, &at, &name);
+		if (r == 0)
+			r = layer->ops->dir_fd(layer, at, ret);
+	}
+	if (r == -ENOENT) /* removed: there is nothing to keep */
+		return 0;
+	return r < 0 ? r : 1;
+}
+
 int fs_fsync(struct fs *fs, struct node *node, bool datasync)
 {
 	struct fd_ref ref;
 	int r;
 
-	if (fs->options->volatile_upper || !node_is(node, NODE_UPPER))
-		return 0; /* nothing of it was changed */
-	if (node_is_dir(node)) {
-		SHARED(&fs->names_lock);
-
-		r = upper_dir(fs, node_dir(node), &ref);
-		if (r < 0)
-			return r == -ENOENT ? 0 : r; /* removed: there is nothing to keep */
-	} else {
-		r = upper_open(fs, node, &ref);
-		if (r < 0)
-			return r;
-	}
-	if ((datasync ? fdatasync(ref.fd) : fsync(ref.fd)) < 0)
-		r = -errno;
+	fs_enter(fs);
+	r = open_to_sync(fs, node, &ref);
+	fs_leave(fs);
+	if (r <= 0)
+		return r;
+	r = (datasync ? fdatasync(ref.fd) : fsync(ref.fd)) < 0 ? -errno : 0;
 	fd_put(fs->fds, &ref);
 	return r;
 }

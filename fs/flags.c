@@ -77,7 +77,7 @@ static int extra_at(struct fs *fs, struct node *node, struct node_at *at, struct
 		ret->protection |= FS_APPEND_FL;
 	if (ret->protection && !node_is(node, NODE_UPPER) && !has_flags(at))
 		ret->protection = 0;
-	if (!node_is(node, NODE_UPPER))
+	if (!node_is(node, NODE_UPPER) && !node_was_upper(fs, node))
 		return 0;
 	n = upper_get_private(fs, at->ref.fd, at->name, "protattr", text, sizeof(text));
 	ret->protection |= protection_of_text(text, n);

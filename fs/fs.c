@@ -5,7 +5,8 @@
  * Setting a mount up: its layers, its upper, its workdir, the root of the tree.
  *
  *   workdir/work/    what is being built; emptied here, as the kernel does it
- *   workdir/links/   copies of lower files that have several names (index.c)
+ *   workdir/links/   copies of lower files that have several names (index.c); of an upper that took another's
+ *                    place in a live mount (live.c) links-INO, INO being that of its root in hexadecimal
  */
 
 #include "fs/detached.h"
@@ -52,18 +53,24 @@ int fs_lease(const struct fs_options *options, struct store *store, struct image
 	return lease_take(store, image, what, diag, ret);
 }
 
+static int layers_room(struct fs *fs, size_t count)
+{
+	uint32_t spare = fs->options->upper ? SPARE_LAYERS : 0;
+
+	fs->layers = calloc(spare + count + 1, sizeof(struct layer *));
+	fs->layer_first = fs->layer_end = spare;
+	return fs->layers ? 0 : -ENOMEM;
+}
+
 /* Those from @first to @last, counted from 1, the lowest. */
 static int layers_open(struct fs *fs, const struct layer_id *ids, size_t first, size_t last, struct diag *diag)
 {
-	int r = 0;
+	int r = layers_room(fs, last);
 
-	fs->layers = calloc(last + 1, sizeof(struct layer *));
-	if (!fs->layers)
-		return -ENOMEM;
 	for (size_t i = last; r == 0 && i > 0 && i >= first; i--) {
-		r = layer_store_open(fs->store, ids[i - 1], diag, &fs->layers[fs->layer_count]);
+		r = layer_store_open(fs->store, ids[i - 1], diag, &fs->layers[fs->layer_end]);
 		if (r == 0)
-			fs->layer_count++;
+			fs->layer_end++;
 	}
 	return r;
 }
@@ -97,21 +104,18 @@ static int layers_from_store(struct fs *fs, struct diag *diag)
 static int layers_from_dirs(struct fs *fs, const struct mounts *mounts, struct diag *diag)
 {
 	const struct fs_options *options = fs->options;
+	int r = layers_room(fs, options->lower_count);
 
-	fs->layers = calloc(options->lower_count + 1, sizeof(struct layer *));
-	if (!fs->layers)
-		return -ENOMEM;
-	for (size_t i = 0; i < options->lower_count; i++) {
-		int r = layer_dir_open(options->lowers[i], mounts, fs->fds, diag, &fs->layers[i]);
-
+	for (size_t i = 0; r == 0 && i < options->lower_count; i++) {
+		r = layer_dir_open(options->lowers[i], mounts, fs->fds, diag, &fs->layers[fs->layer_first + i]);
 		if (r < 0)
-			return r;
+			break;
 		if (i + options->data_lower_count < options->lower_count)
-			fs->layer_count++;
+			fs->layer_end++;
 		else
 			fs->data_layer_count++;
 	}
-	return 0;
+	return r;
 }
 
 /* --- the upper --- */
@@ -136,6 +140,18 @@ static int subfolder(int dirfd, const char *name, int *ret)
 		return -errno;
 	*ret = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return *ret < 0 ? -errno : 0;
+}
+
+int index_folder(int upper_fd, int workdir, char name[static INDEX_FOLDER_BYTES])
+{
+	struct stat st;
+
+	if (fstat(upper_fd, &st) < 0)
+		return -errno;
+	snprintf(name, INDEX_FOLDER_BYTES, "links-%llx", (unsigned long long)st.st_ino);
+	if (fstatat(workdir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		snprintf(name, INDEX_FOLDER_BYTES, "links");
+	return 0;
 }
 
 /* trusted.* needs CAP_SYS_ADMIN in the first user namespace: try. */
@@ -179,6 +195,7 @@ static int record_root(struct fs *fs, const struct stat *st)
 static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct diag *diag)
 {
 	const struct fs_options *options = fs->options;
+	char index[INDEX_FOLDER_BYTES];
 	AUTO(closep) int workdir = -1;
 	int r = open_folders(fs, mounts, diag, &workdir);
 
@@ -190,7 +207,9 @@ static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct di
 	if (r == 0)
 		r = subfolder(workdir, "work", &fs->work_fd);
 	if (r == 0)
-		r = subfolder(workdir, "links", &fs->index_fd);
+		r = index_folder(fs->upper_fd, workdir, index);
+	if (r == 0)
+		r = subfolder(workdir, index, &fs->index_fd);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot prepare workdir %s", options->work);
 	/* workdir's own ACLs, if it has some, are nothing to what is only built there. */
@@ -212,21 +231,22 @@ static int root_row(const struct layer_entry *row, void *arg)
 /* Rows say whether a store layer's root hides what is below; a folder says it when it is entered (merge.c). */
 static int root_parts(struct fs *fs, struct dirnode *root)
 {
-	root->parts = calloc(fs->layer_count + 1, sizeof(struct part));
+	root->parts = calloc(fs->layer_end - fs->layer_first + 1, sizeof(struct part));
 	if (!root->parts)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < fs->layer_count; i++) {
+	for (uint32_t i = fs->layer_first; i < fs->layer_end; i++) {
 		struct layer *layer = fs->layers[i];
+		struct part *part = &root->parts[root->part_count];
 		unsigned flags = 0;
 		int r = 0;
 
 		if (layer->is_store)
 			r = layer_root(fs->store, layer_store_id(layer), root_row, &flags);
 		if (r == 0)
-			r = layer->ops->keep(layer, layer->root, &root->parts[i].at);
+			r = layer->ops->keep(layer, layer->root, &part->at);
 		if (r < 0)
 			return r;
-		root->parts[i].layer = (uint16_t)i;
+		part->layer = (uint16_t)i;
 		root->part_count++;
 		if (flags & LAYER_OPAQUE)
 			break;
@@ -248,9 +268,9 @@ static int root_attributes(struct fs *fs, struct dirnode *root)
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < root->part_count; i++) {
-		struct layer *layer = fs->layers[i];
+		struct layer *layer = fs->layers[root->parts[i].layer];
 
-		root->node.layer = (uint16_t)i;
+		root->node.layer = root->parts[i].layer;
 		if (!layer->is_store)
 			break;
 		r = layer_root(fs->store, layer_store_id(layer), take_root_row, root);
@@ -326,7 +346,7 @@ static int root_inherit(struct fs *fs, bool fresh)
 	struct stat st;
 	int r = 0;
 
-	if (fs->layer_count > 0 && fs->store && fresh) {
+	if (fs->layer_end > fs->layer_first && fs->store && fresh) {
 		r = node_stat_named(fs, node, &st);
 		if (r == 0)
 			r = xattrs_copy(fs, node, fs->upper_fd, "");
@@ -411,7 +431,7 @@ static void number_devices(struct fs *fs)
 
 	if (fs->upper_fd >= 0 && fstat(fs->upper_fd, &st) == 0)
 		dev_slot(fs, st.st_dev);
-	for (uint32_t i = fs->layer_count; i > 0; i--) {
+	for (uint32_t i = fs->layer_end; i > fs->layer_first; i--) {
 		if (!fs->layers[i - 1]->is_store)
 			dev_slot(fs, fs->layers[i - 1]->dev);
 	}
@@ -451,7 +471,7 @@ static int fs_init(struct fs *fs, const struct mounts *mounts, struct diag *diag
 		return r;
 	number_devices(fs);
 	fs->any_xattrs = fs->upper_fd >= 0 || fs->options->whiteouts == FS_WHITEOUTS_DEVICE;
-	for (uint32_t i = 0; i < fs->layer_count; i++)
+	for (uint32_t i = fs->layer_first; i < fs->layer_end; i++)
 		fs->any_xattrs |= fs->layers[i]->has_xattrs;
 	r = root_make(fs);
 	return r < 0 ? diag_errno(diag, r, "cannot read the root of the layers") : 0;
@@ -467,6 +487,7 @@ static struct fs *fs_alloc(const struct fs_options *options)
 	fs->upper_fd = fs->work_fd = fs->index_fd = -1;
 	fs->owner_uid = geteuid();
 	fs->owner_gid = getegid();
+	gate_init(&fs->gate);
 	pthread_mutex_init(&fs->rename_lock, NULL);
 	pthread_mutex_init(&fs->reap_lock, NULL);
 	pthread_rwlock_init(&fs->names_lock, NULL);
@@ -540,7 +561,7 @@ void fs_free(struct fs *fs)
 		stats_add(fs->stats, STAT_NODES, -1);
 		node_free(fs, &fs->root->node);
 	}
-	for (uint32_t i = 0; i < fs->layer_count + fs->data_layer_count; i++)
+	for (uint32_t i = fs->layer_first; fs->layers && i < fs->layer_end + fs->data_layer_count; i++)
 		layer_free(fs->layers[i]);
 	free(fs->layers);
 	closep(&fs->upper_fd);
@@ -552,6 +573,7 @@ void fs_free(struct fs *fs)
 	lease_drop(fs->lease);
 	if (!fs->is_shared)
 		fs_shared_release(&(struct fs_shared){ fs->store, fs->fds, fs->stats });
+	gate_release(&fs->gate);
 	pthread_mutex_destroy(&fs->rename_lock);
 	pthread_mutex_destroy(&fs->reap_lock);
 	pthread_rwlock_destroy(&fs->names_lock);
@@ -561,6 +583,16 @@ void fs_free(struct fs *fs)
 	for (size_t i = 0; i < TIME_LOCKS; i++)
 		pthread_mutex_destroy(&fs->time_locks[i]);
 	free(fs);
+}
+
+void fs_enter(struct fs *fs)
+{
+	gate_enter(&fs->gate);
+}
+
+void fs_leave(struct fs *fs)
+{
+	gate_leave(&fs->gate);
 }
 
 struct node *fs_root(struct fs *fs)

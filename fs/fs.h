@@ -122,6 +122,13 @@ int fs_new_tree(const struct fs_options *options, const struct fs_shared *shared
 		size_t count, struct diag *diag, struct fs **ret);
 /** fs_free() - NULL is fine; no other call may be under way. */
 void fs_free(struct fs *fs);
+/**
+ * fs_enter(), fs_leave() - around each call of what follows, or several of them
+ *
+ * In between the tree is changed by requests only, not as a whole (fs/live.h).  fs_fsync() does it itself.
+ */
+void fs_enter(struct fs *fs);
+void fs_leave(struct fs *fs);
 struct node *fs_root(struct fs *fs);
 /** fs_root_entry() - the root as an answer to a lookup: one is counted. */
 int fs_root_entry(struct fs *fs, struct fs_entry *ret);

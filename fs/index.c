@@ -16,6 +16,9 @@
  *   links/d801-2a.names   how many names are left of one that has no copy (a symlink: its target)
  *   overlay.nacre.index = "s3-1f 2"
  *
+ * An upper that has become a lower (live.c) keeps its index, of which only the counts are
+ * looked at from then on: its copies have all their names, since the lowers are of the store.
+ *
  * (The kernel's own index, workdir/index, names files by file handle, which
  * neither the store nor an unprivileged user has.)
  */
@@ -104,20 +107,49 @@ void index_keep_count(struct fs *fs, struct node *node, uint32_t names)
 		unlinkat(fs->work_fd, work, 0);
 }
 
+/* Return: false: it has no such count. */
+static bool count_read(int index_fd, const char *name, uint32_t *ret)
+{
+	char text[16];
+	ssize_t n = readlinkat(index_fd, name, text, sizeof(text) - 1);
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	*ret = (uint32_t)strtoul(text, NULL, 10);
+	return true;
+}
+
+/* The file of an upper that is a lower now, and was a copy then: the link of that index is no name. */
+static uint32_t count_recorded(struct fs *fs, struct node *node, uint32_t names)
+{
+	struct index_origin origin;
+	struct node_at at;
+
+	if (!node_was_upper(fs, node) || node_at(fs, node, &at) < 0)
+		return names;
+	(void)record_read(fs, at.ref.fd, at.name, &origin, &names);
+	fd_put(fs->fds, &at.ref);
+	return names;
+}
+
 uint32_t index_count(struct fs *fs, struct node *node, uint32_t names)
 {
 	struct index_origin origin = origin_of_multi(fs, node);
-	char name[INDEX_NAME_BYTES], text[16];
-	ssize_t n;
+	char name[INDEX_NAME_BYTES];
+	uint32_t left;
 
 	if (fs->index_fd < 0)
 		return names;
 	count_name(&origin, name);
-	n = readlinkat(fs->index_fd, name, text, sizeof(text) - 1);
-	if (n <= 0)
-		return names;
-	text[n] = '\0';
-	return (uint32_t)strtoul(text, NULL, 10);
+	if (count_read(fs->index_fd, name, &left))
+		return left;
+	for (uint16_t i = (uint16_t)fs->layer_first; i < node->layer && fs->layers[i]->was_upper; i++) {
+		if (count_read(fs->layers[i]->index_fd, name, &left))
+			return left;
+	}
+	SHARED(&fs->names_lock);
+	return count_recorded(fs, node, names);
 }
 
 /* --- copies --- */

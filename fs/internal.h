@@ -11,7 +11,8 @@
  * table is dropped when the kernel knows neither the directory nor anything in
  * it (node.c); a node that lost its last name lives until the kernel forgets it.
  *
- * Locks, in the order in which they are taken:
+ * Locks, in the order in which they are taken, all of them inside the gate (gate.h), which who
+ * changes the stack of layers closes instead (live.c):
  *   1. a node's copy-up claim (copyup.c): the flag NODE_COPYING, waited for with fs->copy_cond
  *   2. fs->rename_lock: one rename at a time
  *   3. directories' locks: their tables.  Parent before child; two that are not
@@ -27,6 +28,7 @@
 
 #include "fs/fdcache.h"
 #include "fs/fs.h"
+#include "fs/gate.h"
 #include "fs/layer.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
@@ -71,7 +73,8 @@ enum { TIME_LOCKS = 64 };
 
 #define XATTR_CAPS "security.capability"
 
-enum { NO_LAYER = 0xffff }; /* node->layer of what only the upper has */
+enum { SPARE_LAYERS = 1024 }; /* so often an upper may become a lower */
+enum { NO_LAYER = 0xffff };   /* node->layer of what only the upper has */
 
 /* Attributes as the index has them; 48 bytes. */
 struct node_row {
@@ -166,11 +169,11 @@ struct fs {
 	struct store *store;		  /* owned; NULL without store lowers */
 	struct lease *lease;		  /* owned */
 	struct layer **layers;		  /* owned; the topmost lower first, data-only ones last */
-	uint32_t layer_count;		  /* of those that are merged */
-	uint32_t data_layer_count;	  /* the rest: only metacopies lead there */
-	int upper_fd, work_fd;		  /* roots of the upper and of what work/ holds; -1: read-only */
-	int index_fd;	/* links to the copies of lower files that have several names; -1: read-only */
-	uint64_t *devs; /* devices met, for st_ino; guarded by inodes.lock */
+	uint32_t layer_first, layer_end; /* those that are merged; what is before them is for uppers to come (live.c) */
+	uint32_t data_layer_count;	 /* from layer_end on: only metacopies lead there */
+	int upper_fd, work_fd;		 /* roots of the upper and of what work/ holds; -1: read-only */
+	int index_fd;			 /* links to the copies of lower files that have several names; -1: read-only */
+	uint64_t *devs;			 /* devices met, for st_ino; guarded by inodes.lock */
 	uint32_t dev_count;
 	enum ovl_namespace xattr_ns;
 	bool override_upper; /* owners of the upper are in override_stat */
@@ -179,6 +182,7 @@ struct fs {
 	gid_t owner_gid;
 	uid_t image_uid; /* this one of the image: root, see ids.c */
 	gid_t image_gid;
+	struct gate gate;     /* see fs_enter() */
 	struct dirnode *root; /* owned */
 	pthread_mutex_t rename_lock;
 	pthread_mutex_t reap_lock;
@@ -249,9 +253,24 @@ static inline pthread_rwlock_t *rwlock_exclusive(pthread_rwlock_t *lock)
 #define SHARED(lock)	AUTO(rwlock_unlockp) pthread_rwlock_t *shared_ __attribute__((unused)) = rwlock_shared(lock)
 #define EXCLUSIVE(lock) AUTO(rwlock_unlockp) pthread_rwlock_t *excl_ __attribute__((unused)) = rwlock_exclusive(lock)
 
+/**
+ * node_was_upper() - is it of an upper that has become a lower?  names_lock is held.
+ *
+ * Then it has what else only the upper's files have: their st_ino, protection, and data that was not synced yet.
+ */
+static inline bool node_was_upper(const struct fs *fs, const struct node *node)
+{
+	return !node_is(node, NODE_UPPER) && node->layer != NO_LAYER && fs->layers[node->layer]->was_upper;
+}
+
+/* --- fs.c --- */
+
 /** fs_lease() - on the image for the life of the mount; its text tells where that is. */
 int fs_lease(const struct fs_options *options, struct store *store, struct image_id image, struct diag *diag,
 	     struct lease **ret);
+enum { INDEX_FOLDER_BYTES = 24 };
+/** index_folder() - the name in the workdir of the folder that belongs to the index of this upper (index.c). */
+int index_folder(int upper_fd, int workdir, char name[static INDEX_FOLDER_BYTES]);
 
 /* --- node.c: nodes, names, tables --- */
 
@@ -290,6 +309,13 @@ void node_reap(struct fs *fs, struct node *node);
 /** table_free() - drop a directory's table with its names and nodes. */
 void table_free(struct fs *fs, struct dirnode *dir);
 
+/** table_drop_whiteouts() - the places of names that the upper hides; the directory's table is nobody's else now. */
+void table_drop_whiteouts(struct fs *fs, struct table *table);
+
+/** inodes_slots() - room for a table of inodes as large as the present one; NULL: out of memory (errno), or it is empty. */
+struct node **inodes_slots(const struct fs *fs);
+/** inodes_rekey() - all identities may have changed. @slots: of inodes_slots(), owned from now on. */
+void inodes_rekey(struct fs *fs, struct node **slots);
 /** inodes_find(), inodes_add() - of inodes with several names; inodes.lock is held. */
 struct node *inodes_find_locked(struct fs *fs, uint16_t layer, uint64_t dev, uint64_t ino);
 int inodes_add_locked(struct fs *fs, struct node *node);
@@ -472,6 +498,8 @@ int copyup_dir(struct fs *fs, struct dirnode *dir);
  * No lock is held but rename_lock.  One thread copies, the others that need the same node wait.
  */
 int copyup(struct fs *fs, struct node *node, uint64_t size_limit);
+/** copyup_names() - give the upper all names of a copy that memory has. No lock is held. */
+int copyup_names(struct fs *fs, struct node *node);
 /** copyup_meta() - make sure that the upper has its attributes; the data may stay where it is. */
 int copyup_meta(struct fs *fs, struct node *node);
 /** node_claim() - let no copy-up of the node begin until node_release(). No lock is held but rename_lock. */

@@ -67,6 +67,8 @@ struct layer {
 	bool override_stat; /* owners are recorded in user.containers.override_stat */
 	bool is_mapped;	    /* on an idmapped mount: its owners are those to be shown, not those on disk */
 	bool is_store;
+	bool was_upper; /* of this mount, until live.c made it a lower: what is written to uppers only is in it */
+	int index_fd;	/* owned; of such a one: its links to copies (index.c) */
 	char *name;   /* owned: what user.nacre.layer says: a diff ID, or the path of a directory as it was given */
 	uint64_t dev; /* st_dev of a directory layer; of a store layer a number of its own */
 };
@@ -80,6 +82,13 @@ struct layer {
  */
 int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache *fds, struct diag *diag,
 		   struct layer **ret);
+
+/**
+ * layer_dir_freeze() - what was the upper, as a lower
+ * @root_fd, @index_fd: owned by the layer from now on, if it succeeds
+ * @override: owners are recorded in it
+ */
+int layer_dir_freeze(int root_fd, int index_fd, bool override, struct fdcache *fds, struct layer **ret);
 
 /** layer_store_open() - a layer of the store. @store is borrowed. */
 int layer_store_open(struct store *store, struct layer_id id, struct diag *diag, struct layer **ret);

@@ -307,6 +307,8 @@ static void dir_free(struct layer *layer)
 	dir_leave(layer, layer->root);
 	if (dir_layer(layer)->root_fd >= 0)
 		close(dir_layer(layer)->root_fd);
+	if (layer->was_upper)
+		close(layer->index_fd);
 	free(layer);
 }
 
@@ -350,6 +352,34 @@ int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache
 		layer_free(&layer->layer);
 		return -ENOMEM;
 	}
+	*ret = &layer->layer;
+	return 0;
+}
+
+int layer_dir_freeze(int root_fd, int index_fd, bool override, struct fdcache *fds, struct layer **ret)
+{
+	struct dir_layer *layer = calloc(1, sizeof(*layer));
+	struct stat st;
+
+	if (!layer)
+		return -ENOMEM;
+	layer->layer.ops = &dir_ops;
+	layer->layer.has_xattrs = true;
+	layer->layer.override_stat = override;
+	layer->fds = fds;
+	layer->root_fd = -1;
+	layer->layer.name = strdup("upper");
+	layer->layer.root.dir = lowdir_new(NULL, "");
+	if (!layer->layer.name || !layer->layer.root.dir || fstat(root_fd, &st) < 0) {
+		int r = layer->layer.name && layer->layer.root.dir ? -errno : -ENOMEM;
+
+		layer_free(&layer->layer);
+		return r;
+	}
+	layer->layer.dev = st.st_dev;
+	layer->root_fd = root_fd;
+	layer->layer.was_upper = true;
+	layer->layer.index_fd = index_fd;
 	*ret = &layer->layer;
 	return 0;
 }

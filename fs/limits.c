@@ -206,6 +206,26 @@ void limits_node_lost(struct fs *fs, struct node *node)
 	fd_put(fs->fds, &ref);
 }
 
+static void count_nameless(int fd, void *arg)
+{
+	struct limits *limits = arg;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || st.st_nlink > 0 || !S_ISREG(st.st_mode))
+		return;
+	atomic_fetch_add(&limits->bytes, (int64_t)bytes_of(&st));
+	atomic_fetch_add(&limits->inodes, 1);
+}
+
+void limits_restart(struct fs *fs)
+{
+	if (!fs->limits)
+		return;
+	atomic_store(&fs->limits->bytes, 0);
+	atomic_store(&fs->limits->inodes, 0);
+	fdcache_each_pinned(fs->fds, count_nameless, fs->limits);
+}
+
 static uint64_t left(uint64_t max, int64_t used)
 {
 	uint64_t now = used < 0 ? 0 : (uint64_t)used;

@@ -28,6 +28,8 @@ uint64_t limits_settle(struct fs *fs, uint64_t taken, int dirfd, const char *nam
 /** limits_dir_lost(), limits_node_lost() - of the upper, about to be forgotten; the second if it has no name left. */
 void limits_dir_lost(struct fs *fs);
 void limits_node_lost(struct fs *fs, struct node *node);
+/** limits_restart() - the upper is a fresh one: it holds nothing but the old one's files without a name. */
+void limits_restart(struct fs *fs);
 /** limits_statfs() - what is left, if that is less than @st says. */
 void limits_statfs(struct fs *fs, struct statvfs *st);
 

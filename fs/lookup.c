@@ -458,6 +458,13 @@ static int join_names(struct fs *fs, struct link *link, struct stat *st, bool *j
 	return join_or_add(fs, link, st, st->st_dev, st->st_ino, joined);
 }
 
+static bool was_upper(struct fs *fs, const struct node *node)
+{
+	SHARED(&fs->names_lock);
+
+	return node_was_upper(fs, node);
+}
+
 int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 {
 	struct node *node = link->node;
@@ -479,7 +486,7 @@ int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 	}
 	if (node_is(node, NODE_INDEXED)) /* @st is from before it was known to be a copy */
 		st->st_nlink = node->back.nlink;
-	if (node_is(node, NODE_UPPER))
+	if (node_is(node, NODE_UPPER) || was_upper(fs, node))
 		node->ino = ino_of_upper(fs, link, st);
 	else if (node_is(node, NODE_ROW))
 		node->ino = ino_of_row(fs, node);
@@ -588,7 +595,7 @@ int fs_readlink(struct fs *fs, struct node *node, char **ret)
 int fs_statfs(struct fs *fs, struct statvfs *st)
 {
 	struct fd_ref ref = { .fd = fs->upper_fd };
-	struct layer *layer = fs->layer_count ? fs->layers[0] : NULL;
+	struct layer *layer = fs->layer_end > fs->layer_first ? fs->layers[fs->layer_first] : NULL;
 	int r = 0;
 
 	if (fs->upper_fd < 0 && layer && layer->is_store)

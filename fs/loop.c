@@ -58,6 +58,7 @@ struct worker {
 
 struct loop {
 	struct fuse_session *session; /* borrowed */
+	struct fs *fs;		      /* borrowed; NULL: see loop_run() */
 	struct stats *stats;	      /* borrowed */
 	int fd;
 	pthread_t main;
@@ -286,14 +287,26 @@ static ssize_t request_read(struct worker *worker)
 	return n < 0 ? -err : n;
 }
 
+/* A sync takes as long as the disk is slow, and leaves the core for that time (fs_fsync()). */
+static bool enters_itself(const struct fuse_in_header *in)
+{
+	return in->opcode == FUSE_FSYNC || in->opcode == FUSE_FSYNCDIR;
+}
+
 static void request_serve(struct worker *worker, size_t bytes)
 {
 	struct loop *loop = worker->loop;
 	struct fuse_buf buf = { .mem = worker->request, .size = bytes };
 
+	bool gated = loop->fs && !enters_itself(worker->request);
+
 	if (takes_long(worker->request, bytes) && atomic_load(loop->readers) == 0)
 		lead_offer(loop);
+	if (gated)
+		fs_enter(loop->fs);
 	fuse_session_process_buf(loop->session, &buf);
+	if (gated)
+		fs_leave(loop->fs);
 }
 
 /* Has the lead. Return: false: it is over. */
@@ -401,10 +414,11 @@ static void await_end(void (*asked)(void *arg), void *arg)
 }
 
 int loop_run(struct fuse_session *session, unsigned max_threads, _Atomic unsigned *readers, struct stats *stats,
-	     void (*asked)(void *arg), void *arg)
+	     struct fs *fs, void (*asked)(void *arg), void *arg)
 {
 	struct loop loop = {
 		.session = session,
+		.fs = fs,
 		.stats = stats,
 		.fd = fuse_session_fd(session),
 		.main = pthread_self(),

@@ -15,8 +15,8 @@
 #include "fs/basemount.h"
 #include "fs/baseview.h"
 #include "fs/forest.h"
+#include "fs/jobs.h"
 #include "fs/passthrough.h"
-#include "fs/seek.h"
 #include "fs/stats.h"
 #include "fs/trees.h"
 #include "store/base/auto.h"
@@ -207,8 +207,9 @@ static int serve_session(const struct mount_options *o, struct mount *mount, int
 		return fail(&diag, -EOPNOTSUPP);
 	}
 	now_ready(ready);
-	if (loop_run(session, o->threads, &mount->readers, mount->stats, report_stats, &report) < 0)
+	if (loop_run(session, o->threads, &mount->readers, mount->stats, mount->fs, report_stats, &report) < 0)
 		status = EXIT_FAILED;
+	jobs_free(TAKE(mount->controls)); /* they answer through the session */
 	fuse_session_unmount(session);
 	return status;
 }
@@ -220,7 +221,8 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 		.fs = fs,
 		.forest = forest,
 		.stats = forest ? forest_stats(forest) : fs_stats(fs),
-		.seeks = seeks_new(),
+		.jobs = jobs_new(),
+		.controls = jobs_new(),
 		.opens = o->passthrough ? opens_new() : NULL,
 		.passthrough = o->passthrough,
 		.stacked = o->passthrough && passthrough_is_stacked(&o->fs),
@@ -236,13 +238,15 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 		mount.baseviews = mount.trees ? baseviews_new(o, &mount, key) : NULL;
 	}
 	mount.session = session_new(o, &mount);
-	if (!mount.seeks || (o->passthrough && !mount.opens) || pthread_key_create(&mount.read_buffer, free) != 0)
+	if (!mount.jobs || !mount.controls || (o->passthrough && !mount.opens) ||
+	    pthread_key_create(&mount.read_buffer, free) != 0)
 		status = fail(&diag, -ENOMEM);
 	else if (!mount.session)
 		status = fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
 	else
 		status = serve_session(o, &mount, ready);
-	seeks_free(mount.seeks);
+	jobs_free(mount.jobs);
+	jobs_free(mount.controls);
 	if (mount.session)
 		fuse_session_destroy(mount.session);
 	opens_free(mount.opens);

@@ -233,7 +233,7 @@ static int marks_find(struct fs *fs, struct part_span span, uint32_t *keep, char
 		bool opaque = false;
 		int r;
 
-		if (part.layer + 1u == fs->layer_count)
+		if (part.layer + 1u == fs->layer_end)
 			break; /* there is nothing below that a mark could hide or name */
 		r = layer->ops->marks(layer, part.at, &opaque, redirect);
 		if (r < 0)
@@ -319,7 +319,7 @@ int dir_parts_locked(struct fs *fs, struct dirnode *dir)
 
 	if (node_is(&dir->node, NODE_PARTS_FINAL))
 		return 0;
-	if (node_is(&dir->node, NODE_UPPER) && fs->layer_count > 0)
+	if (node_is(&dir->node, NODE_UPPER) && fs->layer_end > fs->layer_first)
 		r = upper_marks(fs, dir, &opaque, &redirect);
 	if (r == 0 && !opaque && !redirect)
 		r = marks_find(fs, (struct part_span){ dir->parts, dir->part_count }, &keep, &redirect);

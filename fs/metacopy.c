@@ -159,7 +159,7 @@ static int search_data_only(struct search *search, const char *path)
 	struct fs *fs = search->fs;
 	int r = 0;
 
-	for (uint32_t i = fs->layer_count; r == 0 && !search->found && i < fs->layer_count + fs->data_layer_count; i++)
+	for (uint32_t i = fs->layer_end; r == 0 && !search->found && i < fs->layer_end + fs->data_layer_count; i++)
 		r = search_path(search, (uint16_t)i, path);
 	return r;
 }
@@ -297,7 +297,7 @@ static bool may_be_one(struct fs *fs, struct link *link, const struct stat *st)
 	if (node_is(node, NODE_UPPER))
 		return link->flags & LINK_LOWER || node_is(&link->dir->node, NODE_IMPURE) || hole;
 	if (node_is(node, NODE_ROW) || st->st_blocks * 512 > XATTR_BLOCK_BYTES ||
-	    node->layer + 1u >= fs->layer_count + fs->data_layer_count)
+	    node->layer + 1u >= fs->layer_end + fs->data_layer_count)
 		return false;
 	if (hole || fs->data_layer_count > 0)
 		return true;

@@ -167,6 +167,30 @@ void inodes_remove_locked(struct fs *fs, struct node *node)
 	}
 }
 
+struct node **inodes_slots(const struct fs *fs)
+{
+	return fs->inodes.slots ? calloc(fs->inodes.mask + 1, sizeof(struct node *)) : NULL;
+}
+
+void inodes_rekey(struct fs *fs, struct node **slots)
+{
+	struct inodes fresh = { .slots = slots, .mask = fs->inodes.mask };
+
+	for (uint32_t i = 0; slots && i <= fs->inodes.mask; i++) {
+		struct node *node = fs->inodes.slots[i];
+		uint64_t dev, ino;
+
+		if (!node)
+			continue;
+		inode_key(node, &dev, &ino);
+		slots[inode_slot(&fresh, node->layer, dev, ino)] = node;
+	}
+	if (!slots)
+		return;
+	free(fs->inodes.slots);
+	fs->inodes.slots = slots;
+}
+
 uint32_t dev_slot(struct fs *fs, uint64_t dev)
 {
 	uint64_t *devs;
@@ -412,6 +436,21 @@ void link_remove(struct fs *fs, struct link *link)
 	if (table->used > 64 && table->count < table->used / 2)
 		(void)table_rebuild(table, table->count + table->count / 2 + 4); /* fails: stays loose */
 	link->dir = NULL;
+}
+
+void table_drop_whiteouts(struct fs *fs, struct table *table)
+{
+	for (uint32_t i = 0; table->whiteouts > 0 && i < table->used; i++) {
+		struct link *link = table->slots[i];
+
+		if (!link || link->node)
+			continue;
+		table->slots[i] = NULL; /* as in link_remove() */
+		table->count--;
+		table->whiteouts--;
+		stats_add(fs->stats, STAT_NAMES, -1);
+		free(link);
+	}
 }
 
 void link_replace(struct link *link, struct link *fresh)

@@ -13,6 +13,7 @@
  */
 
 #include "fs/baseview.h"
+#include "fs/control.h"
 #include "fs/forest.h"
 #include "fs/ops_internal.h"
 #include "fs/passthrough.h"
@@ -352,7 +353,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 /* --- inode flags, birth time, statistics --- */
 
 /* What the driver does is told to root and to who mounted. */
-static bool may_ask(fuse_req_t req)
+bool ops_may_ask(fuse_req_t req)
 {
 	uid_t uid = fuse_req_ctx(req)->uid;
 
@@ -371,7 +372,7 @@ void ops_reply_stats(fuse_req_t req, bool json, size_t room)
 {
 	struct buf text = { 0 };
 
-	if (!may_ask(req)) {
+	if (!ops_may_ask(req)) {
 		fuse_reply_err(req, EPERM);
 		return;
 	}
@@ -388,7 +389,7 @@ static void op_base(fuse_req_t req, fuse_ino_t ino, unsigned cmd, const void *in
 	struct base_ask ask;
 	int r = ino == FUSE_ROOT_ID && in_bytes == sizeof(ask) ? 0 : -ENOTTY;
 
-	if (r == 0 && !may_ask(req))
+	if (r == 0 && !ops_may_ask(req))
 		r = -EPERM;
 	if (r == 0) {
 		memcpy(&ask, in, sizeof(ask));
@@ -419,6 +420,10 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 	}
 	if (cmd == STATS_IOC_TEXT || cmd == STATS_IOC_JSON) {
 		ops_reply_stats(req, cmd == STATS_IOC_JSON, out_bytes);
+		return;
+	}
+	if (cmd == CONTROL_IOC_SWITCH_UPPER && ino == FUSE_ROOT_ID) {
+		control_switch_upper(req);
 		return;
 	}
 	if (in_bytes >= bytes)

@@ -28,7 +28,8 @@ struct mount {
 	struct baseviews *baseviews;  /* owned; NULL: nobody may ask for one */
 	_Atomic unsigned readers;     /* threads that read requests, or are on their way to (loop.c) */
 	_Atomic uint64_t writes_done; /* WRITE requests that were answered */
-	struct seeks *seeks;	      /* owned */
+	struct jobs *jobs;	      /* owned: they may wait until the mount is gone */
+	struct jobs *controls;	      /* owned: they end while it is there (control.c) */
 	struct opens *opens;	      /* owned; NULL: opening is not heard of */
 	double timeout;		      /* seconds the kernel may keep what it was told */
 	bool writeback;

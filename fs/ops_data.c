@@ -203,7 +203,7 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct f
 		.done = reply_seek,
 	};
 
-	seek_start(seek.mount->seeks, &seek);
+	seek_start(&seek);
 }
 
 void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi, fuse_ino_t out,

@@ -35,6 +35,12 @@ void ops_reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size);
 /** ops_outside_group() - setgid without the group's right to execute goes with a change by somebody who is not in it. */
 bool ops_outside_group(fuse_req_t req, fuse_ino_t ino);
 
+/** ops_may_ask() - is it who mounted, or root? */
+bool ops_may_ask(fuse_req_t req);
+
+/** control_switch_upper() - answers the request, later (control.c) */
+void control_switch_upper(fuse_req_t req);
+
 /* --- ops_data.c --- */
 
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

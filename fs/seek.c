@@ -15,28 +15,28 @@
  * own.  There are few, and none for files without holes.
  */
 
+#include "fs/jobs.h"
+
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SEEK_TRIES = 64, SEEK_STACK_BYTES = 256 * 1024 };
-
-struct seeks {
-	pthread_mutex_t lock;
-	pthread_cond_t none;
-	unsigned running; /* guarded by lock */
-};
+enum { SEEK_TRIES = 64 };
 
 struct seek_job {
 	struct seek seek;
-	struct seeks *seeks; /* borrowed */
-	off_t first;	     /* what the backing file said at first */
+	off_t first; /* what the backing file said at first */
 };
 
+/* Not within a request: those who serve it may have to wait for a moment (fs/gate.h). */
 static off_t ask(const struct seek *s, off_t offset, int whence)
 {
-	return fs_lseek(s->fs, s->node, offset, whence);
+	off_t r;
+
+	fs_enter(s->fs);
+	r = fs_lseek(s->fs, s->node, offset, whence);
+	fs_leave(s->fs);
+	return r;
 }
 
 /* Is @r an answer that unwritten data cannot change?  Past the end there may be more. */
@@ -73,88 +73,35 @@ static off_t seek_settle(const struct seek *s, off_t r)
 	return r;
 }
 
-static void *seek_thread(void *arg)
+static void seek_run(void *arg)
 {
 	struct seek_job *job = arg;
-	struct seeks *seeks = job->seeks;
 
 	job->seek.done(job->seek.req, seek_settle(&job->seek, job->first));
 	free(job);
-	pthread_mutex_lock(&seeks->lock);
-	if (--seeks->running == 0)
-		pthread_cond_signal(&seeks->none);
-	pthread_mutex_unlock(&seeks->lock);
-	return NULL;
 }
 
-static int spawn(struct seek_job *job)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-	int r = pthread_attr_init(&attr);
-
-	if (r != 0)
-		return r;
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, SEEK_STACK_BYTES);
-	r = pthread_create(&thread, &attr, seek_thread, job);
-	pthread_attr_destroy(&attr);
-	return r;
-}
-
-static void seek_later(struct seeks *seeks, const struct seek *seek, off_t first)
+static void seek_later(const struct seek *seek, off_t first)
 {
 	struct seek_job *job = malloc(sizeof(*job));
-	int r = ENOMEM;
+	int r = -ENOMEM;
 
 	if (job) {
-		*job = (struct seek_job){ .seek = *seek, .seeks = seeks, .first = first };
-		pthread_mutex_lock(&seeks->lock);
-		seeks->running++;
-		pthread_mutex_unlock(&seeks->lock);
-		r = spawn(job);
+		*job = (struct seek_job){ .seek = *seek, .first = first };
+		r = jobs_start(seek->mount->jobs, seek_run, job);
 	}
 	if (r == 0)
 		return;
-	if (job) {
-		pthread_mutex_lock(&seeks->lock);
-		seeks->running--;
-		pthread_mutex_unlock(&seeks->lock);
-		free(job);
-	}
-	seek->done(seek->req, -r);
+	free(job);
+	seek->done(seek->req, r);
 }
 
-void seek_start(struct seeks *seeks, const struct seek *seek)
+void seek_start(const struct seek *seek)
 {
-	off_t r = ask(seek, seek->offset, seek->whence);
+	off_t r = fs_lseek(seek->fs, seek->node, seek->offset, seek->whence);
 
 	if (settled(seek, r) || !seek->mount->writeback || fs_read_only(seek->fs))
 		seek->done(seek->req, r);
 	else
-		seek_later(seeks, seek, r);
-}
-
-struct seeks *seeks_new(void)
-{
-	struct seeks *seeks = calloc(1, sizeof(*seeks));
-
-	if (seeks) {
-		pthread_mutex_init(&seeks->lock, NULL);
-		pthread_cond_init(&seeks->none, NULL);
-	}
-	return seeks;
-}
-
-void seeks_free(struct seeks *seeks)
-{
-	if (!seeks)
-		return;
-	pthread_mutex_lock(&seeks->lock);
-	while (seeks->running > 0)
-		pthread_cond_wait(&seeks->none, &seeks->lock);
-	pthread_mutex_unlock(&seeks->lock);
-	pthread_mutex_destroy(&seeks->lock);
-	pthread_cond_destroy(&seeks->none);
-	free(seeks);
+		seek_later(seek, r);
 }

@@ -6,12 +6,6 @@
 
 #include "fs/ops.h"
 
-struct seeks;
-
-struct seeks *seeks_new(void);
-/** seeks_free() - waits until all that were started have been answered; NULL is fine. */
-void seeks_free(struct seeks *seeks);
-
 struct seek {
 	struct mount *mount; /* borrowed */
 	struct fs *fs;	     /* borrowed: of the node */
@@ -25,6 +19,6 @@ struct seek {
 };
 
 /** seek_start() - answer from the backing file at once if it has data there, else later. */
-void seek_start(struct seeks *seeks, const struct seek *seek);
+void seek_start(const struct seek *seek);
 
 #endif

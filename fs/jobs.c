@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/jobs.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { JOB_STACK_BYTES = 256 * 1024 };
+
+struct jobs {
+	pthread_mutex_t lock;
+	pthread_cond_t none;
+	unsigned running; /* guarded by lock */
+};
+
+struct job {
+	struct jobs *jobs; /* borrowed */
+	void (*run)(void *arg);
+	void *arg;
+};
+
+static void one_less(struct jobs *jobs)
+{
+	pthread_mutex_lock(&jobs->lock);
+	if (--jobs->running == 0)
+		pthread_cond_signal(&jobs->none);
+	pthread_mutex_unlock(&jobs->lock);
+}
+
+static void *job_thread(void *arg)
+{
+	struct job *job = arg;
+	struct jobs *jobs = job->jobs;
+
+	job->run(job->arg);
+	free(job);
+	one_less(jobs);
+	return NULL;
+}
+
+static int spawn(struct job *job)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err = pthread_attr_init(&attr);
+
+	if (err != 0)
+		return -err;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, JOB_STACK_BYTES);
+	err = pthread_create(&thread, &attr, job_thread, job);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+int jobs_start(struct jobs *jobs, void (*run)(void *arg), void *arg)
+{
+	struct job *job = malloc(sizeof(*job));
+	int r;
+
+	if (!job)
+		return -ENOMEM;
+	*job = (struct job){ .jobs = jobs, .run = run, .arg = arg };
+	pthread_mutex_lock(&jobs->lock);
+	jobs->running++;
+	pthread_mutex_unlock(&jobs->lock);
+	r = spawn(job);
+	if (r < 0) {
+		one_less(jobs);
+		free(job);
+	}
+	return r;
+}
+
+struct jobs *jobs_new(void)
+{
+	struct jobs *jobs = calloc(1, sizeof(*jobs));
+
+	if (jobs) {
+		pthread_mutex_init(&jobs->lock, NULL);
+		pthread_cond_init(&jobs->none, NULL);
+	}
+	return jobs;
+}
+
+void jobs_free(struct jobs *jobs)
+{
+	if (!jobs)
+		return;
+	pthread_mutex_lock(&jobs->lock);
+	while (jobs->running > 0)
+		pthread_cond_wait(&jobs->none, &jobs->lock);
+	pthread_mutex_unlock(&jobs->lock);
+	pthread_mutex_destroy(&jobs->lock);
+	pthread_cond_destroy(&jobs->none);
+	free(jobs);
+}
