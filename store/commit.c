@@ -145,6 +145,15 @@ static int prepare(struct store *store, struct image_id image, const struct comm
 	return r < 0 ? r : change_config(*ret_config, options, diag);
 }
 
+int upper_commit_check(struct store *store, struct image_id image, const struct commit_options *options,
+		       struct diag *diag)
+{
+	AUTO(image_info_releasep) struct image_info base = { 0 };
+	AUTO(json_decrefp) json_t *config = NULL;
+
+	return prepare(store, image, options, diag, &base, &config);
+}
+
 static int commit_with(struct writer *writer, json_t *config, const struct image_info *base, const char *upper,
 		       const struct commit_options *options, struct diag *diag, struct image_id *ret,
 		       struct ingest_result *ret_layer)

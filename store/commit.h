@@ -31,6 +31,10 @@ struct commit_options {
 	void *progress_arg;
 };
 
+/** upper_commit_check() - what upper_commit() would refuse before it reads the upper. */
+int upper_commit_check(struct store *store, struct image_id image, const struct commit_options *options,
+		       struct diag *diag);
+
 /**
  * upper_commit() - @image plus one layer made of @upper becomes a new image
  *

@@ -27,6 +27,7 @@ void container_info_release(struct container_info *info)
 	free(info->dir);
 	free(info->upper);
 	free(info->work);
+	free(info->frozen);
 	*info = (struct container_info){ 0 };
 }
 
@@ -47,8 +48,19 @@ static int column_dup(sqlite3_stmt *stmt, int at, char **ret)
 	return text && !*ret ? -ENOMEM : 0;
 }
 
+char *container_frozen_path(struct store *store, const struct container_info *container)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/containers/%s/frozen.%" PRId64, store->dir, container->id, container->image.value) < 0)
+		return NULL;
+	return path;
+}
+
 static int container_paths(struct store *store, struct container_info *info)
 {
+	struct stat st;
+
 	if (asprintf(&info->dir, "%s/containers/%s", store->dir, info->id) < 0) {
 		info->dir = NULL;
 		return -ENOMEM;
@@ -61,6 +73,11 @@ static int container_paths(struct store *store, struct container_info *info)
 		info->work = NULL;
 		return -ENOMEM;
 	}
+	info->frozen = container_frozen_path(store, info);
+	if (!info->frozen)
+		return -ENOMEM;
+	if (lstat(info->frozen, &st) < 0)
+		free(TAKE(info->frozen));
 	return 0;
 }
 

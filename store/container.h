@@ -19,6 +19,7 @@ struct container_info {
 	char *mountpoint;	/* owned; absolute; NULL when not mounted as far as is recorded */
 	char *dir;		/* owned; absolute: its folder, with all that is only its own */
 	char *upper, *work;	/* owned; absolute; in @dir */
+	char *frozen;		/* owned; absolute: a former upper that is to become a layer (frozen.h); NULL: none */
 	bool fakeroot;		/* owners are kept in user.containers.override_stat */
 	int64_t created;	/* seconds */
 };
@@ -32,6 +33,8 @@ int container_new(struct store *store, struct image_id image, const char *name, 
 int container_find(struct store *store, const char *what, struct diag *diag, struct container_info *ret);
 /** container_find_mount() - by the mount point it was last mounted on (absolute, resolved). -ENOENT. */
 int container_find_mount(struct store *store, const char *mountpoint, struct container_info *ret);
+/** container_frozen_path() - where @frozen is, whether there is one or not; to be freed. NULL: out of memory. */
+char *container_frozen_path(struct store *store, const struct container_info *container);
 int container_set_mountpoint(struct store *store, const char *id, const char *mountpoint_or_null);
 int container_list(struct store *store, struct diag *diag, struct container_info **ret, size_t *ret_count);
 void container_list_free(struct container_info *list, size_t count);

@@ -4,6 +4,7 @@
 #include "store/base/auto.h"
 #include "store/commit.h"
 #include "tools/imageconf.h"
+#include "tools/live.h"
 #include "tools/progress.h"
 #include "tools/target.h"
 #include "tools/ui.h"
@@ -37,14 +38,18 @@ static const char *hint_of(int err)
 	return target_hint(err);
 }
 
-static int commit(struct cli *cli, const struct target *target, struct commit_options *options, struct diag *diag)
+static int commit(struct cli *cli, struct target *target, bool live, struct commit_options *options, struct diag *diag)
 {
 	AUTO(image_info_releasep) struct image_info info = { 0 };
 	struct image_id id = { 0 };
-	struct ingest_result layer = { 0 };
 	char text[DIGEST_TEXT_BYTES];
-	int r = upper_commit(cli->store, target->container.image, target->container.upper, options, diag, &id, &layer);
+	int r;
 
+	if (live)
+		r = live_commit(cli->store, target, options, diag, &id);
+	else
+		r = upper_commit(cli->store, target->container.image, target->container.upper, options, diag, &id,
+				 NULL);
 	if (r == 0)
 		r = image_info(cli->store, id, diag, &info);
 	if (r == 0)
@@ -57,7 +62,9 @@ int cmd_commit(struct cli *cli, const struct args *args)
 	AUTO(target_release) struct target target = { 0 };
 	AUTO(freep) const char **changes = args_all(args, "change");
 	const char *what = args_operand(args, 0);
+	bool live = args_has(args, "live");
 	struct diag diag = { 0 };
+	AUTO(closep) int lock = -1;
 	struct progress progress;
 	struct commit_options options = {
 		.message = args_get(args, "message"),
@@ -77,12 +84,17 @@ int cmd_commit(struct cli *cli, const struct args *args)
 	progress_begin(&progress, what, 0, args_has(args, "quiet"));
 	int r = target_find(cli->store, what, &diag, &target);
 	if (r == 0)
+		r = live_begin(cli->store, &target, &diag, &lock);
+	if (r == 0 && !live)
 		r = target_flush(&target, &diag);
 	/* -EINVAL means "no mount" here only: of the commit it is a bad --change or name. */
 	const char *hint = r < 0 ? hint_of(r) : NULL;
 	if (r == 0) {
-		r = commit(cli, &target, &options, &diag);
-		hint = r == -EAGAIN ? hint_of(r) : NULL;
+		r = commit(cli, &target, live, &options, &diag);
+		hint = live && !target.mounted && target.run.status != RUN_RUNNING
+			       ? "without --live it is committed as it is"
+		       : r == -EAGAIN ? hint_of(r)
+				      : NULL;
 	}
 	progress_end(&progress);
 	return r < 0 ? ui_fail(r, &diag, hint, "cannot commit %s", what) : DONE;

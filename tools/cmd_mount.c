@@ -5,6 +5,7 @@
 #include "store/container.h"
 #include "tools/driver.h"
 #include "tools/imageconf.h"
+#include "tools/live.h"
 #include "tools/mounts.h"
 #include "tools/target.h"
 #include "tools/ui.h"
@@ -287,6 +288,7 @@ static int mount_again(struct cli *cli, const struct request *request, struct di
 {
 	AUTO(target_release) struct target target = { 0 };
 	AUTO(image_info_releasep) struct image_info image = { 0 };
+	AUTO(closep) int lock = -1;
 	int r = target_of_container(cli->store, request->container, diag, &target);
 
 	if (r < 0)
@@ -294,6 +296,11 @@ static int mount_again(struct cli *cli, const struct request *request, struct di
 	if (target.run.status == RUN_RUNNING)
 		return diag_set(diag, -EBUSY, "it is running");
 	if (target.mounted)
+		return diag_set(diag, -EBUSY, "it is mounted already, on %s", target.container.mountpoint);
+	r = live_begin(cli->store, &target, diag, &lock);
+	if (r < 0)
+		return r;
+	if (target.mounted) /* by another, while we waited for him */
 		return diag_set(diag, -EBUSY, "it is mounted already, on %s", target.container.mountpoint);
 	r = image_info(cli->store, target.container.image, diag, &image);
 	if (r == 0)

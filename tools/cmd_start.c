@@ -2,7 +2,9 @@
 #include "tools/cli.h"
 
 #include "store/base/auto.h"
+#include "tools/imageconf.h"
 #include "tools/launch.h"
+#include "tools/live.h"
 #include "tools/runspec.h"
 #include "tools/target.h"
 #include "tools/ui.h"
@@ -22,16 +24,33 @@ static int find(struct cli *cli, const char *what, struct diag *diag, struct tar
 	return 0;
 }
 
+/* A live commit has given it another image than it was made of. */
+static int use_image(struct store *store, struct target *target, struct diag *diag)
+{
+	AUTO(image_info_releasep) struct image_info image = { 0 };
+	char text[DIGEST_TEXT_BYTES];
+	int r = image_info(store, target->container.image, diag, &image);
+
+	if (r == 0)
+		json_put_text(target->run.spec, "Image", digest_format(&image.digest, text));
+	return r;
+}
+
 static int start_one(struct cli *cli, const char *what, bool attach)
 {
 	AUTO(target_release) struct target target = { 0 };
 	AUTO(freep) char *action = ui_format("start %s", what);
 	struct diag diag = { 0 };
+	AUTO(closep) int lock = -1;
 	bool started;
 
-	if (cli_open(cli, STORE_READ) < 0)
+	if (cli_open(cli, STORE_WRITE) < 0)
 		return LAUNCH_FAILED;
 	int r = find(cli, what, &diag, &target);
+	if (r == 0)
+		r = live_begin(cli->store, &target, &diag, &lock);
+	if (r == 0)
+		r = use_image(cli->store, &target, &diag);
 	store_close(TAKE(cli->store));
 	if (r < 0) {
 		ui_fail(r, &diag, target_hint(r), "cannot %s", action);

@@ -4,6 +4,7 @@
 #include "store/base/auto.h"
 #include "tools/detach.h"
 #include "tools/driver.h"
+#include "tools/live.h"
 #include "tools/mounts.h"
 #include "tools/target.h"
 #include "tools/ui.h"
@@ -34,6 +35,7 @@ int detach_container(struct cli *cli, const struct container_info *container, st
 	if (r < 0)
 		return r;
 	r = container_set_mountpoint(cli->store, container->id, NULL);
+	live_end(cli->store, container->id);
 	return r < 0 ? diag_errno(diag, r, "it is unmounted, but the store cannot record it") : 0;
 }
 

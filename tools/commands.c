@@ -144,6 +144,7 @@ static const struct option_desc diff_options[] = {
 static const struct option_desc commit_options[] = {
 	{ 'm', "message", "TEXT", "what the history says of the new layer" },
 	{ 'a', "author", "TEXT", "who made it: \"Name <mail@example.org>\"" },
+	{ 0, "live", NULL, "the container goes on with the new image and an empty upper, while it is in use" },
 	{ 'c', "change", "LINE", "apply a Dockerfile instruction (CMD, ENV, ...); may be repeated" },
 	{ 0, "squash", NULL, "one layer of all there is, instead of one more" },
 	{ 'q', "quiet", NULL, "show no progress" },
@@ -400,7 +401,7 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE },
 	  cmd_export },
 	{ "commit",
-	  "[-q] [-m TEXT] [-a TEXT] [-c LINE]... [--squash] DIR|CONTAINER [NAME[:TAG]]",
+	  "[-q] [--live] [-m TEXT] [-a TEXT] [-c LINE]... [--squash] DIR|CONTAINER [NAME[:TAG]]",
 	  "make an image of what was changed",
 	  GROUP_CONTAINERS,
 	  commit_options,

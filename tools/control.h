@@ -15,6 +15,7 @@ enum control_verb {
 	/* to the monitor */
 	CONTROL_SIGNAL, /* send the container's first process signal @value; answered by DONE */
 	CONTROL_SYNC,	/* write to the upper what the kernel keeps; answered by DONE */
+	CONTROL_SWITCH, /* go on with a fresh upper (live.h); answered by DONE */
 	CONTROL_WAIT,	/* tell when it has ended; answered by EXITED, then */
 	CONTROL_RESIZE, /* of who started it: the terminal's size has changed; not answered */
 	CONTROL_MAPPED, /* of who started it: the user namespace has its numbers */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/driver.h"
 
+#include "fs/control.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 #include "tools/mounts.h"
@@ -11,6 +12,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
@@ -150,6 +152,15 @@ int driver_sync(const char *mountpoint)
 	if (fd < 0)
 		return -errno;
 	return syncfs(fd) < 0 ? -errno : 0;
+}
+
+int driver_switch_upper(const char *mountpoint)
+{
+	AUTO(closep) int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return ioctl(fd, CONTROL_IOC_SWITCH_UPPER) < 0 ? -errno : 0;
 }
 
 /*

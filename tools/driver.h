@@ -53,4 +53,11 @@ int driver_stop(const char *mountpoint, struct diag *diag);
  */
 int driver_sync(const char *mountpoint);
 
+/**
+ * driver_switch_upper() - have a live mount take the folder that stands where its upper stood for its upper
+ *
+ * Return: 0, also if it has done so before; -ENOTTY, -EPERM, -EOPNOTSUPP, -EBUSY, ... (fs/control.h, fs/live.h).
+ */
+int driver_switch_upper(const char *mountpoint);
+
 #endif

@@ -311,6 +311,8 @@ static bool serve(struct monitor *m, struct peer *peer)
 		return control_send(peer->fd, CONTROL_DONE, send_signal(m, message.value), NULL) == 0;
 	case CONTROL_SYNC:
 		return control_send(peer->fd, CONTROL_DONE, driver_sync(m->rootfs), NULL) == 0;
+	case CONTROL_SWITCH:
+		return control_send(peer->fd, CONTROL_DONE, driver_switch_upper(m->rootfs), NULL) == 0;
 	case CONTROL_WAIT:
 		peer->waits = true;
 		return true;

@@ -80,7 +80,7 @@ static int flush_running(const char *dir, struct diag *diag)
 	return diag_errno(diag, r, "what it wrote last cannot be kept");
 }
 
-int target_flush(const struct target *target, struct diag *diag)
+int target_sync(const struct target *target, struct diag *diag)
 {
 	if (target->run.status == RUN_RUNNING)
 		return flush_running(target->container.dir, diag);
@@ -91,6 +91,14 @@ int target_flush(const struct target *target, struct diag *diag)
 	if (r == 0 || r == -ENOTCONN || r == -EACCES)
 		return 0;
 	return diag_errno(diag, r, "what was written last to %s cannot be kept", target->container.mountpoint);
+}
+
+int target_flush(const struct target *target, struct diag *diag)
+{
+	if (target->container.frozen)
+		return diag_set(diag, -EBUSY,
+				"a live commit of it is under way, or was interrupted: 'nacre commit' ends that");
+	return target_sync(target, diag);
 }
 
 const char *target_hint(int err)

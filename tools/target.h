@@ -30,8 +30,9 @@ int target_of_container(struct store *store, const char *what, struct diag *diag
 /** target_is_path() - can @what only be a folder? */
 bool target_is_path(const char *what);
 
-/** target_flush() - before the upper is read: what the kernel still keeps of a live mount, or of one that
- * runs, is written. */
+/** target_sync() - what the kernel still keeps of a live mount, or of one that runs, is written. */
+int target_sync(const struct target *target, struct diag *diag);
+/** target_flush() - the same before the upper is read. -EBUSY: not all that was changed is in it (live.h). */
 int target_flush(const struct target *target, struct diag *diag);
 
 /** target_hint() - what helps when none was found. */

@@ -441,3 +441,26 @@ shell='trap stop=1 INT; while printf "ready> " && read -r line; do eval "$line";
 	run nacre run --rm -t base:1 sh -c 'test -t 1 && echo terminal' </dev/null
 	assert_equal "$output" $'terminal\r'
 }
+
+@test "commit --live: it goes on, its processes with it, and starts again with all" {
+	id=$(nacre run -d --name live base:1 sh -c 'trap "exit 0" TERM; exec 3>>/log; while echo x >&3; do sleep 0.1; done')
+	wait_until nacre exec live test -s /log
+	nacre exec live sh -c 'echo 1 >/one; mkdir /d; echo x >/d/x'
+	nacre commit --live live app:1
+	nacre exec live sh -c 'echo 2 >/two; echo y >>/d/x; mv /d /e'
+	assert_equal "$(nacre cat app:1 /one)" 1
+	! nacre cat app:1 /two 2>/dev/null || fail "what came later is in the image"
+	have=$(nacre exec live wc -l /log)
+	wait_until eval "[ \"\$(nacre exec live wc -l /log)\" != '$have' ]"
+	nacre commit --live live app:2
+	assert_equal "$(nacre cat app:2 /e/x)" $'x\ny'
+	nacre exec live sh -c 'echo 3 >/three'
+	nacre stop -t 1 live
+	nacre start live
+	assert_equal "$(nacre exec live cat /one /two /three /e/x)" $'1\n2\n3\nx\ny'
+	assert_equal "$(nacre ps --json | jq -r '.[0].Image')" app:2
+	nacre stop -t 1 live
+	nacre commit live app:3
+	assert_equal "$(find "$NACRE_STORE/containers/$id" -maxdepth 1 -name 'frozen.*')" ""
+	assert_equal "$(nacre cat app:3 /three)" 3
+}

@@ -1,0 +1,20 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154
+bats_require_minimum_version 1.5.0
+load ../lib/common
+load ../lib/cli
+
+setup() { setup_base; }
+teardown() { unmount_all; }
+
+@test "refused where the kernel writes to the upper by itself" {
+	CONTAINER=$(nacre mount --rw -o io=passthrough base:1 "$MNT" 2>/dev/null) || skip "no passthrough here"
+	echo 1 >"$MNT/one"
+	assert_refused "io=passthrough" nacre commit --live "$MNT"
+	assert_equal "$(ls "$NACRE_STORE/containers/$CONTAINER")" $'upper\nwork'
+	echo 2 >"$MNT/two"
+	nacre umount "$MNT"
+	nacre mount --container "$CONTAINER" "$MNT"
+	assert_equal "$(cat "$MNT/one" "$MNT/two")" $'1\n2'
+}
