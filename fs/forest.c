@@ -87,6 +87,30 @@ static int tree_root_stat(struct tree *tree, struct stat *st)
 	return r;
 }
 
+static int root_has_any(const struct layer_entry *row, void *arg)
+{
+	*(bool *)arg |= row->flags & (LAYER_XATTRS | LAYER_OPAQUE); /* the latter may be shown as one */
+	return row->flags & LAYER_IMPLICIT ? 1 : 0;
+}
+
+bool forest_is_bare(struct forest *forest, uint64_t id)
+{
+	struct tree *tree = tree_of(forest, id);
+	bool any = false, closed;
+	int r = 1;
+
+	if (!tree || id & NODE_MASK)
+		return !tree;
+	pthread_mutex_lock(&tree->lock);
+	closed = !tree->fs && !tree->dead;
+	pthread_mutex_unlock(&tree->lock);
+	if (!closed)
+		return false;
+	for (size_t i = tree->leaf.layer_count; r > 0 && i > 0; i--)
+		r = layer_root(forest->shared.store, tree->leaf.layers[i - 1], root_has_any, &any);
+	return r >= 0 && !any;
+}
+
 /* The forest is locked. */
 static int catalog_refresh(struct forest *forest)
 {

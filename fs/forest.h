@@ -36,6 +36,12 @@ struct forest_entry {
 int forest_lookup(struct forest *forest, uint64_t parent, const char *name, struct forest_entry *ret);
 void forest_forget(struct forest *forest, uint64_t id, uint64_t lookups);
 int forest_getattr(struct forest *forest, uint64_t id, struct stat *st, bool *lasting);
+/**
+ * forest_is_bare() - is it known, without opening its tree, that it has no xattr but user.nacre.layer?
+ *
+ * A listing with attributes asks for xattrs of each folder in it: that is not to open them all.
+ */
+bool forest_is_bare(struct forest *forest, uint64_t id);
 int forest_statfs(struct forest *forest, struct statvfs *st);
 
 /**

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/forest.h"
+#include "fs/layername.h"
 #include "fs/ops_internal.h"
 
 /*
@@ -187,8 +188,14 @@ static void forest_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 {
 	AUTO(freep) char *buf = size ? malloc(size) : NULL;
 	struct forest_visit visit;
-	ssize_t n = size && !buf ? -ENOMEM : forest_enter(forest_of(req), ino, &visit);
+	ssize_t n;
 
+	if (size && !buf)
+		n = -ENOMEM;
+	else if (!is_layer_xattr(name) && forest_is_bare(forest_of(req), ino))
+		n = -ENODATA;
+	else
+		n = forest_enter(forest_of(req), ino, &visit);
 	if (n == 0) {
 		n = fs_getxattr(visit.fs, visit.node, name, buf, size);
 		forest_leave(&visit);
@@ -202,13 +209,16 @@ static void forest_op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	AUTO(freep) char *buf = size ? malloc(size) : NULL;
 	struct forest_visit visit;
-	ssize_t n = size && !buf ? -ENOMEM : forest_enter(forest_of(req), ino, &visit);
+	ssize_t n;
 
+	if (forest_is_bare(forest_of(req), ino)) {
+		ops_reply_xattr(req, 0, buf, size);
+		return;
+	}
+	n = size && !buf ? -ENOMEM : forest_enter(forest_of(req), ino, &visit);
 	if (n == 0) {
 		n = fs_listxattr(visit.fs, visit.node, buf, size);
 		forest_leave(&visit);
-	} else if (n == -EISDIR) {
-		n = 0;
 	}
 	ops_reply_xattr(req, n, buf, size);
 }

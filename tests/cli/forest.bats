@@ -145,6 +145,7 @@ same_tree() {
 	assert_equal "$(ls "$MNT/images/many" | wc -l)" 100
 	[ -d "$MNT/images/many/7" ]
 	leases() { find "$NACRE_STORE/leases" -type f | wc -l; }
+	ls -l "$MNT/layers" "$MNT/images/many" >/dev/null
 	assert_equal "$(leases)" 0
 	ls "$MNT/images/two/1" >/dev/null
 	assert_equal "$(leases)" 1
