@@ -74,16 +74,19 @@ static int put_right(int folder)
 
 int container_lock(struct store *store, const char *id, struct diag *diag, int *ret_fd)
 {
-	AUTO(closep) int fd = -1;
+	AUTO(closep) int folder = -1, fd = -1;
 	char path[NAME_BYTES];
 	int r;
 
 	snprintf(path, sizeof(path), "containers/%s", id);
-	r = open_folder(store, path, &fd);
+	r = open_folder(store, path, &folder);
+	/* A file, open for writing: NFS locks nothing else. */
+	if (r == 0 && (fd = openat(folder, "lock.commit", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
+		r = -errno;
 	if (r == 0 && flock(fd, LOCK_EX) < 0)
 		r = -errno;
 	if (r == 0)
-		r = put_right(fd);
+		r = put_right(folder);
 	if (r < 0)
 		return diag_errno(diag, r, "container %s cannot be locked", id);
 	*ret_fd = TAKE_FD(fd);

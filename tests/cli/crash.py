@@ -73,7 +73,7 @@ def files(store):
         if where.startswith("containers") and not BOXES:
             continue
         for name in names:
-            if where == "." and name.startswith("index.db") or name == "lock":
+            if where == "." and name.startswith("index.db") or name.startswith("lock"):
                 continue
             size = os.lstat(os.path.join(top, name)).st_size
             kind = where.split("/")[0]

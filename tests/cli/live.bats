@@ -16,6 +16,7 @@ identities() { find "$1" -printf '%P %i %n\n' | sort; }
 contents() { (cd "$1" && find . -type f -exec sha256sum {} + | sort -k 2); }
 
 folder() { echo "$NACRE_STORE/containers/$CONTAINER"; }
+folders() { find "$(folder)" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort; }
 
 change() {
 	echo added >"$MNT/etc/added"
@@ -127,7 +128,7 @@ change() {
 	nacre commit --live "$MNT"
 	assert_equal "$(find "$(folder)" -maxdepth 1 -name 'frozen.*' | wc -l)" 2
 	nacre umount "$MNT"
-	assert_equal "$(ls "$(folder)")" $'upper\nwork'
+	assert_equal "$(folders)" $'upper\nwork'
 	assert_equal "$(find "$(folder)/work" -name 'links*' | wc -l)" 1
 	nacre mount --container "$CONTAINER" "$MNT"
 	assert_equal "$(cat "$MNT/one" "$MNT/two")" $'1\n2'
@@ -180,7 +181,7 @@ kill_driver() {
 			assert_equal "$(cat "$MNT/first" "$MNT/second" "$MNT/third")" $'first\nsecond\nthird'
 			[ ! -e "$MNT/etc/motd" ]
 			nacre umount "$MNT"
-			assert_equal "$(ls "$(folder)")" $'upper\nwork'
+			assert_equal "$(folders)" $'upper\nwork'
 			nacre mount --container "$CONTAINER" "$MNT"
 			assert_equal "$(cat "$MNT/first" "$MNT/second" "$MNT/third")" $'first\nsecond\nthird'
 			nacre umount --rm "$MNT"
@@ -211,7 +212,7 @@ kill_driver() {
 	echo 1 >"$MNT/one"
 	assert_refused_unchanged NONSENSE nacre commit --live -c 'NONSENSE x' "$MNT"
 	assert_refused_unchanged "not a valid image name" nacre commit --live "$MNT" 'a b'
-	assert_equal "$(ls "$(folder)")" $'upper\nwork'
+	assert_equal "$(folders)" $'upper\nwork'
 	nacre umount "$MNT"
 	assert_refused_unchanged "not mounted" nacre commit --live "$CONTAINER"
 	nacre mount base:1 "$MNT"

@@ -12,7 +12,8 @@ teardown() { unmount_all; }
 	CONTAINER=$(nacre mount --rw -o io=passthrough base:1 "$MNT" 2>/dev/null) || skip "no passthrough here"
 	echo 1 >"$MNT/one"
 	assert_refused "io=passthrough" nacre commit --live "$MNT"
-	assert_equal "$(ls "$NACRE_STORE/containers/$CONTAINER")" $'upper\nwork'
+	assert_equal "$(find "$NACRE_STORE/containers/$CONTAINER" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort)" \
+		$'upper\nwork'
 	echo 2 >"$MNT/two"
 	nacre umount "$MNT"
 	nacre mount --container "$CONTAINER" "$MNT"
