@@ -157,7 +157,7 @@ static const struct option_desc commit_options[] = {
 		{ 0, "env-file", "FILE", "variables, one a line; may be repeated", OPERAND_FILE },               \
 		{ 'w', "workdir", "DIR", "the working directory in the container", OPERAND_OTHER },              \
 	{                                                                                                        \
-		'u', "user", "USER[:GROUP]", "who it runs as: names or numbers", OPERAND_OTHER                   \
+		'u', "user", "USER", "who it runs as: USER[:GROUP], names or numbers", OPERAND_OTHER             \
 	}
 
 static const struct option_desc run_options[] = {
@@ -165,8 +165,9 @@ static const struct option_desc run_options[] = {
 	OPTIONS_PROCESS,
 	{ 0, "rm", NULL, "remove the container when it has ended" },
 	{ 0, "name", "NAME", "what the container is called", OPERAND_OTHER },
-	{ 'v', "volume", "SRC:DST[:ro]", "show a folder or file of this machine in it; may be repeated", OPERAND_DIR },
-	{ 0, "entrypoint", "PROGRAM", "run this in place of the image's Entrypoint and Cmd", OPERAND_OTHER },
+	{ 'v', "volume", "SRC:DST", "show a folder of this machine in it; SRC:DST:ro: only to be read; may be repeated",
+	  OPERAND_DIR },
+	{ 0, "entrypoint", "PROG", "run this in place of the image's Entrypoint and Cmd", OPERAND_OTHER },
 	{ 0, "hostname", "NAME", "its host name; else its ID", OPERAND_OTHER },
 	{ 0, "read-only", NULL, "its root cannot be written to" },
 	{ 0, "network", "NETWORK", "host (the default): this machine's; none: only itself", OPERAND_OTHER },
