@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,22 +82,36 @@ static void client_change(struct affinity *affinity, uint32_t pid)
 	affinity->streak = 0;
 }
 
-void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns)
+/* Return: is it alone? */
+static bool client_count(struct affinity *affinity, uint32_t pid)
 {
-	int cpu;
-
 	if (pid == 0)
-		return;
+		return false;
 	if (pid != affinity->pid)
 		client_change(affinity, pid);
 	affinity->streak++;
-	if (affinity->streak < STREAK)
+	return affinity->streak >= STREAK;
+}
+
+static void go_to(struct affinity *affinity, int cpu)
+{
+	if (cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, affinity->allowed))
+		bind_to(affinity, cpu);
+}
+
+void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns)
+{
+	if (!client_count(affinity, pid))
 		return;
 	if (affinity->streak != STREAK && affinity->streak % LOOK_EVERY != 0 &&
 	    now_ns - affinity->looked_ns < LOOK_AFTER_NS)
 		return;
 	affinity->looked_ns = now_ns;
-	cpu = client_cpu(affinity);
-	if (cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, affinity->allowed))
-		bind_to(affinity, cpu);
+	go_to(affinity, client_cpu(affinity));
+}
+
+void affinity_follow_to(struct affinity *affinity, uint32_t pid, int cpu)
+{
+	if (client_count(affinity, pid))
+		go_to(affinity, cpu);
 }

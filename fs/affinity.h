@@ -29,5 +29,8 @@ void affinity_free(struct affinity *affinity);
 /* A short request of the thread PID, in the driver's PID namespace, 0 if it has no number there, is about to be served. */
 void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns);
 
+/* The same where it is known that the client runs on CPU. */
+void affinity_follow_to(struct affinity *affinity, uint32_t pid, int cpu);
+
 /* Several clients, or long work: run wherever there is room. */
 void affinity_release(struct affinity *affinity);

@@ -208,7 +208,8 @@ static int view_make(struct baseviews *views, struct base_ask *ask)
 
 int baseviews_ioctl(struct baseviews *views, unsigned cmd, pid_t asking, struct base_ask *ask)
 {
-	if (!views)
+	/* What has come by a ring and is not counted yet cannot be told. */
+	if (!views || views->mount->rings)
 		return -ENOTTY;
 	if (!is_neighbour(asking))
 		return -EPERM;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 enum { JOB_STACK_BYTES = 256 * 1024 };
@@ -11,6 +12,7 @@ struct jobs {
 	pthread_mutex_t lock;
 	pthread_cond_t none;
 	unsigned running; /* guarded by lock */
+	unsigned most;	  /* guarded by lock; 0: none is started any more */
 };
 
 struct job {
@@ -62,13 +64,17 @@ int jobs_start(struct jobs *jobs, void (*run)(void *arg), void *arg)
 		return -ENOMEM;
 	*job = (struct job){ .jobs = jobs, .run = run, .arg = arg };
 	pthread_mutex_lock(&jobs->lock);
-	jobs->running++;
+	r = jobs->running < jobs->most ? 0 : -EBUSY;
+	if (r == 0)
+		jobs->running++;
 	pthread_mutex_unlock(&jobs->lock);
-	r = spawn(job);
-	if (r < 0) {
-		one_less(jobs);
-		free(job);
+	if (r == 0) {
+		r = spawn(job);
+		if (r < 0)
+			one_less(jobs);
 	}
+	if (r < 0)
+		free(job);
 	return r;
 }
 
@@ -77,20 +83,34 @@ struct jobs *jobs_new(void)
 	struct jobs *jobs = calloc(1, sizeof(*jobs));
 
 	if (jobs) {
+		jobs->most = UINT32_MAX;
 		pthread_mutex_init(&jobs->lock, NULL);
 		pthread_cond_init(&jobs->none, NULL);
 	}
 	return jobs;
 }
 
+void jobs_limit(struct jobs *jobs, unsigned most)
+{
+	pthread_mutex_lock(&jobs->lock);
+	jobs->most = most;
+	pthread_mutex_unlock(&jobs->lock);
+}
+
+void jobs_end(struct jobs *jobs)
+{
+	pthread_mutex_lock(&jobs->lock);
+	jobs->most = 0;
+	while (jobs->running > 0)
+		pthread_cond_wait(&jobs->none, &jobs->lock);
+	pthread_mutex_unlock(&jobs->lock);
+}
+
 void jobs_free(struct jobs *jobs)
 {
 	if (!jobs)
 		return;
-	pthread_mutex_lock(&jobs->lock);
-	while (jobs->running > 0)
-		pthread_cond_wait(&jobs->none, &jobs->lock);
-	pthread_mutex_unlock(&jobs->lock);
+	jobs_end(jobs);
 	pthread_mutex_destroy(&jobs->lock);
 	pthread_cond_destroy(&jobs->none);
 	free(jobs);

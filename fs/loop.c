@@ -22,6 +22,8 @@
  */
 
 #include "fs/affinity.h"
+#include "fs/jobs.h"
+#include "fs/ring.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
 
@@ -57,9 +59,9 @@ struct worker {
 };
 
 struct loop {
-	struct fuse_session *session; /* borrowed */
-	struct fs *fs;		      /* borrowed; NULL: see loop_run() */
-	struct stats *stats;	      /* borrowed */
+	struct mount *mount; /* borrowed */
+	struct stats *stats; /* borrowed */
+	struct rings *rings; /* borrowed; NULL: none */
 	int fd;
 	pthread_t main;
 	unsigned max_workers, max_readers;
@@ -194,7 +196,7 @@ static bool is_forget(const struct fuse_in_header *in)
 	return in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET;
 }
 
-static bool takes_long(const struct fuse_in_header *in, size_t bytes)
+bool loop_takes_long(const struct fuse_in_header *in, size_t bytes)
 {
 	const struct fuse_read_in *read_in = (const struct fuse_read_in *)(in + 1);
 
@@ -218,7 +220,7 @@ static void note_request(struct worker *worker, uint64_t start_ns, size_t bytes)
 	uint64_t now = now_ns();
 
 	note_wait(worker, now - start_ns);
-	if (atomic_load(&worker->loop->width) > 1 || takes_long(in, bytes))
+	if (atomic_load(&worker->loop->width) > 1 || loop_takes_long(in, bytes))
 		affinity_release(&worker->affinity);
 	else
 		affinity_follow(&worker->affinity, in->pid, now);
@@ -293,20 +295,25 @@ static bool enters_itself(const struct fuse_in_header *in)
 	return in->opcode == FUSE_FSYNC || in->opcode == FUSE_FSYNCDIR;
 }
 
+void loop_serve(struct mount *mount, const struct fuse_buf *buf)
+{
+	bool gated = mount->fs && !enters_itself(buf->mem);
+
+	if (gated)
+		fs_enter(mount->fs);
+	fuse_session_process_buf(mount->session, buf);
+	if (gated)
+		fs_leave(mount->fs);
+}
+
 static void request_serve(struct worker *worker, size_t bytes)
 {
 	struct loop *loop = worker->loop;
 	struct fuse_buf buf = { .mem = worker->request, .size = bytes };
 
-	bool gated = loop->fs && !enters_itself(worker->request);
-
-	if (takes_long(worker->request, bytes) && atomic_load(loop->readers) == 0)
+	if (loop_takes_long(worker->request, bytes) && atomic_load(loop->readers) == 0)
 		lead_offer(loop);
-	if (gated)
-		fs_enter(loop->fs);
-	fuse_session_process_buf(loop->session, &buf);
-	if (gated)
-		fs_leave(loop->fs);
+	loop_serve(loop->mount, &buf);
 }
 
 /* Has the lead. Return: false: it is over. */
@@ -326,6 +333,8 @@ static bool lead(struct worker *worker)
 		return true;
 	if (loop->max_readers > 1 && !is_forget(worker->request)) /* nobody waits for those, they come in bursts */
 		note_request(worker, start, (size_t)n);
+	if (loop->rings)
+		rings_see_request(loop->rings);
 	stats_request(loop->stats, ((const struct fuse_in_header *)worker->request)->opcode);
 	if (is_forget(worker->request))
 		atomic_store_explicit(&loop->forgot, true, memory_order_relaxed);
@@ -403,27 +412,27 @@ static int loop_start(struct loop *loop)
 }
 
 /* Until it is to end; stop() sends a signal too. */
-static void await_end(void (*asked)(void *arg), void *arg)
+static void await_end(const struct loop_options *options)
 {
 	sigset_t set;
 	int signal;
 
 	awaited_signals(&set);
 	while (sigwait(&set, &signal) == 0 && signal == SIGUSR1)
-		asked(arg);
+		options->asked(options->arg);
 }
 
-int loop_run(struct fuse_session *session, unsigned max_threads, _Atomic unsigned *readers, struct stats *stats,
-	     struct fs *fs, void (*asked)(void *arg), void *arg)
+int loop_run(struct mount *mount, const struct loop_options *options)
 {
+	unsigned max_threads = options->max_threads;
 	struct loop loop = {
-		.session = session,
-		.fs = fs,
-		.stats = stats,
-		.fd = fuse_session_fd(session),
+		.mount = mount,
+		.stats = mount->stats,
+		.rings = mount->rings,
+		.fd = fuse_session_fd(mount->session),
 		.main = pthread_self(),
 		.max_workers = max_threads == 0 || max_threads > MAX_WORKERS ? MAX_WORKERS : max_threads,
-		.readers = readers,
+		.readers = &mount->readers,
 		.width = 1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.lead = PTHREAD_COND_INITIALIZER,
@@ -439,8 +448,11 @@ int loop_run(struct fuse_session *session, unsigned max_threads, _Atomic unsigne
 	loop.max_readers = processors > MAX_READERS ? MAX_READERS : (unsigned)processors;
 	r = loop_start(&loop);
 	if (r == 0)
-		await_end(asked, arg);
+		await_end(options);
+	jobs_end(mount->jobs); /* they wait for requests that must still be served */
 	stop(&loop, 0);
 	loop_join(&loop);
+	if (loop.rings)
+		rings_stop(loop.rings);
 	return r < 0 ? r : atomic_load(&loop.error);
 }

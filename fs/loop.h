@@ -6,6 +6,8 @@
 
 #include "fs/ops.h"
 
+#include <linux/fuse.h>
+
 /**
  * loop_block_signals() - keep the signals that loop_run() waits for from everybody else
  *
@@ -13,18 +15,24 @@
  */
 void loop_block_signals(void);
 
+/** loop_takes_long() - is the request, of @bytes, one that takes longer than waking a thread for the next one? */
+bool loop_takes_long(const struct fuse_in_header *in, size_t bytes);
+
+/** loop_serve() - one request, through the gate of the tree, if the mount has one that may be changed as a whole */
+void loop_serve(struct mount *mount, const struct fuse_buf *buf);
+
+struct loop_options {
+	unsigned max_threads; /* that serve requests; 1: one request at a time; 0: as many as have something to do */
+	void (*asked)(void *arg); /* called in the thread of loop_run() when SIGUSR1 comes */
+	void *arg;
+};
+
 /**
  * loop_run() - serve until the mount is gone or SIGTERM, SIGINT or SIGHUP comes
- * @session: mounted
- * @max_threads: that serve requests; 1: one request at a time; 0: as many as have something to do
- * @readers: borrowed; how many threads read: while it is 0, each request that was read is counted in @stats
- * @stats: borrowed; requests and threads are counted there
- * @fs: borrowed; whose gate requests pass (fs_enter()); NULL: none, no tree of the mount is ever changed as a whole
- * @asked: called, with @arg, in the calling thread, when SIGUSR1 comes
+ * @mount: its session is mounted; its rings, if it has some, are stopped when it is over
  *
  * Return: 0, -ENOMEM, -EAGAIN (no thread), or the error of reading requests.
  */
-int loop_run(struct fuse_session *session, unsigned max_threads, _Atomic unsigned *readers, struct stats *stats,
-	     struct fs *fs, void (*asked)(void *arg), void *arg);
+int loop_run(struct mount *mount, const struct loop_options *options);
 
 #endif

@@ -17,6 +17,7 @@
 #include "fs/forest.h"
 #include "fs/jobs.h"
 #include "fs/passthrough.h"
+#include "fs/ring.h"
 #include "fs/stats.h"
 #include "fs/trees.h"
 #include "store/base/auto.h"
@@ -146,7 +147,7 @@ static struct fuse_session *session_new(const struct mount_options *o, struct mo
 	return session;
 }
 
-/* INIT, the first request, says what the kernel has; who asked for passthrough wants to know before he goes on. */
+/* INIT, the first request, says what the kernel has; who asked for that wants to know before he goes on. */
 static int negotiate(struct fuse_session *session, const struct mount *mount, struct diag *diag)
 {
 	struct fuse_buf buf = { 0 };
@@ -154,17 +155,24 @@ static int negotiate(struct fuse_session *session, const struct mount *mount, st
 
 	if (n > 0) {
 		stats_request(mount->stats, FUSE_INIT);
+		if (mount->rings)
+			rings_see_init(mount->rings, buf.mem, (size_t)n);
 		fuse_session_process_buf(session, &buf);
 	}
 	free(buf.mem);
 	if (n <= 0)
 		return diag_set(diag, n < 0 ? n : -EIO, "the kernel does not start the mount");
-	if (!mount->passthrough)
-		return diag_set(
-			diag, -EOPNOTSUPP,
-			"option io=passthrough: this kernel has no passthrough for FUSE (6.9 and newer have it, "
-			"if built with CONFIG_FUSE_PASSTHROUGH)");
 	return 0;
+}
+
+static int check_passthrough(const struct mount_options *o, const struct mount *mount, struct diag *diag)
+{
+	if (!o->passthrough || mount->passthrough)
+		return 0;
+	return diag_set(
+		diag, -EOPNOTSUPP,
+		"option io=passthrough: this kernel has no passthrough for FUSE (6.9 and newer have it, if built with "
+		"CONFIG_FUSE_PASSTHROUGH)");
 }
 
 /* SIGUSR1: to standard error, or, in the background, where there is none, to the system's log. */
@@ -193,22 +201,61 @@ static void report_stats(void *arg)
 	buf_release(&text);
 }
 
+static int rings_add(const struct mount_options *o, struct mount *mount, struct diag *diag)
+{
+	if (o->threads == 1)
+		return diag_set(diag, -ENOTSUP, "one thread is asked for, and it needs some for each processor");
+	return rings_new(mount, diag, &mount->rings);
+}
+
+/* Requests come through the device at least: that is what is asked for, however it is done. */
+static int rings_missed(const struct diag *why, int r)
+{
+	if (r == -ENOTSUP)
+		fprintf(stderr, "nacrefs: warning: option io_uring is left out: %s\n", diag_text(why, r));
+	return r == -ENOTSUP ? 0 : r;
+}
+
+/* What must be known of the mount before anybody uses it. */
+static int prepare(const struct mount_options *o, struct mount *mount, struct diag *diag)
+{
+	struct diag why = { 0 };
+	int r = 0;
+
+	if (o->io_uring)
+		r = rings_missed(&why, rings_add(o, mount, &why));
+	if (r == 0 && (o->passthrough || mount->rings))
+		r = negotiate(mount->session, mount, diag);
+	if (r == 0)
+		r = check_passthrough(o, mount, diag);
+	if (r == 0 && mount->rings)
+		r = rings_missed(&why, rings_await(mount->rings, &why));
+	return r;
+}
+
 static int serve_session(const struct mount_options *o, struct mount *mount, int ready)
 {
 	struct report report = { .mount = mount, .to_stderr = o->foreground };
+	struct loop_options options = {
+		.max_threads = o->threads,
+		.asked = report_stats,
+		.arg = &report,
+	};
 	struct fuse_session *session = mount->session;
 	struct diag diag = { 0 };
-	int status = EXIT_DONE;
+	int r, status;
 
 	if (fuse_session_mount(session, o->mountpoint) < 0)
 		return fail(&diag, diag_set(&diag, -EIO, "cannot mount on %s", o->mountpoint));
-	if (o->passthrough && negotiate(session, mount, &diag) < 0) {
+	r = prepare(o, mount, &diag);
+	if (r < 0) {
+		if (mount->rings)
+			rings_stop(mount->rings);
 		fuse_session_unmount(session);
-		return fail(&diag, -EOPNOTSUPP);
+		return fail(&diag, r);
 	}
 	now_ready(ready);
-	if (loop_run(session, o->threads, &mount->readers, mount->stats, mount->fs, report_stats, &report) < 0)
-		status = EXIT_FAILED;
+	status = loop_run(mount, &options) < 0 ? EXIT_FAILED : EXIT_DONE;
 	jobs_free(TAKE(mount->controls)); /* they answer through the session */
 	fuse_session_unmount(session);
 	return status;
@@ -250,6 +297,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 	if (mount.session)
 		fuse_session_destroy(mount.session);
 	opens_free(mount.opens);
+	rings_free(mount.rings);
 	baseviews_free(mount.baseviews);
 	trees_free(mount.trees);
 	return status;
@@ -275,6 +323,9 @@ static int run(const struct mount_options *o, const uint8_t *key, int ready)
 	int status;
 
 	loop_block_signals();
+	/* libfuse's own words for it: its rings would take the requests that ours or the loop are there for. */
+	unsetenv("FUSE_URING_ENABLE");
+	unsetenv("FUSE_URING_QUEUE_DEPTH");
 	umask(0);				      /* modes come complete with the requests */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES); /* else each read of 1 MiB maps and unmaps its buffer */
 	/* One heap, which grows in few steps and can be given back as a whole: mostly one thread serves. */

@@ -31,6 +31,7 @@ struct mount {
 	struct jobs *jobs;	      /* owned: they may wait until the mount is gone */
 	struct jobs *controls;	      /* owned: they end while it is there (control.c) */
 	struct opens *opens;	      /* owned; NULL: opening is not heard of */
+	struct rings *rings;	      /* owned; NULL: requests come through the device */
 	double timeout;		      /* seconds the kernel may keep what it was told */
 	bool writeback;
 	bool posix_acl;

@@ -6,6 +6,7 @@
  */
 
 #include "fs/passthrough.h"
+#include "fs/ring.h"
 #include "fs/seek.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
@@ -19,8 +20,10 @@
 static char *read_buffer(fuse_req_t req)
 {
 	struct mount *mount = mount_of(req);
-	char *buf = pthread_getspecific(mount->read_buffer);
+	char *buf = mount->rings ? rings_buffer(mount->rings, READ_BUFFER_BYTES) : NULL;
 
+	if (!buf)
+		buf = pthread_getspecific(mount->read_buffer);
 	if (!buf) {
 		buf = malloc(READ_BUFFER_BYTES);
 		if (buf && pthread_setspecific(mount->read_buffer, buf) != 0) {

@@ -64,6 +64,7 @@ enum option_id {
 	OPT_IO,
 	OPT_THREADED,
 	OPT_MAX_THREADS,
+	OPT_IO_URING,
 	OPT_REDIRECT_DIR,
 	OPT_METACOPY,
 	OPT_CHOICE, /* one of the words of .words is needless, others are refused */
@@ -123,6 +124,8 @@ static const struct option_name {
 	{ "io", OPT_IO, VALUE_NEEDED },
 	{ "threaded", OPT_THREADED, VALUE_NEEDED },
 	{ "max_threads", OPT_MAX_THREADS, VALUE_NEEDED },
+	{ "io_uring", OPT_IO_URING },
+	{ "io_uring_q_depth", OPT_NEEDLESS, VALUE_NEEDED }, /* it is as deep as it needs to be */
 	{ "max_idle_threads", OPT_NEEDLESS, VALUE_NEEDED }, /* those that have nothing to do sleep */
 	{ "clone_fd", OPT_NEEDLESS },			    /* mostly one thread reads */
 	{ "index", OPT_CHOICE, VALUE_NEEDED, "on off" },
@@ -381,6 +384,9 @@ static void set_flag(struct mount_options *o, enum option_id id)
 		break;
 	case OPT_INO32:
 		o->fs.ino32 = true;
+		break;
+	case OPT_IO_URING:
+		o->io_uring = true;
 		break;
 	case OPT_SYNC:
 		pass_on(o, "sync");
@@ -655,6 +661,7 @@ const char *options_help(void)
 	       "  -o timeout=SECONDS         how long the kernel may keep names (default: for ever)\n"
 	       "  -o io=passthrough          let the kernel read and write the upper's files directly; root\n"
 	       "  -o writeback=0             write through to the upper at each write\n"
+	       "  -o io_uring                take requests by io_uring, where the kernel has that on\n"
 	       "  -f, -d                     stay in the foreground; with a log of all requests\n"
 	       "  --stats [--json]           show what the driver of a mount has done and keeps\n"
 	       "  -V, --version              version\n"

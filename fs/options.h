@@ -14,6 +14,7 @@ struct mount_options {
 	struct buf ignored; /* names of unknown options, for a warning */
 	double timeout;	    /* seconds that the kernel may keep names and attributes; <0: for ever */
 	bool foreground, debug;
+	bool io_uring; /* requests come that way where it can be had */
 	bool help, version;
 	bool stats, json; /* ask the driver of the mount that is there */
 	bool read_only;

@@ -93,7 +93,8 @@ static void seek_later(const struct seek *seek, off_t first)
 	if (r == 0)
 		return;
 	free(job);
-	seek->done(seek->req, r);
+	/* Too many, or the end: told that we cannot tell holes, the kernel asks no more, and takes all for data. */
+	seek->done(seek->req, r == -EBUSY ? -ENOSYS : r);
 }
 
 void seek_start(const struct seek *seek)

@@ -132,7 +132,9 @@ static void format_json(const struct totals *t, const struct stats_descriptors *
 
 	buf_addf(ret, "{\n  \"Version\": \"%s\",\n  \"UptimeSeconds\": %" PRIu64 ".%03u,\n", NACRE_VERSION,
 		 t->ns / 1000000000, (unsigned)(t->ns / 1000000 % 1000));
-	buf_addf(ret, "  \"Requests\": %" PRIu64 ",\n  \"RequestsByOpcode\": {\n", t->requests);
+	buf_addf(ret,
+		 "  \"Requests\": %" PRIu64 ",\n  \"RequestsByIoUring\": %" PRIu64 ",\n  \"RequestsByOpcode\": {\n",
+		 t->requests, n[STAT_RING_REQUESTS]);
 	for (unsigned i = 0; i < STATS_OPCODES; i++) {
 		if (opcodes[i])
 			buf_addf(ret, "    \"%s\": %" PRIu64 ",\n", opcodes[i], n[STAT_REQUESTS + i]);
@@ -163,6 +165,8 @@ static void format_text(const struct totals *t, const struct stats_descriptors *
 
 	row(ret, "served for", t->ns / 1000000000, "s");
 	row(ret, "requests", t->requests, "");
+	if (n[STAT_RING_REQUESTS])
+		row(ret, "  by io_uring", n[STAT_RING_REQUESTS], "");
 	for (unsigned i = 0; i < STATS_OPCODES; i++) {
 		if (opcodes[i] && n[STAT_REQUESTS + i])
 			buf_addf(ret, "  %-26s %12" PRIu64 "\n", opcodes[i], n[STAT_REQUESTS + i]);

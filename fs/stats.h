@@ -25,12 +25,13 @@ enum stat_id {
 	STAT_COPYUP_BYTES,    /* of data: holes count as what they show */
 	STAT_COPYUP_METADATA, /* all that is copied without data but directories */
 	STAT_COPYUP_DIRS,
-	STAT_WHITEOUTS, /* made */
-	STAT_NODES,	/* that the kernel knows, now */
-	STAT_TABLES,	/* merged directories, now */
-	STAT_NAMES,	/* in them, now */
-	STAT_THREADS,	/* that serve requests, now */
-	STAT_REQUESTS,	/* of opcode 0; the others follow */
+	STAT_WHITEOUTS,	    /* made */
+	STAT_NODES,	    /* that the kernel knows, now */
+	STAT_TABLES,	    /* merged directories, now */
+	STAT_NAMES,	    /* in them, now */
+	STAT_THREADS,	    /* that serve requests, now */
+	STAT_RING_REQUESTS, /* of all, those by io_uring */
+	STAT_REQUESTS,	    /* of opcode 0; the others follow */
 	STAT_COUNT = STAT_REQUESTS + STATS_OPCODES + 1,
 };
 

@@ -25,7 +25,12 @@ file_timeout=300
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
 # forget inodes: what holds only as long as the kernel remembers must not pass.
 pressed='fs/basic.bats fs/meta.bats fs/model.bats fs/names.bats fs/rename.bats fs/write.bats'
-# And once more, as root, with io=passthrough: all suites on the tree, each with directory lowers.
+# And once more, as root, with io=passthrough: all suites on the tree, each with directory lowers.  And with io_uring,
+# where the kernel has it: what it changes is how requests come, and on which threads; some in the thread build too.
+ringed='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/flags.bats fs/flags.root.bats fs/holes.bats
+	fs/limits.bats fs/locks.bats fs/loop.root.bats fs/model.bats fs/size.bats fs/sqlite.bats fs/stats.bats
+	fs/stats.root.bats fs/torture.bats fs/vanish.bats fs/write.bats'
+ringed_threads='fs/holes.bats fs/locks.bats fs/loop.root.bats fs/torture.bats fs/vanish.bats'
 # Containers get a mount namespace to themselves, as a booted machine has it: shared, but without copies of the mounts of
 # other tests, whose drivers could not leave as long as there are any.  For podman, since crun refuses a mixture of both
 # kinds of control groups, it is without the newer kind where there are older ones.
@@ -37,6 +42,9 @@ own_namespace=$shared_namespace' && { umount /sys/fs/cgroup/unified 2>/dev/null 
 shared_namespace+=' && exec "$@"'
 passed=0 failed=0 skipped=0
 failures=()
+
+# shellcheck source=tests/lib/uring.bash
+. tests/lib/uring.bash
 
 say() { printf '%s\n' "$*"; }
 
@@ -123,6 +131,7 @@ cleanup() {
 	# What still runs may make new mounts: end it first.
 	# shellcheck disable=SC2046
 	kill $(jobs -p) 2>/dev/null || true
+	uring_off
 	clear_below "$work"
 	[ -n "$(mounts_below "$work")" ] || rm -rf -- "$work"
 	exit "$status"
@@ -153,6 +162,8 @@ build() {
 	esac
 	if [ -e "$dir/build.ninja" ]; then
 		meson configure "$dir" "${options[@]}" >"$logs/build-$name.log" 2>&1 || return
+		# What meson.build asks of a subproject counts only when the folder is made.  Not all folders have it.
+		meson configure "$dir" -Dfuse3:enable-custom-io=true >>"$logs/build-$name.log" 2>&1 || true
 	else
 		meson setup "$dir" "${options[@]}" >"$logs/build-$name.log" 2>&1 || return
 	fi
@@ -284,7 +295,7 @@ forget_always() {
 	done
 }
 
-# Run one bats file as one identity (root, user, pressure, passthrough) in one build; what it said is left in $work/results/JOB.*
+# Run one bats file as one identity (root, user, pressure, passthrough, uring) in one build; what it said is left in $work/results/JOB.*
 run_bats() {
 	local job=$1 file=$2 identity=$3 name=$4 dir home reports tmp pid forgetting='' status=0 start=$SECONDS
 	dir=$(build_dir "$name")
@@ -305,6 +316,8 @@ run_bats() {
 		forgetting=$!
 	elif [ "$identity" = passthrough ]; then
 		command+=(NACRE_MOUNT_OPTIONS=io=passthrough NACRE_KINDS=dirs)
+	elif [ "$identity" = uring ]; then
+		command+=(NACRE_MOUNT_OPTIONS=io_uring NACRE_KINDS=dirs)
 	fi
 	if [[ $file == podman/* && $(id -u) = 0 ]]; then
 		command+=(unshare --mount --propagation=private sh -c "$own_namespace" sh env)
@@ -409,6 +422,16 @@ make_user() {
 	grep -qs "^$user:" /etc/subgid || usermod --add-subgids 300000-365535 "$user"
 }
 
+# runs_by_ring BUILD FILE
+runs_by_ring() {
+	local file
+	local -A files=([release]=$ringed [thread]=$ringed_threads)
+	for file in ${files[$1]:-}; do
+		[ "$file" != "$2" ] || return 0
+	done
+	return 1
+}
+
 main() {
 	local name file identity job count label
 	if [ "${NACRE_SETUP:-1}" != 0 ]; then
@@ -473,11 +496,22 @@ main() {
 				queue+=("$name pressure $file")
 			fi
 			if [ "$name" = release ] && [ "${identities[0]}" = root ] &&
-				[[ $file == fs/* && $file != *.user.bats && $file != fs/passthrough.* ]]; then
+				[[ $file == fs/* && $file != *.user.bats && $file != fs/passthrough.* && $file != fs/io_uring.* ]]; then
 				queue+=("$name passthrough $file")
+			fi
+			if [ "${identities[0]}" = root ] && runs_by_ring "$name" "$file"; then
+				queue+=("$name uring $file")
 			fi
 		done
 	done
+	if [[ " ${queue[*]} " == *" uring "* ]] && ! uring_on; then
+		say "io_uring: this kernel has it not for FUSE, or lets nobody switch it on: nothing is run with it"
+		local -a others=()
+		for job in "${queue[@]}"; do
+			[[ $job == *" uring "* ]] || others+=("$job")
+		done
+		queue=("${others[@]}")
+	fi
 	count=${#queue[@]}
 	local -A running=()
 	local next=0 pid
@@ -485,7 +519,7 @@ main() {
 		if [ "$next" -lt "$count" ] && [ ${#running[@]} -lt "$jobs" ]; then
 			read -r name identity file <<<"${queue[next]}"
 			job=$(printf '%04d-%s-%s-%s' "$next" "${file//\//_}" "$identity" "$name")
-			run_bats "$job" "$file" "$identity" "$name" &
+			run_bats "$job" "$file" "$identity" "$name" 8<&- &
 			running[$!]="$job $file ($identity, $name)"
 			next=$((next + 1))
 			continue
@@ -506,6 +540,7 @@ main() {
 
 	# Daemons of the unit tests, or of a test that hid them from the check of its own file.
 	local left
+	uring_off
 	left=$(mounts_below "$work")
 	[ -z "$left" ] || fail "mounts left at the end: $left"
 	for pid in $(processes_below "$work"); do

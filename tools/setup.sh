@@ -25,7 +25,7 @@ fuse_minimum=3.17
 # A word is a package; "a|b" is the first of them that the distribution has; a trailing "?" marks one to be done
 # without where no name is known.
 build_packages='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsqlite3-dev libxxhash-dev libarchive-dev libssl-dev
-	libzstd-dev zlib1g-dev libisal-dev? libjansson-dev libcurl4-openssl-dev liburing-dev libnuma-dev fuse3
+	libzstd-dev zlib1g-dev libisal-dev? libjansson-dev libcurl4-openssl-dev liburing-dev fuse3
 	mmdebstrap attr ca-certificates tar gzip crun|runc uidmap'
 # shellcheck disable=SC2034 # used by name, below
 tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo docker-registry openssl python3 fakeroot

@@ -37,6 +37,8 @@ die() { printf 'bench: error: %s\n' "$*" >&2; exit 1; }
 usage() { sed -n '/^# usage/,/^# shellcheck/{/^# shellcheck/d; s/^# \{0,1\}//; p}' "${BASH_SOURCE[0]}"; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
+# shellcheck source=tests/lib/uring.bash
+. "$top/tests/lib/uring.bash"
 # shellcheck source=tests/bench/lib/sample.sh
 . "$here/lib/sample.sh"
 # shellcheck source=tests/bench/lib/programs.sh
@@ -136,6 +138,7 @@ cleanup() {
 	for point in $(mounts_below "$work"); do
 		unmount "$point"
 	done
+	uring_off
 	[ -n "$(mounts_below "$work")" ] || remove "$work"
 	if [ "$up" != "$work/up" ]; then
 		remove "$up"

@@ -85,3 +85,36 @@ teardown() { unmount_all; }
 	ls "$MNT/w1"
 	unmount
 }
+
+# Each waits for the kernel to write what it has, and the driver to serve that.
+@test "SIGTERM ends it while many ask for holes in what they write" {
+	local driver asker i
+	[[ ${NACRE_MOUNT_OPTIONS:-} != *passthrough* ]] || return 0 # then the kernel keeps nothing that is to be written
+	for i in 1 2 3; do
+		mount_dirs "$LOWER"
+		driver=$(driver_pids "$MNT")
+		(
+			cd "$MNT" && exec python3 -c 'import os, threading
+def ask(n):
+    fd = os.open("end%d" % n, os.O_CREAT | os.O_RDWR)
+    while True:
+        os.ftruncate(fd, 0)
+        os.ftruncate(fd, 64 << 20)
+        for at in range(1 << 20, 64 << 20, 262144):
+            os.pwrite(fd, b"x", at)
+        os.lseek(fd, 0, os.SEEK_DATA)
+        open("asked%d" % n, "w").close()
+for n in range(8):
+    threading.Thread(target=ask, args=(n,)).start()'
+		) 2>/dev/null 3>&- 4>&- &
+		asker=$!
+		until [ -e "$MNT/asked7" ]; do
+			sleep 0.01
+		done
+		kill -TERM "$driver"
+		wait_gone "$driver"
+		wait "$asker" || true
+		! mountpoint -q "$MNT" || fail "still mounted"
+		rm -rf "$UPPER" "$WORK"
+	done
+}

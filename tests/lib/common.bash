@@ -88,6 +88,9 @@ join_lowers() {
 	printf '%s' "$*"
 }
 
+# What tests/run.sh wants all mounts of a run to have: a test that asks for something else gets that.
+run_options() { printf '%s' "${NACRE_MOUNT_OPTIONS:+$NACRE_MOUNT_OPTIONS,}"; }
+
 # mount_dirs [-o MORE] LOWER...: mount them read-write at $MNT, with $UPPER and $WORK as they are or new.
 mount_dirs() {
 	local more=
@@ -97,7 +100,7 @@ mount_dirs() {
 	fi
 	: "${MNT:=$BATS_TEST_TMPDIR/mnt}" "${UPPER:=$BATS_TEST_TMPDIR/upper}" "${WORK:=$BATS_TEST_TMPDIR/work}"
 	mkdir -p "$MNT" "$UPPER" "$WORK"
-	nacrefs -o "lowerdir=$(join_lowers "$@"),upperdir=$UPPER,workdir=$WORK$more" "$MNT"
+	nacrefs -o "$(run_options)lowerdir=$(join_lowers "$@"),upperdir=$UPPER,workdir=$WORK$more" "$MNT"
 }
 
 # mount_dirs_ro [-o MORE] LOWER...: the same without an upper.
@@ -109,7 +112,7 @@ mount_dirs_ro() {
 	fi
 	: "${MNT:=$BATS_TEST_TMPDIR/mnt}"
 	mkdir -p "$MNT"
-	nacrefs -o "lowerdir=$(join_lowers "$@")$more" "$MNT"
+	nacrefs -o "$(run_options)lowerdir=$(join_lowers "$@")$more" "$MNT"
 }
 
 # mount_kernel DIR [-o MORE] LOWER...: kernel overlayfs (root only), with $UPPER and $WORK if UPPER is set and not "".

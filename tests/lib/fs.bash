@@ -93,8 +93,7 @@ import_layers() {
 	fi
 }
 
-# mount_kind KIND [OPTIONS]: the file's lowers at $MNT with $UPPER and $WORK; read-only where UPPER is "".  What
-# tests/run.sh has in NACRE_MOUNT_OPTIONS comes first: a test that asks for something else gets that.
+# mount_kind KIND [OPTIONS]: the file's lowers at $MNT with $UPPER and $WORK; read-only where UPPER is "".
 mount_kind() {
 	local kind=$1 options=${2:-}
 	case $kind in
@@ -110,7 +109,7 @@ mount_kind() {
 		options+=",upperdir=$UPPER,workdir=$WORK"
 	fi
 	mkdir -p "$MNT"
-	nacrefs -o "${NACRE_MOUNT_OPTIONS:+$NACRE_MOUNT_OPTIONS,}$options" "$MNT"
+	nacrefs -o "$(run_options)$options" "$MNT"
 }
 
 # fresh_mount [OPTIONS]: the next kind, with a new upper; 1 when there are no more.  A test with kinds of its own sets

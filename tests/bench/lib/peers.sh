@@ -46,12 +46,12 @@ add_program() {
 	fi
 }
 
-# Does nacrefs mount with these options here?
+# Does nacrefs mount with these options here, and leaves none out?
 mounts_with() {
 	local point=$work/try/mnt
 	mkdir -p "$point" "$work/try/lower" "$work/try/upper" "$work/try/work"
 	"$nacrefs" -o "lowerdir=$work/try/lower,upperdir=$work/try/upper,workdir=$work/try/work,$1" "$point" \
-		>"$work/try.log" 2>&1 && is_mounted "$point" && unmount "$point"
+		>"$work/try.log" 2>&1 && is_mounted "$point" && unmount "$point" && [ ! -s "$work/try.log" ]
 }
 
 choose_peers() {
@@ -82,10 +82,12 @@ choose_peers() {
 			say "bench: this nacrefs, or this kernel, has no io=passthrough: left out"
 		fi
 	fi
-	if grep -qsx '[Y1]' /sys/module/fuse/parameters/enable_uring && mounts_with io_uring; then
+	# As root the kernel's switch for it is on for as long as we run.
+	uring_on || true
+	if mounts_with io_uring; then
 		add_peer nacrefs-uring overlay dirs io_uring
 	else
-		say "bench: this nacrefs has no io_uring, or the kernel has not enabled it for FUSE: left out"
+		say "bench: no column nacrefs-uring: $(cat "$work/try.log")"
 	fi
 	for name in "${peers[@]}"; do
 		[[ $name != nacrefs-* ]] || program[$name]=$nacrefs
