@@ -141,6 +141,24 @@ static int store_migrate(struct store *store, struct db *db, struct diag *diag)
 	return r == 0 ? schema_migrate(db, diag) : r;
 }
 
+/*
+ * Who only reads needs the index in today's form too.  A writer's open brings it there; where that cannot be, on
+ * a read-only medium or in somebody else's store, there is no other way but to say so.
+ */
+static int store_migrate_for_reading(struct store *store, struct diag *diag)
+{
+	AUTO(store_closep) struct store *writing = NULL;
+	struct diag why = { 0 };
+	int r = store_open(store->dir, STORE_WRITE, &why, &writing);
+
+	if (r < 0)
+		diag_set(diag, -EBADMSG,
+			 "the store's index is incomplete or of an older version: it must be opened for writing once,"
+			 " which was tried and failed: %s",
+			 diag_text(&why, r));
+	return r < 0 ? -EBADMSG : 0;
+}
+
 static int store_try_index(struct store *store, struct diag *diag)
 {
 	AUTO(db_loan_end) struct db_loan loan = { .store = store };
@@ -149,12 +167,9 @@ static int store_try_index(struct store *store, struct diag *diag)
 
 	if (r == 0)
 		r = schema_check(loan.db, diag, &old);
-	if (r == 0 && old && store->mode == STORE_READ)
-		return diag_set(diag, -EBADMSG,
-				"the store's index is incomplete or of an older version: "
-				"it must be opened for writing once");
 	if (r == 0 && old)
-		r = store_migrate(store, loan.db, diag);
+		r = store->mode == STORE_READ ? store_migrate_for_reading(store, diag)
+					      : store_migrate(store, loan.db, diag);
 	if (r == 0 && store->mode == STORE_WRITE)
 		r = medium_set_journal(loan.db, store->shared);
 	return r;

@@ -58,7 +58,8 @@ struct image_id {
 };
 
 enum store_mode {
-	STORE_READ,	/* must exist; nothing is written, also works on a read-only medium */
+	STORE_READ,	/* must exist; nothing is written, but an index of an older version is brought up to date;
+			 * also works on a read-only medium, if it is up to date */
 	STORE_WRITE,	/* made if it is not there */
 };
 

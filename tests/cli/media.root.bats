@@ -107,6 +107,13 @@ writing_is_refused() {
 	assert_equal "$(nacre --store "$BATS_TEST_TMPDIR/copy" cat more:1 etc/motd)" welcome
 }
 
+@test "a medium that cannot be written, with an index of an older version" {
+	sqlite3 "$NACRE_STORE/index.db" 'DROP TABLE manifest; DROP TABLE blob; PRAGMA user_version = 1' >/dev/null
+	burn
+	assert_refused "of an older version: it must be opened for writing once, which was tried and failed: " nacre images
+	assert_output_has "Read-only file system"
+}
+
 # There is no NFS without a server: a library says that everything is on one, and keeps to its rules for locks.
 # bats test_tags=slow
 @test "a file system that other machines share has no log, and everything works" {

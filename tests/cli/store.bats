@@ -6,6 +6,7 @@ load ../lib/common
 load ../lib/cli
 
 setup() { setup_base; }
+teardown() { unmount_all; }
 
 @test "a store from a newer version is refused by every command, and stays as it is" {
 	sqlite3 "$NACRE_STORE/index.db" 'PRAGMA user_version = 1000000; PRAGMA wal_checkpoint(TRUNCATE);' >/dev/null
@@ -74,4 +75,22 @@ setup() { setup_base; }
 	done
 	wait
 	assert_equal "$(nacre images --json | jq length)" 9
+}
+
+# As a program before version 2 left it.
+make_old() {
+	sqlite3 "$NACRE_STORE/index.db" 'DROP TABLE manifest; DROP TABLE blob; PRAGMA user_version = 1' >/dev/null
+}
+
+@test "an index of an older version is brought up to date by who only reads, and by a mount" {
+	make_old
+	run nacre images -q
+	assert_status 0
+	assert_equal "$(sqlite3 "$NACRE_STORE/index.db" 'PRAGMA user_version')" 2
+	nacre verify -q
+	make_old
+	nacrefs -o ro,store="$NACRE_STORE",image=base:1 "$MNT"
+	assert_equal "$(cat "$MNT/etc/motd")" welcome
+	unmount_all
+	nacre verify -q
 }
