@@ -50,6 +50,7 @@ struct pull_result {
 	struct digest id;	/* of the config */
 	struct digest manifest; /* as the registry names it: of the index, if it has one */
 	bool existed;		/* the image was in the store */
+	uint64_t left_out;	/* xattrs of what was fetched that are an overlay's own marks */
 	char *tag;		/* owned; NULL: pulled by digest alone */
 };
 void pull_result_release(struct pull_result *result);

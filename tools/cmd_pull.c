@@ -48,6 +48,9 @@ static int pull(struct cli *cli, const struct args *args, const char *name, cons
 	bars_free(TAKE(bars));
 	if (r < 0)
 		return ui_fail(r, &diag, r == -EFBIG ? limit_hint(r) : remote_hint(r), "cannot pull %s", name);
+	if (result.left_out)
+		ui_warn("%s: %llu xattrs were left out, which are marks of an overlay file system", name,
+			(unsigned long long)result.left_out);
 	if (json)
 		print_json(name, &result);
 	else

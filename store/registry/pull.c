@@ -40,8 +40,9 @@ struct pull {
 	atomic_bool stop; /* a layer failed */
 	pthread_mutex_t lock;
 	/* Under @lock: */
-	size_t next;	 /* layer */
-	int result;	 /* the first failure */
+	size_t next; /* layer */
+	int result;  /* the first failure */
+	uint64_t left_out;
 	struct diag why; /* of it */
 };
 
@@ -200,6 +201,9 @@ static int ingest_layer(struct worker *w, const struct load_layer *layer, struct
 	if (r < 0 && blob.diag.text[0]) /* says more than that the layer could not be read */
 		*diag = blob.diag;
 	*ret = result.layer;
+	pthread_mutex_lock(&p->lock);
+	p->left_out += result.left_out;
+	pthread_mutex_unlock(&p->lock);
 	return r;
 }
 
@@ -350,6 +354,7 @@ static int add_image(struct pull *p, struct pull_result *ret)
 		load_keep_origin(p->store, image, ret->image, p->layers, session_name(p->session));
 	if (r == 0)
 		ret->tag = TAKE(p->name.local);
+	ret->left_out = p->left_out;
 	return r;
 }
 

@@ -444,3 +444,15 @@ push_with_skopeo() {
 	cmp one two
 	assert_equal "$(sqlite3 -readonly "$NACRE_STORE/index.db" 'SELECT count(*) FROM layer')" 2
 }
+
+@test "an overlay's own marks in a layer are left out, and that is said" {
+	make_archive odd odd.tar
+	make_archive layout served/odd odd:1 odd.tar
+	start_faults
+	run --separate-stderr nacre pull -q "$REGISTRY/odd:1"
+	assert_status 0
+	[[ $stderr == "nacre: warning: $REGISTRY/odd:1: 5 xattrs were left out, which are marks of an overlay file system" ]] ||
+		fail "$stderr"
+	run --separate-stderr nacre pull -q "$REGISTRY/odd:1"
+	[ -z "$stderr" ]
+}
