@@ -16,6 +16,7 @@
 #include "fs/baseview.h"
 #include "fs/forest.h"
 #include "fs/jobs.h"
+#include "fs/layerstore.h"
 #include "fs/passthrough.h"
 #include "fs/ring.h"
 #include "fs/stats.h"
@@ -137,10 +138,14 @@ static struct fuse_session *session_new(const struct mount_options *o, struct mo
 
 	if (mount_flags(o, &flags) == 0) {
 		char *argv[] = { (char *)"nacrefs", (char *)"-o", (char *)buf_str(&flags), (char *)"-d", NULL };
+		struct fuse_lowlevel_ops ops = nacrefs_ops;
 		struct fuse_args args = { .argc = o->debug ? 4 : 3, .argv = argv };
 
-		session =
-			fuse_session_new(&args, mount->forest ? &forest_ops : &nacrefs_ops, sizeof(nacrefs_ops), mount);
+		if (mount->forest)
+			ops = forest_ops;
+		else if (mount->layerstore)
+			layerstore_ops(&ops);
+		session = fuse_session_new(&args, &ops, sizeof(ops), mount);
 		fuse_opt_free_args(&args);
 	}
 	buf_release(&flags);
@@ -261,6 +266,34 @@ static int serve_session(const struct mount_options *o, struct mount *mount, int
 	return status;
 }
 
+/* Each layer is shown by itself, as a lower of overlayfs. */
+static int layers_of_store(const struct mount_options *o, struct mount *mount, struct diag *diag)
+{
+	mount->layer_options = o->fs;
+	mount->layer_options.lowers = NULL;
+	mount->layer_options.lower_count = 0;
+	mount->layer_options.store = o->layerstore;
+	mount->layer_options.mountpoint = o->mountpoint;
+	mount->layer_options.whiteouts = FS_WHITEOUTS_DEVICE;
+	mount->trees = trees_new();
+	return mount->trees ? layerstore_new(o->layerstore, mount, diag, &mount->layerstore) : -ENOMEM;
+}
+
+/* Everything that is made, beside the session. */
+static int mount_more(const struct mount_options *o, const uint8_t *key, struct mount *mount, struct diag *diag)
+{
+	if (!mount->jobs || !mount->controls || (o->passthrough && !mount->opens) ||
+	    pthread_key_create(&mount->read_buffer, free) != 0)
+		return -ENOMEM;
+	if (o->layerstore)
+		return layers_of_store(o, mount, diag);
+	if (key && !fs_read_only(mount->fs)) {
+		mount->trees = trees_new();
+		mount->baseviews = mount->trees ? baseviews_new(o, mount, key) : NULL;
+	}
+	return 0;
+}
+
 /* One of @fs and @forest is NULL. @key: of base_key(), NULL: the mount has none. */
 static int serve(const struct mount_options *o, struct fs *fs, struct forest *forest, const uint8_t *key, int ready)
 {
@@ -278,20 +311,12 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 		.posix_acl = !o->fs.noacl && !o->fs.noxattrs && !o->fs.fakeroot && (forest || fs_has_xattrs(fs)),
 	};
 	struct diag diag = { 0 };
-	int status;
+	int r, status;
 
-	if (key && !fs_read_only(fs)) {
-		mount.trees = trees_new();
-		mount.baseviews = mount.trees ? baseviews_new(o, &mount, key) : NULL;
-	}
-	mount.session = session_new(o, &mount);
-	if (!mount.jobs || !mount.controls || (o->passthrough && !mount.opens) ||
-	    pthread_key_create(&mount.read_buffer, free) != 0)
-		status = fail(&diag, -ENOMEM);
-	else if (!mount.session)
-		status = fail(&diag, diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint));
-	else
-		status = serve_session(o, &mount, ready);
+	r = mount_more(o, key, &mount, &diag);
+	if (r == 0 && !(mount.session = session_new(o, &mount)))
+		r = diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint);
+	status = r < 0 ? fail(&diag, r) : serve_session(o, &mount, ready);
 	jobs_free(mount.jobs);
 	jobs_free(mount.controls);
 	if (mount.session)
@@ -300,6 +325,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 	rings_free(mount.rings);
 	baseviews_free(mount.baseviews);
 	trees_free(mount.trees);
+	layerstore_free(mount.layerstore);
 	return status;
 }
 

@@ -20,19 +20,21 @@ enum {
 
 /* What the handlers work on; their userdata. */
 struct mount {
-	struct fs *fs;		      /* borrowed; the tree of number 0; NULL: it is a forest */
-	struct trees *trees;	      /* owned; NULL: there are no others */
-	struct forest *forest;	      /* borrowed */
-	struct stats *stats;	      /* borrowed from the one or the other */
-	struct fuse_session *session; /* borrowed */
-	struct baseviews *baseviews;  /* owned; NULL: nobody may ask for one */
-	_Atomic unsigned readers;     /* threads that read requests, or are on their way to (loop.c) */
-	_Atomic uint64_t writes_done; /* WRITE requests that were answered */
-	struct jobs *jobs;	      /* owned: they may wait until the mount is gone */
-	struct jobs *controls;	      /* owned: they end while it is there (control.c) */
-	struct opens *opens;	      /* owned; NULL: opening is not heard of */
-	struct rings *rings;	      /* owned; NULL: requests come through the device */
-	double timeout;		      /* seconds the kernel may keep what it was told */
+	struct fs *fs;			 /* borrowed; the tree of number 0; NULL: it is a forest */
+	struct trees *trees;		 /* owned; NULL: there are no others */
+	struct forest *forest;		 /* borrowed */
+	struct stats *stats;		 /* borrowed from the one or the other */
+	struct fuse_session *session;	 /* borrowed */
+	struct baseviews *baseviews;	 /* owned; NULL: nobody may ask for one */
+	struct layerstore *layerstore;	 /* owned; NULL: it is no additional layer store */
+	struct fs_options layer_options; /* of its trees */
+	_Atomic unsigned readers;	 /* threads that read requests, or are on their way to (loop.c) */
+	_Atomic uint64_t writes_done;	 /* WRITE requests that were answered */
+	struct jobs *jobs;		 /* owned: they may wait until the mount is gone */
+	struct jobs *controls;		 /* owned: they end while it is there (control.c) */
+	struct opens *opens;		 /* owned; NULL: opening is not heard of */
+	struct rings *rings;		 /* owned; NULL: requests come through the device */
+	double timeout;			 /* seconds the kernel may keep what it was told */
 	bool writeback;
 	bool posix_acl;
 	bool passthrough;	   /* asked for; after INIT: and granted */

@@ -66,6 +66,26 @@ static int check_trees(const struct fs_options *fs, struct diag *diag)
 	return 0;
 }
 
+/* What is shown is made of all of the store; the root is the folder that is mounted on. */
+static int check_layerstore(struct mount_options *o, struct diag *diag)
+{
+	struct fs_options *fs = &o->fs;
+
+	if (!o->layerstore)
+		return 0;
+	if (fs->store || fs->image || fs->lower_count || fs->upper)
+		return diag_set(diag, -EINVAL,
+				"layerstore shows a store: it has no lowerdir, upperdir, store or image");
+	if (o->passthrough)
+		return diag_set(diag, -EINVAL, "layerstore and io=passthrough cannot be combined");
+	fs->lowers = calloc(1, sizeof(*fs->lowers));
+	if (!fs->lowers)
+		return -ENOMEM;
+	fs->lowers[0] = strdup(o->mountpoint);
+	fs->lower_count = fs->lowers[0] ? 1 : 0;
+	return fs->lower_count ? 0 : -ENOMEM;
+}
+
 static int check_layers(const struct fs_options *fs, struct diag *diag)
 {
 	if (fs->store && fs->lower_count)
@@ -102,7 +122,8 @@ static int check_upper(struct mount_options *o, struct diag *diag)
 		fs->metacopy_from = 0;
 	if ((fs->size_limit || fs->inode_limit) && !fs->upper)
 		return diag_set(diag, -EINVAL, "size and inodes limit an upperdir: there is none");
-	if (!fs->upper)
+	/* Of a read-only mount nobody would hear that a layer is used. */
+	if (!fs->upper && !o->layerstore)
 		o->read_only = true;
 	return 0;
 }
@@ -151,7 +172,9 @@ int options_check(struct mount_options *o, struct diag *diag)
 		return diag_set(diag, -EINVAL, "--json goes with --stats");
 	if (o->remount || o->stats)
 		return buf_error(&o->kernel);
-	r = check_layers(&o->fs, diag);
+	r = check_layerstore(o, diag);
+	if (r == 0)
+		r = check_layers(&o->fs, diag);
 	if (r == 0)
 		r = check_upper(o, diag);
 	if (r == 0)

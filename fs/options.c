@@ -30,6 +30,7 @@ enum option_id {
 	OPT_STORE,
 	OPT_IMAGE,
 	OPT_LAYERS,
+	OPT_LAYERSTORE,
 	OPT_WHITEOUTS,
 	OPT_TREES,
 	OPT_RO,
@@ -93,6 +94,7 @@ static const struct option_name {
 	{ "store", OPT_STORE, VALUE_NEEDED },
 	{ "image", OPT_IMAGE, VALUE_NEEDED },
 	{ "layers", OPT_LAYERS, VALUE_NEEDED },
+	{ "layerstore", OPT_LAYERSTORE, VALUE_NEEDED },
 	{ "whiteouts", OPT_WHITEOUTS, VALUE_NEEDED },
 	{ "trees", OPT_TREES, VALUE_NEEDED },
 	{ "ro", OPT_RO },
@@ -357,6 +359,8 @@ static int set_layers(struct mount_options *o, const struct option_name *name, c
 		return value_folder(name->name, plain, &o->fs.work, diag);
 	case OPT_STORE:
 		return value_folder(name->name, plain, &o->fs.store, diag);
+	case OPT_LAYERSTORE:
+		return value_folder(name->name, plain, &o->layerstore, diag);
 	default:
 		free(o->fs.image);
 		o->fs.image = TAKE(plain);
@@ -466,6 +470,7 @@ static int option_value(struct mount_options *o, const struct option_name *name,
 	case OPT_UPPERDIR:
 	case OPT_WORKDIR:
 	case OPT_STORE:
+	case OPT_LAYERSTORE:
 	case OPT_IMAGE:
 		return set_layers(o, name, value, diag);
 	case OPT_LAYERS:
@@ -626,6 +631,7 @@ void options_release(struct mount_options *o)
 {
 	fs_options_release(&o->fs);
 	free(o->mountpoint);
+	free(o->layerstore);
 	buf_release(&o->kernel);
 	buf_release(&o->ignored);
 }
@@ -642,6 +648,7 @@ const char *options_help(void)
 	       "  -o store=DIR,image=REF     or the layers of an image of a nacre store\n"
 	       "  -o whiteouts=mark|device   of one layer, layers=N-N, show what it takes away\n"
 	       "  -o trees=all|layers        a folder for each image and layer; for each layer of an image\n"
+	       "  -o layerstore=DIR          all layers of a store, each by its digest, for podman\n"
 	       "  -o upperdir=U,workdir=W    where changes go; read-only without\n"
 	       "  -o ro                      read-only although there is an upper\n"
 	       "  -o fakeroot                act as root within a private mount: owners, modes and\n"

@@ -18,8 +18,9 @@ struct mount_options {
 	bool help, version;
 	bool stats, json; /* ask the driver of the mount that is there */
 	bool read_only;
-	bool in_storage; /* a layer of containers/storage */
-	bool remount;	 /* change the flags of the mount that is there */
+	char *layerstore; /* owned; "layerstore": the folder of the store, all of which is shown */
+	bool in_storage;  /* a layer of containers/storage */
+	bool remount;	  /* change the flags of the mount that is there */
 	bool squash_to_root;
 	bool writeback, writeback_set, metacopy_set, redirect_set;
 	bool passthrough;

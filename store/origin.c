@@ -85,6 +85,26 @@ int origin_manifest(struct store *store, struct image_id image, struct origin_ma
 	return -ENOMEM;
 }
 
+int origin_layer(struct store *store, const struct digest *blob, struct layer_id *ret, uint64_t *ret_bytes)
+{
+	AUTO(db_loan_end) struct db_loan loan = { .store = store };
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_loan_begin(&loan);
+
+	if (r < 0)
+		return r;
+	r = db_stmt(loan.db, "SELECT layer, bytes FROM blob WHERE digest = ? LIMIT 1", &stmt);
+	if (r < 0)
+		return r;
+	db_bind_blob(stmt, 1, blob->bytes, DIGEST_BYTES);
+	r = db_step(stmt);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	ret->value = sqlite3_column_int64(stmt, 0);
+	*ret_bytes = (uint64_t)sqlite3_column_int64(stmt, 1);
+	return 0;
+}
+
 static int read_blob(sqlite3_stmt *stmt, struct origin_blob *ret)
 {
 	const char *source = (const char *)sqlite3_column_text(stmt, 3);

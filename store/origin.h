@@ -34,6 +34,8 @@ int origin_keep_blob(struct txn *txn, struct layer_id layer, const struct origin
 
 /** origin_manifest() - Return: 0, with or without one. */
 int origin_manifest(struct store *store, struct image_id image, struct origin_manifest *ret);
+/** origin_layer() - the layer that came in or went out as this blob, of @ret_bytes. Return: 0, -ENOENT. */
+int origin_layer(struct store *store, const struct digest *blob, struct layer_id *ret, uint64_t *ret_bytes);
 /** origin_blobs() - all that are known of a layer, the newest first; free with origin_blobs_free() */
 int origin_blobs(struct store *store, struct layer_id layer, struct origin_blob **ret, size_t *ret_count);
 void origin_blobs_free(struct origin_blob *blobs, size_t count);

@@ -169,6 +169,7 @@ int cmd_rmi(struct cli *cli, const struct args *args);
 int cmd_run(struct cli *cli, const struct args *args);
 int cmd_save(struct cli *cli, const struct args *args);
 int cmd_search(struct cli *cli, const struct args *args);
+int cmd_serve_layers(struct cli *cli, const struct args *args);
 int cmd_setup(struct cli *cli, const struct args *args);
 int cmd_start(struct cli *cli, const struct args *args);
 int cmd_stop(struct cli *cli, const struct args *args);

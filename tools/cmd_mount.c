@@ -6,13 +6,12 @@
 #include "tools/driver.h"
 #include "tools/imageconf.h"
 #include "tools/live.h"
+#include "tools/mountpoint.h"
 #include "tools/mounts.h"
 #include "tools/target.h"
 #include "tools/ui.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 
 /* What one call asks for. */
 struct request {
@@ -132,74 +131,6 @@ static int read_request(const struct args *args, struct request *ret)
 	if (ret->rw && ro)
 		return args_misused(args->command, "writable and -o ro exclude each other");
 	return DONE;
-}
-
-/*
- * The mount point.
- */
-
-static int is_empty_directory(const char *path)
-{
-	AUTO(closedirp) DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			return 0;
-	return 1;
-}
-
-/* statfs(2) is never answered from a cache, so it tells whether the driver is there. */
-static int check_not_mounted(const char *path, struct diag *diag, const char **ret_hint)
-{
-	struct statvfs space;
-	int r = nacre_mounted_at(path);
-
-	if (r < 0)
-		return diag_errno(diag, r, "cannot read what is mounted");
-	if (r == 0)
-		return 0;
-	if (statvfs(path, &space) < 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
-		*ret_hint = "'nacre umount' it first";
-		return diag_set(diag, -EBUSY, "the driver of the mount there is gone");
-	}
-	*ret_hint = "unmount it first, or choose another";
-	return diag_set(diag, -EBUSY, "something of nacre is mounted there already");
-}
-
-static int check_directory(const struct request *request, struct diag *diag, const char **ret_hint)
-{
-	struct stat st;
-
-	if (stat(request->mountpoint, &st) < 0)
-		return diag_set(diag, -errno, "%s", strerror(errno));
-	if (!S_ISDIR(st.st_mode)) {
-		*ret_hint = "a mount point is a directory";
-		return diag_set(diag, -ENOTDIR, "it is not a directory");
-	}
-	int r = request->nonempty ? 1 : is_empty_directory(request->mountpoint);
-	if (r == 0) {
-		*ret_hint = "choose another, or hide what is in it with -o nonempty";
-		return diag_set(diag, -ENOTEMPTY, "directory is not empty");
-	}
-	return r < 0 ? diag_set(diag, r, "%s", strerror(-r)) : 0;
-}
-
-/* Return: 0 with the mount point resolved, or -errno with the reason and what helps. */
-static int check_mountpoint(struct request *request, struct diag *diag, const char **ret_hint)
-{
-	int r = mount_point_path(request->dir, &request->mountpoint);
-
-	if (r == -ENOENT) {
-		*ret_hint = "make the directory first";
-		return diag_set(diag, r, "there is no such directory");
-	}
-	if (r < 0)
-		return diag_set(diag, r, "%s", strerror(-r));
-	r = check_not_mounted(request->mountpoint, diag, ret_hint);
-	return r < 0 ? r : check_directory(request, diag, ret_hint);
 }
 
 /*
@@ -371,7 +302,7 @@ int cmd_mount(struct cli *cli, const struct args *args)
 		return r;
 	if (cli_open(cli, request.rw ? STORE_WRITE : STORE_READ) < 0)
 		return FAILED;
-	r = check_mountpoint(&request, &diag, &hint);
+	r = mountpoint_check(request.dir, request.nonempty, &request.mountpoint, &diag, &hint);
 	if (r == 0) {
 		forget_stale(cli->store, request.mountpoint);
 		r = request.container ? mount_again(cli, &request, &diag) : mount_image(cli, &request, &diag);

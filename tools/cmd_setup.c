@@ -109,18 +109,24 @@ static char *driver_file(void)
 static int setup_podman(const struct args *args)
 {
 	AUTO(freep) char *path = storageconf_path(), *file = NULL, *old = NULL, *text = NULL;
-	AUTO(freep) char *driver = driver_file();
+	AUTO(freep) char *driver = driver_file(), *layers = NULL;
 	struct diag diag = { 0 };
 	size_t bytes;
 	int r;
 
+	if (args_has(args, "layers")) {
+		layers = realpath(args_get(args, "layers"), NULL);
+		if (!layers)
+			return ui_fail(-errno, NULL, "make it, and 'nacre serve-layers' there", "cannot use %s",
+				       args_get(args, "layers"));
+	}
 	if (!path)
 		return ui_error("there is no home for storage.conf: $HOME is not set");
 	file = real_file(path);
 	r = io_read_file(AT_FDCWD, file, CONF_LIMIT, &old, &bytes);
 	if (r < 0 && r != -ENOENT)
 		return ui_fail(r, NULL, NULL, "cannot read %s", file);
-	r = storageconf_edit(old, driver, &diag, &text);
+	r = storageconf_edit(old, driver, layers, &diag, &text);
 	if (r < 0)
 		return ui_fail(r, &diag, NULL, "cannot change %s", file);
 	check_machine(driver);

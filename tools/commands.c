@@ -240,7 +240,13 @@ static const struct option_desc du_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc serve_layers_options[] = {
+	{ 'o', "options", "OPTIONS", "more options for the driver, see nacrefs(1)", OPERAND_OTHER },
+	OPTIONS_END,
+};
+
 static const struct option_desc setup_options[] = {
+	{ 0, "layers", "DIR", "also let it take layers from there, see nacre-serve-layers(1)", OPERAND_DIR },
 	{ 'w', "write", NULL, "write the file and print its name", OPERAND_NONE },
 	OPTIONS_END,
 };
@@ -558,8 +564,17 @@ const struct command commands[] = {
 	  0,
 	  { OPERAND_NONE },
 	  cmd_info },
+	{ "serve-layers",
+	  "[-o OPTIONS] DIR",
+	  "show all layers for podman and CRI-O to use",
+	  GROUP_STORE,
+	  serve_layers_options,
+	  1,
+	  1,
+	  { OPERAND_DIR },
+	  cmd_serve_layers },
 	{ "setup",
-	  "[-w] podman",
+	  "[-w] [--layers DIR] podman",
 	  "let podman mount with nacrefs",
 	  GROUP_STORE,
 	  setup_options,

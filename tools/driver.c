@@ -74,11 +74,22 @@ static void add_option(struct buf *options, const char *name, const char *value)
 	}
 }
 
+static void add_user_options(struct buf *options, const struct driver_mount *mount)
+{
+	if (mount->user_options && *mount->user_options)
+		add_option(options, mount->user_options, NULL);
+}
+
 static char *driver_options(const struct driver_mount *mount)
 {
 	char image[DIGEST_TEXT_BYTES];
 	struct buf options = { 0 };
 
+	if (mount->all_layers) {
+		add_option(&options, "layerstore", mount->store_dir);
+		add_user_options(&options, mount);
+		return ui_need(buf_take(&options));
+	}
 	add_option(&options, "store", mount->store_dir);
 	/* "sha256:HEX": its colon is no separator, so it needs no escape. */
 	if (mount->image)
@@ -98,8 +109,7 @@ static char *driver_options(const struct driver_mount *mount)
 	}
 	if (mount->fakeroot)
 		add_option(&options, "fakeroot", NULL);
-	if (mount->user_options && *mount->user_options)
-		add_option(&options, mount->user_options, NULL);
+	add_user_options(&options, mount);
 	return ui_need(buf_take(&options));
 }
 

@@ -14,6 +14,7 @@ struct driver_mount {
 	const struct digest *image;	/* NULL: trees are of all */
 	const char *trees;		/* several: "all" or "layers"; NULL: one */
 	size_t first_layer, last_layer; /* of the image, from 1; 0: all */
+	bool all_layers;		/* of the store, for other programs, rather than of one image */
 	const char *whiteouts;		/* of one layer: how they are shown; NULL: not */
 	const char *upper, *work;	/* NULL: read-only */
 	bool fakeroot;

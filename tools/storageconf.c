@@ -14,8 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char overlay_section[] = "storage.options.overlay";
-
 static char *join(const char *folder, const char *name)
 {
 	char *path;
@@ -39,22 +37,34 @@ char *storageconf_path(void)
 	return home && *home ? join(home, ".config/containers/storage.conf") : NULL;
 }
 
-static void add_program(struct buf *text, const char *program)
+/* A key that is to be there. */
+struct setting {
+	const char *section, *key;
+	const char *value; /* without quotes */
+	bool is_list;	   /* the value is to be one of several */
+};
+
+static void add_quoted(struct buf *text, const char *value)
 {
-	buf_adds(text, "mount_program = \"");
-	for (const char *c = program; *c; c++)
+	buf_adds(text, "\"");
+	for (const char *c = value; *c; c++)
 		buf_addf(text, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-	buf_adds(text, "\"\n");
+	buf_adds(text, "\"");
+}
+
+static void add_setting(struct buf *text, const struct setting *setting)
+{
+	buf_addf(text, "%s = %s", setting->key, setting->is_list ? "[" : "");
+	add_quoted(text, setting->value);
+	buf_adds(text, setting->is_list ? "]\n" : "\n");
 }
 
 /* Root's podman wants to be told where; a user's has a place of its own. */
-static void new_file(struct buf *text, const char *program)
+static void new_file(struct buf *text)
 {
 	buf_adds(text, "[storage]\ndriver = \"overlay\"\n");
 	if (geteuid() == 0)
 		buf_adds(text, "runroot = \"/run/containers/storage\"\ngraphroot = \"/var/lib/containers/storage\"\n");
-	buf_addf(text, "\n[%s]\n", overlay_section);
-	add_program(text, program);
 }
 
 /* "[ NAME ]" */
@@ -106,73 +116,123 @@ static int check_driver(const char *value, struct diag *diag)
 		(int)len, value + 1);
 }
 
-static int edit_lines(char *old, const char *program, struct buf *text, struct diag *diag)
+/* The line that has the key: the value takes the place of what is there, or comes first in its list. */
+static void change_line(struct buf *text, const char *line, const struct setting *setting, bool has_value)
 {
-	bool in_storage = false, in_overlay = false, done = false;
-	char *line;
+	const char *list = setting->is_list ? strchr(line, '[') : NULL;
 
-	while ((line = strsep(&old, "\n"))) {
+	if (setting->is_list && (has_value || !list)) {
+		buf_addf(text, "%s\n", line);
+		return;
+	}
+	if (!list) {
+		add_setting(text, setting);
+		return;
+	}
+	buf_add(text, line, (size_t)(list + 1 - line));
+	add_quoted(text, setting->value);
+	list += 1 + strspn(list + 1, " \t");
+	buf_addf(text, "%s%s\n", *list == ']' ? "" : ", ", list);
+}
+
+/* Does the list have it already, on whatever line? */
+static bool has_quoted(const char *old, const char *value)
+{
+	struct buf quoted = { 0 };
+	bool has;
+
+	add_quoted(&quoted, value);
+	has = strstr(old, buf_str(&quoted)) != NULL;
+	buf_release(&quoted);
+	return has;
+}
+
+/* Is the key there, and is its section? */
+static bool find_key(const char *old, const struct setting *setting, bool *ret_section)
+{
+	AUTO(freep) char *copy = ui_need(strdup(old));
+	bool inside = false, found = false;
+	char *at = copy, *line;
+
+	*ret_section = false;
+	while ((line = strsep(&at, "\n"))) {
+		if (begins_section(line))
+			inside = is_section(line, setting->section);
+		*ret_section |= inside;
+		found |= inside && value_of(line, setting->key);
+	}
+	return found;
+}
+
+static char *set_key(const char *old, const struct setting *setting)
+{
+	AUTO(freep) char *copy = ui_need(strdup(old));
+	bool has_section, has_key = find_key(old, setting, &has_section), has_value = has_quoted(old, setting->value);
+	bool inside = false, done = false;
+	struct buf text = { 0 };
+	char *at = copy, *line, *ret;
+
+	while ((line = strsep(&at, "\n"))) {
+		if (!at && !*line)
+			break; /* behind the last newline */
+		if (begins_section(line))
+			inside = is_section(line, setting->section);
+		if (!inside || !value_of(line, setting->key))
+			buf_addf(&text, "%s\n", line);
+		else if (!done)
+			change_line(&text, line, setting, has_value);
+		if (inside && !done && (has_key ? value_of(line, setting->key) != NULL : begins_section(line))) {
+			if (!has_key)
+				add_setting(&text, setting);
+			done = true;
+		}
+	}
+	if (!has_section) {
+		buf_addf(&text, "\n[%s]\n", setting->section);
+		add_setting(&text, setting);
+	}
+	ret = ui_need(buf_take(&text));
+	buf_release(&text);
+	return ret;
+}
+
+static int check_lines(const char *old, struct diag *diag)
+{
+	AUTO(freep) char *copy = ui_need(strdup(old));
+	bool in_storage = false;
+	char *at = copy, *line;
+
+	while ((line = strsep(&at, "\n"))) {
 		const char *driver = in_storage ? value_of(line, "driver") : NULL;
 
-		if (!old && !*line)
-			break; /* behind the last newline */
 		if (driver && check_driver(driver, diag) < 0)
 			return -EINVAL;
-		if (begins_section(line)) {
+		if (begins_section(line))
 			in_storage = is_section(line, "storage");
-			in_overlay = is_section(line, overlay_section);
-		}
-		if (in_overlay && value_of(line, "mount_program")) {
-			if (!done)
-				add_program(text, program);
-			done = true;
-			continue;
-		}
-		buf_addf(text, "%s\n", line);
-	}
-	if (!done) {
-		buf_addf(text, "\n[%s]\n", overlay_section);
-		add_program(text, program);
 	}
 	return 0;
 }
 
-/* A section that is there without the key gets it as its first line. */
-static bool add_to_section(const char *old, const char *program, struct buf *text)
+int storageconf_edit(const char *old, const char *program, const char *layers, struct diag *diag, char **ret)
 {
-	AUTO(freep) char *copy = ui_need(strdup(old));
-	bool in_overlay = false, found = false, has_key = false;
-	char *at = copy, *line;
+	const struct setting mount = { "storage.options.overlay", "mount_program", program, false };
+	AUTO(freep) char *begun = NULL, *with_layers = NULL, *store = NULL;
+	struct buf text = { 0 };
 
-	while ((line = strsep(&at, "\n"))) {
-		if (begins_section(line))
-			in_overlay = is_section(line, overlay_section);
-		has_key |= in_overlay && value_of(line, "mount_program");
-		if (at || *line)
-			buf_addf(text, "%s\n", line);
-		if (begins_section(line) && in_overlay && !found) {
-			add_program(text, program);
-			found = true;
-		}
-	}
-	return found && !has_key;
-}
-
-int storageconf_edit(const char *old, const char *program, struct diag *diag, char **ret)
-{
-	struct buf text = { 0 }, added = { 0 };
-	int r = 0;
-
+	*ret = NULL;
 	if (!old) {
-		new_file(&text, program);
-	} else {
-		bool use_added = add_to_section(old, program, &added);
-		AUTO(freep) char *copy = ui_need(strdup(use_added ? buf_str(&added) : old));
-
-		r = edit_lines(copy, program, &text, diag);
+		new_file(&text);
+		old = begun = ui_need(buf_take(&text));
+		buf_release(&text);
 	}
-	buf_release(&added);
-	*ret = r == 0 ? ui_need(buf_take(&text)) : NULL;
-	buf_release(&text);
-	return r;
+	if (check_lines(old, diag) < 0)
+		return -EINVAL;
+	if (layers) {
+		struct setting list = { "storage.options", "additionallayerstores", NULL, true };
+
+		list.value = store = ui_format("%s:ref", layers);
+		old = with_layers = set_key(old, &list);
+	}
+	*ret = set_key(old, &mount);
+	return 0;
 }

@@ -11,11 +11,12 @@ char *storageconf_path(void);
 
 /**
  * storageconf_edit() - the file with @program as overlay's mount program, and else as it was
+ * @layers: a folder that is one of its additional layer stores too; NULL: none
  * @old: its text; NULL: there is no file yet
  * @ret: a string to free()
  *
  * Return: 0; -EINVAL if the storage is of another kind than overlay, with diag.
  */
-int storageconf_edit(const char *old, const char *program, struct diag *diag, char **ret);
+int storageconf_edit(const char *old, const char *program, const char *layers, struct diag *diag, char **ret);
 
 #endif

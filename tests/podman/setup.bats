@@ -16,3 +16,22 @@ teardown_file() { remove_podman; }
 	assert_equal "$(podman info --format '{{index .Store.GraphOptions "overlay.mount_program" "Executable"}}')" \
 		"$(realpath "$NACREFS")"
 }
+
+@test "nacre setup podman --layers: podman reads the file, and what was in the lists stays" {
+	local conf=$BATS_TEST_TMPDIR/storage.conf dir=$BATS_TEST_TMPDIR/layers
+	export CONTAINERS_STORAGE_CONF=$conf
+	mkdir "$dir" "$dir-other"
+	nacre setup -w --layers "$dir" podman
+	grep -qxF "additionallayerstores = [\"$dir:ref\"]" "$conf"
+	printf '[storage]\ndriver = "overlay"\n[storage.options] # mine\nadditionallayerstores = ["%s"]\n[storage.options.overlay]\nmountopt = "nodev"\n' \
+		"$dir-other" >"$conf"
+	nacre setup -w --layers "$dir" podman
+	grep -qxF "additionallayerstores = [\"$dir:ref\", \"$dir-other\"]" "$conf"
+	grep -qxF 'mountopt = "nodev"' "$conf"
+	cp "$conf" "$conf.before"
+	nacre setup -w --layers "$dir" podman
+	cmp "$conf" "$conf.before"
+	run nacre setup --layers "$dir/missing" podman
+	assert_status 1
+	assert_output_has 'nacre serve-layers'
+}

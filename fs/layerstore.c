@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/layerstore.h"
+
+/*
+ * The form (containers/storage, drivers/overlay/overlay.go; it is called experimental there):
+ *
+ *   DIGEST/             a layer, by the digest of its archive as the image's manifest has it; or by its diff ID
+ *   DIGEST/diff/        what it holds, with whiteouts as overlayfs has them: a lower
+ *   DIGEST/info         JSON: digests and sizes
+ *   DIGEST/blob         its archive; the uncompressed stream
+ *   DIGEST/use          never there.  Who begins to use a layer tries to make it, and removes DIGEST/ when he ends: the
+ *                       answer ENOENT says that both were heard
+ *   BASE64/DIGEST/...   the same, for who asks with the reference of an image, in base64 (":ref")
+ *
+ * A layer is named by what it holds, so it is the same for each reference.  The folders above the layers look empty: what is in
+ * them is found when it is asked for, also what came into the store a moment ago.
+ *
+ * The nodes of this form are few.  They are numbered from 2 on in tree 0, and stay.  What is in diff/ is a tree of its own
+ * (trees.h), made when somebody enters it; with it goes a lease on an image that has the layer.
+ */
+
+#include "fs/ops_internal.h"
+#include "store/base/auto.h"
+#include "store/layerfile.h"
+#include "store/origin.h"
+#include "store/store.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	FIRST_INO = FUSE_ROOT_ID + 1,
+	ENTRIES_MAX = 4 * TREES_MAX,
+	INFO_BYTES = 512,
+	NAMES_VALID_SECONDS = 1, /* a layer may go */
+};
+
+enum entry_kind { ENTRY_REFERENCE, ENTRY_LAYER, ENTRY_INFO, ENTRY_BLOB };
+
+struct entry {
+	enum entry_kind kind;
+	fuse_ino_t parent;
+	char *name; /* owned */
+	/* Of a layer, and of its files: */
+	struct digest asked; /* what it was asked for by */
+	uint64_t asked_bytes;
+	struct layer_info layer;
+	/* Of a layer; guarded by lock: */
+	unsigned tree; /* 0: not made yet */
+	char image[DIGEST_TEXT_BYTES];
+	struct fs_options options;
+	/* Of a blob; guarded by lock: */
+	struct layerfile file; /* made when it is read */
+	/* Of the information: */
+	char info[INFO_BYTES];
+};
+
+struct layerstore {
+	struct mount *mount; /* borrowed */
+	struct store *store; /* owned */
+	pthread_mutex_t lock;
+	_Atomic size_t count;
+	struct entry *entries[ENTRIES_MAX]; /* owned; those below @count never change */
+};
+
+static struct layerstore *layerstore_of(fuse_req_t req)
+{
+	return mount_of(req)->layerstore;
+}
+
+/* NULL: the node is of a tree, or the root. */
+static struct entry *entry_of(const struct layerstore *ls, fuse_ino_t ino)
+{
+	return !trees_number(ino) && ino >= FIRST_INO && ino - FIRST_INO < atomic_load(&ls->count)
+		       ? ls->entries[ino - FIRST_INO]
+		       : NULL;
+}
+
+/* Is it, and what is below it, of this form, rather than of a tree? */
+static bool is_ours(fuse_ino_t ino)
+{
+	return !trees_number(ino);
+}
+
+/* --- life --- */
+
+int layerstore_new(const char *dir, struct mount *mount, struct diag *diag, struct layerstore **ret)
+{
+	struct layerstore *ls = calloc(1, sizeof(*ls));
+	int r;
+
+	if (!ls)
+		return -ENOMEM;
+	r = store_open(dir, STORE_READ, diag, &ls->store);
+	if (r < 0) {
+		free(ls);
+		return r;
+	}
+	ls->mount = mount;
+	pthread_mutex_init(&ls->lock, NULL);
+	*ret = ls;
+	return 0;
+}
+
+static void entry_free(struct entry *entry)
+{
+	if (!entry)
+		return;
+	layerfile_release(&entry->file);
+	free(entry->name);
+	free(entry);
+}
+
+void layerstore_free(struct layerstore *ls)
+{
+	if (!ls)
+		return;
+	for (size_t i = 0; i < atomic_load(&ls->count); i++)
+		entry_free(ls->entries[i]);
+	store_close(ls->store);
+	pthread_mutex_destroy(&ls->lock);
+	free(ls);
+}
+
+/* --- finding --- */
+
+static int base64_value(char letter)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = letter ? strchr(letters, letter) : NULL;
+
+	return at ? (int)(at - letters) : -1;
+}
+
+/* Does it stand for the reference of an image: HOST/NAME:TAG, or with a digest? */
+static bool is_reference(const char *name)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/:@+[]";
+	size_t len = strcspn(name, "=");
+	unsigned bits = 0, count = 0;
+	bool has_mark = false;
+
+	if (strlen(name) % 4 != 0 || len + 2 < strlen(name))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		int value = base64_value(name[i]);
+		char letter;
+
+		if (value < 0)
+			return false;
+		bits = bits << 6 | (unsigned)value;
+		count += 6;
+		if (count < 8)
+			continue;
+		count -= 8;
+		letter = (char)(bits >> count & 0xff);
+		if (!letter || !strchr(allowed, letter))
+			return false;
+		has_mark |= strchr("/:@", letter) != NULL;
+	}
+	return has_mark;
+}
+
+/* By the digest of its archive, or else by its diff ID. */
+static int layer_get(struct layerstore *ls, const char *name, struct entry *ret)
+{
+	struct layer_id id;
+	int r = digest_parse(name, &ret->asked);
+
+	if (r < 0)
+		return -ENOENT;
+	r = origin_layer(ls->store, &ret->asked, &id, &ret->asked_bytes);
+	if (r == 0)
+		return layer_info(ls->store, id, &ret->layer);
+	if (r == -ENOENT)
+		r = layer_find(ls->store, &ret->asked, &id);
+	if (r == 0)
+		r = layer_info(ls->store, id, &ret->layer);
+	ret->asked_bytes = ret->layer.tar_bytes;
+	return r;
+}
+
+/* archive.Uncompressed is 0; the names are those of containers/storage's struct Layer. */
+static void write_info(struct entry *entry)
+{
+	char asked[DIGEST_TEXT_BYTES], diff_id[DIGEST_TEXT_BYTES];
+
+	snprintf(
+		entry->info, sizeof(entry->info),
+		"{\"compressed-diff-digest\":\"%s\",\"compressed-size\":%llu,\"diff-digest\":\"%s\",\"diff-size\":%llu,"
+		"\"compression\":0}\n",
+		digest_format(&entry->asked, asked), (unsigned long long)entry->asked_bytes,
+		digest_format(&entry->layer.diff_id, diff_id), (unsigned long long)entry->layer.tar_bytes);
+}
+
+/* What is called @name in @parent, whose entry is @in; NULL: the root. */
+static int entry_fill(struct layerstore *ls, const struct entry *in, const char *name, struct entry *ret)
+{
+	if (in && in->kind == ENTRY_LAYER) {
+		ret->kind = strcmp(name, "info") == 0 ? ENTRY_INFO : ENTRY_BLOB;
+		if (ret->kind == ENTRY_BLOB && strcmp(name, "blob") != 0)
+			return -ENOENT;
+		ret->asked = in->asked;
+		ret->asked_bytes = in->asked_bytes;
+		ret->layer = in->layer;
+		write_info(ret);
+		return 0;
+	}
+	if (!in && is_reference(name)) {
+		ret->kind = ENTRY_REFERENCE;
+		return 0;
+	}
+	ret->kind = ENTRY_LAYER;
+	return in && in->kind != ENTRY_REFERENCE ? -ENOTDIR : layer_get(ls, name, ret);
+}
+
+static int entry_add(struct layerstore *ls, fuse_ino_t parent, const char *name, fuse_ino_t *ret)
+{
+	size_t count = atomic_load(&ls->count);
+	struct entry *entry;
+	int r;
+
+	if (count == ENTRIES_MAX)
+		return -ENFILE;
+	entry = calloc(1, sizeof(*entry));
+	if (!entry)
+		return -ENOMEM;
+	entry->file.fd = -1;
+	entry->parent = parent;
+	entry->name = strdup(name);
+	r = entry->name ? entry_fill(ls, entry_of(ls, parent), name, entry) : -ENOMEM;
+	if (r < 0) {
+		entry_free(entry);
+		return r;
+	}
+	ls->entries[count] = entry;
+	*ret = FIRST_INO + count;
+	atomic_store(&ls->count, count + 1); /* pairs with entry_of() */
+	return 0;
+}
+
+static int entry_get(struct layerstore *ls, fuse_ino_t parent, const char *name, fuse_ino_t *ret)
+{
+	int r;
+
+	pthread_mutex_lock(&ls->lock);
+	for (size_t i = 0; i < atomic_load(&ls->count); i++) {
+		if (ls->entries[i]->parent == parent && strcmp(ls->entries[i]->name, name) == 0) {
+			pthread_mutex_unlock(&ls->lock);
+			*ret = FIRST_INO + i;
+			return 0;
+		}
+	}
+	r = entry_add(ls, parent, name, ret);
+	pthread_mutex_unlock(&ls->lock);
+	return r;
+}
+
+/* The lock is held. */
+static int tree_make_locked(struct layerstore *ls, struct entry *layer)
+{
+	char diff_id[DIGEST_TEXT_BYTES];
+	struct image_info info = { 0 };
+	struct image_id image;
+	struct fs *fs;
+	size_t number;
+	int r = image_layer_find(ls->store, digest_format(&layer->layer.diff_id, diff_id), NULL, &image, &number);
+
+	if (r == 0)
+		r = image_info(ls->store, image, NULL, &info);
+	if (r < 0)
+		return r;
+	digest_format(&info.digest, layer->image);
+	image_info_release(&info);
+	layer->options = ls->mount->layer_options;
+	layer->options.image = layer->image;
+	layer->options.first_layer = layer->options.last_layer = (uint32_t)number;
+	r = fs_new(&layer->options, NULL, &fs);
+	if (r < 0)
+		return r;
+	r = trees_add(ls->mount->trees, fs);
+	if (r < 0) {
+		fs_free(fs);
+		return r;
+	}
+	layer->tree = (unsigned)r;
+	return 0;
+}
+
+static int tree_enter(struct layerstore *ls, struct entry *layer, struct fuse_entry_param *ret)
+{
+	struct fs_entry entry;
+	int r = 0;
+
+	pthread_mutex_lock(&ls->lock);
+	if (!layer->tree)
+		r = tree_make_locked(ls, layer);
+	pthread_mutex_unlock(&ls->lock);
+	if (r == 0)
+		r = fs_root_entry(trees_get(ls->mount->trees, layer->tree), &entry);
+	if (r < 0)
+		return r;
+	*ret = (struct fuse_entry_param){
+		.ino = trees_ino(layer->tree, entry.node),
+		.attr = entry.st,
+		.attr_timeout = ls->mount->timeout,
+		.entry_timeout = ls->mount->timeout,
+	};
+	return 0;
+}
+
+/* --- answers --- */
+
+static void entry_stat(const struct entry *entry, fuse_ino_t ino, struct stat *st)
+{
+	bool is_dir = entry->kind == ENTRY_REFERENCE || entry->kind == ENTRY_LAYER;
+
+	*st = (struct stat){
+		.st_ino = ino,
+		/* Writable, or the kernel would refuse what tells of a layer's use. */
+		.st_mode = is_dir ? S_IFDIR | 0755 : S_IFREG | 0444,
+		.st_nlink = is_dir ? 2 : 1,
+		.st_uid = geteuid(),
+		.st_gid = getegid(),
+		.st_mtim.tv_sec = entry->layer.created,
+		.st_blksize = 4096,
+	};
+	if (entry->kind == ENTRY_INFO)
+		st->st_size = (off_t)strlen(entry->info);
+	else if (entry->kind == ENTRY_BLOB)
+		st->st_size = (off_t)entry->layer.tar_bytes;
+	st->st_blocks = (st->st_size + 511) / 512;
+	st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+static void ls_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	struct layerstore *ls = layerstore_of(req);
+	struct entry *in = entry_of(ls, parent);
+	struct fuse_entry_param e = { .attr_timeout = NAMES_VALID_SECONDS, .entry_timeout = NAMES_VALID_SECONDS };
+	int r;
+
+	if (!is_ours(parent)) {
+		nacrefs_ops.lookup(req, parent, name);
+		return;
+	}
+	if (in && in->kind == ENTRY_LAYER && strcmp(name, "diff") == 0) {
+		r = tree_enter(ls, in, &e);
+	} else {
+		r = entry_get(ls, parent, name, &e.ino);
+		if (r == 0)
+			entry_stat(entry_of(ls, e.ino), e.ino, &e.attr);
+	}
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else if (fuse_reply_entry(req, &e) < 0 && !is_ours(e.ino))
+		fs_forget(trees_get(ls->mount->trees, trees_number(e.ino)), trees_node(e.ino), 1);
+}
+
+static void forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
+{
+	if (!is_ours(ino))
+		fs_forget(fs_of(req, ino), trees_node(ino), lookups);
+}
+
+static void ls_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
+{
+	forget(req, ino, lookups);
+	fuse_reply_none(req);
+}
+
+static void ls_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		forget(req, forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void ls_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	const struct entry *entry = entry_of(layerstore_of(req), ino);
+	struct stat st;
+
+	if (!entry) {
+		nacrefs_ops.getattr(req, ino, fi);
+		return;
+	}
+	entry_stat(entry, ino, &st);
+	fuse_reply_attr(req, &st, NAMES_VALID_SECONDS);
+}
+
+/* One buffer holds them all: a second question, after its end, finds nothing. */
+static void reply_names(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
+{
+	static const char *const all[] = { ".", "..", "diff", "info", "blob" };
+	const struct entry *entry = entry_of(layerstore_of(req), ino);
+	size_t used = 0, count = entry && entry->kind == ENTRY_LAYER ? ARRAY_SIZE(all) : 2;
+	char buf[1024];
+
+	for (size_t i = (size_t)offset; i < count; i++) {
+		/* Without a node: it is looked up when it is wanted. */
+		struct fuse_entry_param e = { .attr = { .st_ino = ino, .st_mode = i > 2 ? S_IFREG : S_IFDIR } };
+		size_t left = (size < sizeof(buf) ? size : sizeof(buf)) - used, need;
+
+		if (plus)
+			need = fuse_add_direntry_plus(req, buf + used, left, all[i], &e, (off_t)i + 1);
+		else
+			need = fuse_add_direntry(req, buf + used, left, all[i], &e.attr, (off_t)i + 1);
+		if (need > left)
+			break;
+		used += need;
+	}
+	fuse_reply_buf(req, buf, used);
+}
+
+static void ls_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	if (is_ours(ino))
+		reply_names(req, ino, size, offset, false);
+	else
+		nacrefs_ops.readdir(req, ino, size, offset, fi);
+}
+
+static void ls_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	if (is_ours(ino))
+		reply_names(req, ino, size, offset, true);
+	else
+		nacrefs_ops.readdirplus(req, ino, size, offset, fi);
+}
+
+/* The archive is made again, once, in a file without a name. */
+static int blob_open(struct layerstore *ls, struct entry *entry)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&ls->lock);
+	if (entry->file.fd < 0)
+		r = layerfile_make(ls->store, entry->layer.id, false, NULL, NULL, &entry->file);
+	pthread_mutex_unlock(&ls->lock);
+	return r < 0 ? r : entry->file.fd;
+}
+
+static void read_blob(fuse_req_t req, struct entry *entry, size_t size, off_t offset)
+{
+	AUTO(freep) char *buf = malloc(size);
+	int fd = buf ? blob_open(layerstore_of(req), entry) : -ENOMEM;
+	ssize_t n = fd < 0 ? fd : pread(fd, buf, size, offset);
+
+	if (n < 0)
+		fuse_reply_err(req, fd < 0 ? -fd : errno);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static void ls_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+	struct entry *entry = entry_of(layerstore_of(req), ino);
+	size_t len;
+
+	if (!entry) {
+		nacrefs_ops.read(req, ino, size, offset, fi);
+	} else if (entry->kind == ENTRY_BLOB) {
+		read_blob(req, entry, size, offset);
+	} else {
+		len = strlen(entry->info);
+		if ((size_t)offset > len)
+			offset = (off_t)len;
+		fuse_reply_buf(req, entry->info + offset, len - (size_t)offset < size ? len - (size_t)offset : size);
+	}
+}
+
+static void ls_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
+{
+	const struct entry *entry = entry_of(layerstore_of(req), ino);
+	struct stat st;
+
+	if (!entry) {
+		nacrefs_ops.lseek(req, ino, offset, whence, fi);
+		return;
+	}
+	entry_stat(entry, ino, &st);
+	if (offset >= st.st_size)
+		fuse_reply_err(req, ENXIO);
+	else
+		fuse_reply_lseek(req, whence == SEEK_DATA ? offset : st.st_size);
+}
+
+static void ls_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
+		     const void *in, size_t in_bytes, size_t out_bytes)
+{
+	if (entry_of(layerstore_of(req), ino))
+		fuse_reply_err(req, ENOTTY);
+	else
+		nacrefs_ops.ioctl(req, ino, cmd, arg, fi, flags, in, in_bytes, out_bytes);
+}
+
+static void ls_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	if (is_ours(ino))
+		fuse_reply_err(req, ENODATA);
+	else
+		nacrefs_ops.getxattr(req, ino, name, size);
+}
+
+static void ls_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	if (!is_ours(ino))
+		nacrefs_ops.listxattr(req, ino, size);
+	else if (size == 0)
+		fuse_reply_xattr(req, 0);
+	else
+		fuse_reply_buf(req, NULL, 0);
+}
+
+/* --- changes: only the two that tell of a layer's use --- */
+
+static void ls_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	const struct entry *entry = entry_of(layerstore_of(req), parent);
+
+	fuse_reply_err(req, entry && entry->kind == ENTRY_LAYER && strcmp(name, "use") == 0 ? ENOENT : EROFS);
+}
+
+static void ls_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(req, is_ours(parent) ? ENOENT : EROFS);
+}
+
+static void ls_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname,
+		      unsigned flags)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
+		     struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+			 struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, EROFS);
+}
+
+static void ls_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	fuse_reply_err(req, 0);
+}
+
+void layerstore_ops(struct fuse_lowlevel_ops *ret)
+{
+	*ret = nacrefs_ops;
+	ret->lookup = ls_lookup;
+	ret->forget = ls_forget;
+	ret->forget_multi = ls_forget_multi;
+	ret->getattr = ls_getattr;
+	ret->readdir = ls_readdir;
+	ret->readdirplus = ls_readdirplus;
+	ret->read = ls_read;
+	ret->lseek = ls_lseek;
+	ret->ioctl = ls_ioctl;
+	ret->getxattr = ls_getxattr;
+	ret->listxattr = ls_listxattr;
+	ret->mknod = ls_mknod;
+	ret->rmdir = ls_rmdir;
+	ret->mkdir = ls_mkdir;
+	ret->symlink = ls_symlink;
+	ret->link = ls_link;
+	ret->tmpfile = ls_tmpfile;
+	ret->unlink = ls_unlink;
+	ret->rename = ls_rename;
+	ret->setattr = ls_setattr;
+	ret->setxattr = ls_setxattr;
+	ret->removexattr = ls_removexattr;
+	ret->write = ls_write;
+	ret->fallocate = ls_fallocate;
+	ret->fsync = ret->fsyncdir = ls_fsync;
+	/* Done without them everywhere; the kernel has its own ways. */
+	ret->copy_file_range = NULL;
+	ret->statx = NULL;
+}

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# nacre serve-layers: podman takes the layers of nacre's store, and extracts none of them.
+
+load ../lib/common
+load ../lib/registry
+load ../lib/podman
+
+setup_file() { setup_podman; }
+
+# A registry with app:1: base:1 and a layer over it that takes things away.
+setup() {
+	setup_store
+	start_registry registry
+	IMAGE=$REGISTRY/team/app:1
+	LAYERS=$PODMAN_DIR/layers
+	mkdir -p "$LAYERS"
+	printf '[[registry]]\nlocation = "%s"\ninsecure = true\n' "$REGISTRY" >"$CONTAINERS_REGISTRIES_CONF"
+	podman run --name ctr base:1 sh -c 'cd /usr/share/data && rm 1 && rm -r deep && mkdir deep && echo new >deep/new &&
+		echo more >>2 && chown 33:33 3 && chmod 4755 4'
+	podman commit -q ctr "$IMAGE" >/dev/null
+	podman rm ctr >/dev/null
+	podman push -q "$IMAGE"
+	podman rmi "$IMAGE" base:1 >/dev/null
+	nacre pull -q "$IMAGE"
+	write_storage_conf "mount_program = \"$NACREFS\""
+	sed -i "s|^\[storage.options\]|&\nadditionallayerstores = [\"$LAYERS:ref\"]|" "$CONTAINERS_STORAGE_CONF"
+	serve
+}
+
+teardown() {
+	remove_containers
+	podman rmi -f -a >/dev/null
+	in_storage sh -c 'umount -l "$1"' sh "$LAYERS"
+	stop_registries
+	write_storage_conf "mount_program = \"$NACREFS\""
+	podman import -q "$BATS_FILE_TMPDIR/base.tar" base:1 >/dev/null
+}
+teardown_file() { remove_podman; }
+
+serve() { in_storage "$NACRE" serve-layers "$LAYERS"; }
+
+# Folders of podman's storage that hold files of their own.
+extracted() {
+	# shellcheck disable=SC2016
+	in_storage sh -c 'cd "$1/graph/overlay" && find . -maxdepth 2 -name diff -type d' sh "$PODMAN_DIR"
+}
+
+state='cd /usr/share/data && ls | sort | head -n 60 && cat deep/new 2 && stat -c "%n %a %u:%g %F" 3 4 deep && test ! -e 1 && id -u'
+
+@test "an image of nacre's store runs in podman with nothing extracted" {
+	podman pull -q "$IMAGE" >/dev/null
+	[ -z "$(extracted)" ]
+	run podman run --rm "$IMAGE" sh -c "$state"
+	assert_status 0
+	assert_output_has $'new\n2\nmore\n3 644 33:33 regular file\n4 4755 0:0 regular file\ndeep 755 0:0 directory\n0'
+	# Without the mount podman says so, and goes on when it is there again.
+	in_storage umount "$LAYERS"
+	run podman run --rm "$IMAGE" true
+	[ "$status" != 0 ]
+	serve
+	[ "$(podman run --rm "$IMAGE" ls /usr/share/data/deep)" = new ]
+}
+
+@test "a container over it is changed, compared, committed and saved; what comes into the store later is found" {
+	podman run --name ctr "$IMAGE" sh -c 'echo changed >/usr/share/data/deep/new; rm /usr/share/data/2; echo x >/added'
+	assert_equal "$(podman diff ctr | sort)" $'A /added\nC /usr\nC /usr/share\nC /usr/share/data\nC /usr/share/data/deep\nC /usr/share/data/deep/new\nD /usr/share/data/2'
+	podman commit -q ctr other:1 >/dev/null
+	assert_equal "$(podman run --rm other:1 sh -c 'cat /usr/share/data/deep/new /added; ls /usr/share/data/2 2>/dev/null || echo gone')" \
+		$'changed\nx\ngone'
+	assert_no_marks other:1
+	# What podman writes out is what nacre has: the same diff IDs.
+	podman save -q -o "$BATS_TEST_TMPDIR/saved.tar" "$IMAGE"
+	nacre load -q "$BATS_TEST_TMPDIR/saved.tar" >/dev/null
+	assert_equal "$(podman inspect "$IMAGE" --format '{{json .RootFS.Layers}}')" \
+		"$(nacre inspect "$IMAGE" | jq -c '.[0].RootFS.Layers')"
+	podman tag other:1 "$REGISTRY/team/later:1"
+	podman push -q "$REGISTRY/team/later:1"
+	podman rm ctr >/dev/null
+	podman rmi "$REGISTRY/team/later:1" other:1 >/dev/null
+	nacre pull -q "$REGISTRY/team/later:1"
+	podman pull -q "$REGISTRY/team/later:1" >/dev/null
+	[ -z "$(extracted)" ]
+	# What podman has used stays.
+	assert_equal "$(podman run --rm "$REGISTRY/team/later:1" cat /added)" x
+	run nacre rmi "$REGISTRY/team/later:1"
+	nacre gc
+	assert_equal "$(podman run --rm "$REGISTRY/team/later:1" cat /added)" x
+}
