@@ -17,9 +17,16 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { MOUNTINFO_LIMIT = 16 * 1024 * 1024, CANDIDATES_MAX = 8, ASK_TRIES = 64 };
+enum {
+	MOUNTINFO_LIMIT = 16 * 1024 * 1024,
+	CANDIDATES_MAX = 8,
+	ASK_TRIES = 200,
+	ASK_AT_ONCE = 8, /* so many; then with a pause, in which writes are finished and threads go to sleep */
+	ASK_PAUSE_NS = 200000,
+};
 
 /* Mount points of drivers beside @folder/ID/merged, the latest first.  The list is cut up and points into @text. */
 static unsigned candidates(char *text, const char *folder, const char **ret)
@@ -62,6 +69,8 @@ static void drop_old(int root, uint32_t used)
 static int ask_for(int root, struct base_ask *ask)
 {
 	for (int i = 0; i < ASK_TRIES; i++) {
+		if (i >= ASK_AT_ONCE)
+			nanosleep(&(struct timespec){ .tv_nsec = ASK_PAUSE_NS }, NULL);
 		if (ioctl(root, BASE_IOC_BEGIN, ask) < 0)
 			return -errno;
 		if (i == 0)
