@@ -31,6 +31,10 @@ ringed='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/
 	fs/limits.bats fs/locks.bats fs/loop.root.bats fs/model.bats fs/size.bats fs/sqlite.bats fs/stats.bats
 	fs/stats.root.bats fs/torture.bats fs/vanish.bats fs/write.bats'
 ringed_threads='fs/holes.bats fs/locks.bats fs/loop.root.bats fs/torture.bats fs/vanish.bats'
+# Commands with threads of their own, or with a driver that is more than a mount: for ThreadSanitizer.
+threaded='cli/commit.bats cli/container.bats cli/forest.bats cli/import.bats cli/live.bats cli/live.root.bats cli/load.bats
+	cli/mount.bats cli/pull.bats cli/push.bats cli/repair.bats cli/run.bats cli/save.bats cli/serve-layers.bats
+	cli/together.bats cli/verify.bats'
 # Containers get a mount namespace to themselves, as a booted machine has it: shared, but without copies of the mounts of
 # other tests, whose drivers could not leave as long as there are any.  For podman, since crun refuses a mixture of both
 # kinds of control groups, it is without the newer kind where there are older ones.
@@ -422,14 +426,35 @@ make_user() {
 	grep -qs "^$user:" /etc/subgid || usermod --add-subgids 300000-365535 "$user"
 }
 
-# runs_by_ring BUILD FILE
-runs_by_ring() {
+# is_one_of FILE LIST
+is_one_of() {
 	local file
-	local -A files=([release]=$ringed [thread]=$ringed_threads)
-	for file in ${files[$1]:-}; do
-		[ "$file" != "$2" ] || return 0
+	for file in $2; do
+		[ "$file" != "$1" ] || return 0
 	done
 	return 1
+}
+
+# runs_by_ring BUILD FILE
+runs_by_ring() {
+	local -A files=([release]=$ringed [thread]=$ringed_threads)
+	is_one_of "$2" "${files[$1]:-}"
+}
+
+# runs_as BUILD IDENTITY FILE: of those that this user can be.  Each identity in the release build; in those of the
+# sanitizers, which are after the same code of both, one: the driver does more with its memory for a plain user.
+runs_as() {
+	case $3 in
+	podman/*) [ "$1" = release ] || return ;; # they are slow and after what other programs see of the driver
+	cli/*) [ "$1" != thread ] || [ ${#filters[@]} -gt 0 ] || is_one_of "$3" "$threaded" || return ;;
+	esac
+	case $1:$3 in
+	*.root.bats) [ "$2" = root ] ;;
+	*.user.bats) [ "$2" = user ] ;;
+	release:*) ;;
+	address:fs/*) [ "$2" = user ] ;;
+	*) [ "$2" = "${identities[0]}" ] ;;
+	esac
 }
 
 main() {
@@ -465,8 +490,6 @@ main() {
 
 	[[ " $builds " != *" address "* ]] || run_fuzz
 
-	# ThreadSanitizer is after the driver's and the tools' threads, which are the same for both identities, and the
-	# command does with its memory as a user what it does as root.
 	local -a identities queue=()
 	if [ "$(id -u)" = 0 ]; then
 		make_user
@@ -480,17 +503,8 @@ main() {
 			[ -e "$file" ] || continue
 			file=${file#tests/}
 			matches "$file" || continue
-			# They are slow and after what other programs see of the driver: once is enough.
-			[[ $file != podman/* || $name = release ]] || continue
 			for identity in "${identities[@]}"; do
-				case $file in
-				*.root.bats) [ "$identity" = root ] || continue ;;
-				*.user.bats) [ "$identity" = user ] || continue ;;
-				*)
-					[[ $name = release || $name$file = addressfs/* || $identity = "${identities[0]}" ]] || continue
-					;;
-				esac
-				queue+=("$name $identity $file")
+				! runs_as "$name" "$identity" "$file" || queue+=("$name $identity $file")
 			done
 			if [ "$name" = release ] && [ "${identities[0]}" = root ] && [[ " $pressed " == *" $file "* ]]; then
 				queue+=("$name pressure $file")

@@ -55,8 +55,16 @@ write_control() {
 	chmod +x "$CONTROL"
 }
 
-# count OPERATIONS FEWER: the sanitizers' builds do fewer.
-count() { if [ -n "$NACRE_SANITIZER" ]; then echo "$2"; else echo "$1"; fi; }
+# count OPERATIONS FEWER: the sanitizers' builds do fewer, and those with options for all mounts, which run after these, half.
+count() {
+	if [ -n "$NACRE_SANITIZER" ]; then
+		echo "$2"
+	elif [ -n "${NACRE_MOUNT_OPTIONS:-}" ]; then
+		echo $(($1 / 2))
+	else
+		echo "$1"
+	fi
+}
 
 # run_model SEED COUNT [OPTIONS...]: for each kind, with what to mount with from time to time.
 run_model() {
