@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 enum {
-	STREAK = 16,		 /* requests of one client in a row, before it is alone */
+	STREAK = 64,		 /* requests of one client in a row, before it is alone */
 	LOOK_EVERY = 64,	 /* requests between two looks at its processor */
 	LOOK_AFTER_NS = 5000000, /* and no longer than that: it may have been moved away from a busy one */
 	STAT_PROCESSOR = 39,	 /* the field of /proc/PID/stat, from 1 */
@@ -74,9 +74,8 @@ void affinity_release(struct affinity *affinity)
 
 static void client_change(struct affinity *affinity, uint32_t pid)
 {
-	/* One after the other, as a shell runs its commands, is as good as one. */
-	if (affinity->streak < STREAK)
-		bind_to(affinity, -1);
+	/* The one before may be computing now, on the processor that it was followed to. */
+	bind_to(affinity, -1);
 	affinity_free(affinity);
 	affinity->pid = pid;
 	affinity->streak = 0;

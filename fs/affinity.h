@@ -3,9 +3,9 @@
  * Serve a client on the processor that it runs on.
  *
  * A client sleeps while its request is served.  The kernel wakes the driver's thread on a processor that is idle, which
- * has to be roused first and has cold caches: for short requests that costs more than all the rest (a file is created in
- * 32 us instead of 74 us).  So a thread that serves one and the same client goes to that client's processor, and is
- * free again as soon as the requests are of several, or long.
+ * has to be roused first and has cold caches: for short requests that costs more than all the rest (on a tmpfs a
+ * directory is made in 20 us instead of 37 us).  So a thread that serves one and the same client goes to that client's
+ * processor, and is free again as soon as the requests are of several, or long.
  */
 #pragma once
 

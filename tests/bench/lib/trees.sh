@@ -130,8 +130,8 @@ make_main() {
 # nacre's own sources, without what needs libfuse, and a Makefile for them.
 make_project() {
 	# shellcheck disable=SC2086
-	(cd "$top" && find $project_folders -maxdepth 2 -name '*.[ch]' ! -path '*/subprojects/*' -print0 | tar -c --null -T -) |
-		tar -C "$1" -x
+	(cd "$top" && find $project_folders fs -maxdepth 2 ! -path '*/subprojects/*' \( -name '*.h' -o -name '*.c' ! -path 'fs/*' \) \
+		-print0 | tar -c --null -T -) | tar -C "$1" -x
 	cat >"$1/Makefile" <<END
 sources := \$(wildcard store/*.c store/*/*.c tools/*.c)
 all: nacre.a
