@@ -448,8 +448,9 @@ int ovl_override_parse(const char *text, size_t len, struct ovl_override *ret)
 	uint64_t uid, gid, mode;
 	int r = 0;
 
-	if (parse_number(&text, end, 10, UINT32_MAX, &uid) < 0 || expect(&text, end, ':') < 0 ||
-	    parse_number(&text, end, 10, UINT32_MAX, &gid) < 0 || expect(&text, end, ':') < 0 ||
+	/* UINT32_MAX is "no change" to the kernel: no inode has it, and no layer may. */
+	if (parse_number(&text, end, 10, UINT32_MAX - 1, &uid) < 0 || expect(&text, end, ':') < 0 ||
+	    parse_number(&text, end, 10, UINT32_MAX - 1, &gid) < 0 || expect(&text, end, ':') < 0 ||
 	    parse_number(&text, end, 8, 0177777, &mode) < 0)
 		return -EINVAL;
 	o.uid = (uint32_t)uid;

@@ -245,9 +245,9 @@ static void recorded_owners_are_parsed(void **state)
 	assert_int_equal(o.gid, 0);
 	assert_int_equal(o.mode, 0755);
 	assert_false(o.has_type);
-	parse("1000:4294967295:4755:file", 0, &o);
+	parse("1000:4294967294:4755:file", 0, &o);
 	assert_int_equal(o.uid, 1000);
-	assert_true(o.gid == UINT32_MAX);
+	assert_true(o.gid == UINT32_MAX - 1);
 	assert_int_equal(o.mode, S_IFREG | 04755);
 	assert_true(o.has_type);
 	parse("0:0:100644", 0, &o);
@@ -275,6 +275,8 @@ static void what_is_no_recorded_owner_is_refused(void **state)
 		"0:0:0755:char-1",
 		"0:0:0755:char-1-",
 		"0:0:755:dir ",
+		"4294967295:0:755",
+		"0:4294967295:755",
 		"4294967296:0:755",
 		" 0:0:0755",
 		"0:0:0777777",
