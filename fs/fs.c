@@ -37,20 +37,49 @@ void fs_options_release(struct fs_options *options)
 
 /* --- lowers --- */
 
-int fs_lease(const struct fs_options *options, struct store *store, struct image_id image, struct diag *diag,
-	     struct lease **ret)
+/*
+ * The root of a container that runs is mounted in its folder of the store, by a driver in a process namespace of
+ * its own: nobody else sees that mount, and the driver's number is another one outside.  NULL: it is none.
+ */
+static char *container_of(const struct fs_options *options, const char *place)
+{
+	AUTO(freep) char *store = options->store && place ? realpath(options->store, NULL) : NULL;
+	AUTO(freep) char *prefix = NULL;
+
+	if (!store || asprintf(&prefix, "%s/containers/", store) < 0) {
+		prefix = NULL;
+		return NULL;
+	}
+	if (strncmp(place, prefix, strlen(prefix)) != 0)
+		return NULL;
+	return strndup(place + strlen(prefix), strcspn(place + strlen(prefix), "/"));
+}
+
+static int lease_says(const struct fs_options *options, char **ret)
 {
 	const char *place = options->mountpoint;
-	AUTO(freep) char *full = place ? realpath(place, NULL) : NULL;
-	AUTO(freep) char *what = NULL;
+	AUTO(freep) char *full = place ? realpath(place, NULL) : NULL, *container = NULL;
+	int n;
 
 	if (full)
 		place = full;
-	if (asprintf(&what, "mounted%s%s by process %d", place ? " on " : "", place ? place : "", (int)getpid()) < 0) {
-		what = NULL;
-		return -ENOMEM;
-	}
-	return lease_take(store, image, what, diag, ret);
+	container = container_of(options, place);
+	if (container)
+		n = asprintf(ret, "used by container %s", container);
+	else
+		n = asprintf(ret, "mounted%s%s by process %d", place ? " on " : "", place ? place : "", (int)getpid());
+	if (n < 0)
+		*ret = NULL;
+	return n < 0 ? -ENOMEM : 0;
+}
+
+int fs_lease(const struct fs_options *options, struct store *store, struct image_id image, struct diag *diag,
+	     struct lease **ret)
+{
+	AUTO(freep) char *what = NULL;
+	int r = lease_says(options, &what);
+
+	return r < 0 ? r : lease_take(store, image, what, diag, ret);
 }
 
 static int layers_room(struct fs *fs, size_t count)
