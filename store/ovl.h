@@ -102,6 +102,17 @@ int ovl_set_redirect(int fd, enum ovl_namespace ns, const char *path);
  * Return: 1, 0, or -errno. */
 int ovl_is_metacopy(int fd);
 
+/*
+ * An empty file that only stands there to be mounted on, as in a container whose image has no
+ * /etc/hosts: it is no change, and no layer gets it.  Written by who made it, past the driver,
+ * which shows the file but not the mark.
+ */
+
+/** ovl_set_placeholder() - mark regular file @fd (not O_PATH). */
+int ovl_set_placeholder(int fd);
+/** ovl_is_placeholder() - is regular file @fd marked so? Return: 1, 0, or -errno. */
+int ovl_is_placeholder(int fd);
+
 /** ovl_is_impure() - does directory @fd hold entries that were copied up into it? */
 bool ovl_is_impure(int fd);
 

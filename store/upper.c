@@ -225,7 +225,7 @@ static int walk_upper_child(struct walk *walk, const struct place *parent, const
 		return fail(walk, r, "cannot read it");
 	if (S_ISDIR(inode.mode))
 		return walk_upper_dir(walk, parent, child, &inode);
-	if (S_ISSOCK(inode.mode))
+	if (S_ISSOCK(inode.mode) || inode.placeholder)
 		return emit_deletion(walk, parent, child);
 	if (inode.metacopy)
 		r = find_metacopy_data(walk, parent, child, &inode);

@@ -44,6 +44,7 @@ struct upper_inode {
 	int fd;			      /* owned; of a file in the upper or a directory there, readable; else -1 */
 	struct stat st;		      /* of @fd, before anything was read */
 	bool metacopy;		      /* its data is in the image */
+	bool placeholder;	      /* an empty file that only stands there to be mounted on */
 	const struct view_node *data; /* the image's file that has the data; NULL: @fd has it */
 };
 
@@ -65,7 +66,8 @@ typedef int (*upper_fn)(const struct upper_item *item, void *arg);
  * @whole: a layer for nothing to lie under it: the merged tree of both, without a whiteout
  *
  * The root comes first and always.  Sockets are left out (no tar holds them), and
- * deleted from what is below.  A whiteout of what the image does not have is left out.
+ * deleted from what is below.  A whiteout of what the image does not have is left out, and so is a
+ * placeholder that is still empty (ovl_set_placeholder()).
  * Nodes of the view that are made meanwhile are valid during the call of @fn only.
  * Memory: of the directories above the path at hand, whatever the size of the tree.
  * Return: 0; what @fn returned; -EAGAIN: a name vanished meanwhile; -EIO: a metacopy without data; ... .

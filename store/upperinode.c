@@ -146,6 +146,10 @@ static int read_data(int path_fd, struct upper_inode *inode)
 			r = inode->fd = reopen(path_fd, 0);
 		else if (r > 0)
 			r = inode->fd = fcntl(path_fd, F_DUPFD_CLOEXEC, 0);
+		if (r >= 0 && inode->size == 0) {
+			r = ovl_is_placeholder(path_fd);
+			inode->placeholder = r > 0;
+		}
 	} else if (S_ISDIR(inode->mode)) {
 		r = inode->fd = reopen(path_fd, O_DIRECTORY);
 	} else if (S_ISLNK(inode->st.st_mode)) {

@@ -202,17 +202,12 @@ static int add_volumes(const struct bundle *bundle, json_t *mounts, struct diag 
 	{
 		const char *path = json_string_value(volume);
 		AUTO(closep) int fd = rootdir_make(bundle->rootfd, path);
-		AUTO(freep) char *link = NULL;
-		char real[PATH_MAX];
+		AUTO(freep) char *real = fd < 0 ? NULL : rootdir_path_of(fd);
 
 		if (fd < 0)
 			return diag_errno(diag, fd, "its volume %s cannot be made", path);
-		if (asprintf(&link, "/proc/self/fd/%d", fd) < 0)
-			ui_out_of_memory();
-		ssize_t n = readlink(link, real, sizeof(real) - 1);
-		if (n < 0)
-			return -errno;
-		real[n] = '\0';
+		if (!real)
+			return diag_errno(diag, -errno, "its volume %s cannot be found again", path);
 		if (runspec_is(bundle->spec, "ReadOnly") &&
 		    !is_mounted_on(json_object_get(bundle->spec, "Mounts"), path))
 			add_mount(mounts, path, "none", real, "bind,rprivate,rw");

@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/base/io.h"
+#include "store/ovl.h"
 #include "tools/rootdir.h"
 #include "tools/runspec.h"
 #include "tools/ui.h"
@@ -69,7 +70,32 @@ static void set_mtime(int fd, const struct timespec *mtime)
 	(void)futimens(fd, times);
 }
 
-void etc_files_place(int rootfd, const json_t *spec, struct etc_places *ret)
+/* The folder that @dirfd of the mounted root is in the upper. Return: a descriptor or -errno. */
+static int open_in_upper(int rootfd, int dirfd, const char *upper)
+{
+	AUTO(freep) char *root = rootdir_path_of(rootfd), *dir = rootdir_path_of(dirfd);
+	AUTO(closep) int upper_fd = open(upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (upper_fd < 0 || !root || !dir || strncmp(root, dir, strlen(root)) != 0)
+		return -ENOENT;
+	const char *below = dir + strlen(root) + strspn(dir + strlen(root), "/");
+	return rootdir_open(upper_fd, *below ? below : ".", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+}
+
+/* Where that cannot be, they are files like others. */
+static void mark_placeholders(int upper_etc, const struct etc_places *places)
+{
+	for (size_t i = 0; upper_etc >= 0 && i < ETC_FILES; i++) {
+		AUTO(closep) int fd = -1;
+
+		if (places->made[i])
+			fd = openat(upper_etc, etc_files[i], O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0)
+			(void)ovl_set_placeholder(fd);
+	}
+}
+
+void etc_files_place(int rootfd, const char *upper, const json_t *spec, struct etc_places *ret)
 {
 	AUTO(closep) int etc = rootdir_open(rootfd, "etc", O_RDONLY | O_DIRECTORY);
 	bool changed = false;
@@ -89,8 +115,11 @@ void etc_files_place(int rootfd, const json_t *spec, struct etc_places *ret)
 		ret->made[i] = fd >= 0;
 		changed |= ret->made[i];
 	}
-	if (changed)
-		set_mtime(etc, &ret->mtime);
+	if (!changed)
+		return;
+	set_mtime(etc, &ret->mtime);
+	AUTO(closep) int upper_etc = open_in_upper(rootfd, etc, upper);
+	mark_placeholders(upper_etc, ret);
 }
 
 void etc_files_remove(int rootfd, const struct etc_places *places)

@@ -5,7 +5,8 @@
 /*
  * /etc/resolv.conf, hosts and hostname of a container: files in its folder that are
  * mounted over those of its root.  Where the root has none, empty ones are put
- * there to be mounted on, and taken away in the end: they are no change of the user's.
+ * there to be mounted on, and taken away in the end.  They are no change of the user's: marked in the
+ * upper as placeholders, they are in no diff and no commit of a container that runs either.
  */
 
 #include "tools/json.h"
@@ -25,8 +26,12 @@ struct etc_places {
 /** etc_files_write() - into folder @dir, for what is run with @spec. Return: 0 or -errno. */
 int etc_files_write(const char *dir, const json_t *spec);
 
-/** etc_files_place() - let there be files to mount on. */
-void etc_files_place(int rootfd, const json_t *spec, struct etc_places *ret);
+/**
+ * etc_files_place() - let there be files to mount on
+ * @rootfd: the mounted root
+ * @upper: the folder of what changes in it, where those that are made are marked
+ */
+void etc_files_place(int rootfd, const char *upper, const json_t *spec, struct etc_places *ret);
 /** etc_files_remove() - those of ours that are as they were. */
 void etc_files_remove(int rootfd, const struct etc_places *places);
 

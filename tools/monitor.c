@@ -68,7 +68,7 @@ static int write_bundle(struct monitor *m, struct diag *diag)
 
 	if (rootfd < 0)
 		return diag_errno(diag, -errno, "cannot open %s", m->rootfs);
-	etc_files_place(rootfd, m->spec, &m->etc);
+	etc_files_place(rootfd, m->container->upper, m->spec, &m->etc);
 	return bundle_write(&bundle, diag);
 }
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdint.h>
 #include <string.h>
@@ -17,6 +18,21 @@ int rootdir_open(int rootfd, const char *path, int flags)
 	int fd = (int)syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : fd;
+}
+
+char *rootdir_path_of(int fd)
+{
+	char link[sizeof("/proc/self/fd/") + 3 * sizeof(fd)], path[PATH_MAX];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path));
+	if (n < 0)
+		return NULL;
+	if (n == sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
+	return strndup(path, (size_t)n);
 }
 
 static int check_program(int rootfd, const char *dir, const char *name)

@@ -19,6 +19,9 @@ int rootdir_open(int rootfd, const char *path, int flags);
  */
 int rootdir_find_program(int rootfd, const char *cwd, const char *path, const char *name);
 
+/** rootdir_path_of() - where an open file or folder is; a string to free(). NULL: errno says why. */
+char *rootdir_path_of(int fd);
+
 /** rootdir_make() - mkdir -p. Return: an O_PATH descriptor of the directory, or -errno. */
 int rootdir_make(int rootfd, const char *path);
 

@@ -464,3 +464,39 @@ shell='trap stop=1 INT; while printf "ready> " && read -r line; do eval "$line";
 	assert_equal "$(find "$NACRE_STORE/containers/$id" -maxdepth 1 -name 'frozen.*')" ""
 	assert_equal "$(nacre cat app:3 /three)" 3
 }
+
+@test "what is put into its /etc to be mounted on is in no commit, export or diff, whenever it is made" {
+	local image id
+	tar -C "$BATS_FILE_TMPDIR/base" --owner=0 --group=0 --exclude=./etc/host\* -cf "$BATS_TEST_TMPDIR/bare.tar" .
+	nacre import "$BATS_TEST_TMPDIR/bare.tar" bare:1 >/dev/null
+	assert_equal "$(nacre ls bare:1 /etc | grep -E '^(hosts|hostname|resolv.conf)$')" ""
+	nacre run -d --name etc bare:1 sh -c 'test -s /etc/hosts && { [ -e /ready ] || touch /ready; } && exec sleep 100'
+	wait_until nacre exec etc test -e /ready
+	assert_equal "$(nacre diff etc)" "A /ready"
+	nacre export -o "$BATS_TEST_TMPDIR/out.tar" etc
+	! tar -tf "$BATS_TEST_TMPDIR/out.tar" | grep -E 'etc/(hosts|hostname|resolv.conf)' || fail "in the export"
+	nacre commit -q etc etc:1
+	nacre commit -q --live etc etc:2
+	# Its driver has the first image until it ends.
+	id=$(nacre ps -q)
+	assert_refused "cannot remove bare:1: the image is used by container $id ('nacre umount' its mounts, and 'nacre rm'" \
+		nacre rmi bare:1
+	nacre exec etc touch /more
+	nacre stop -t 0 etc
+	assert_equal "$(nacre diff etc)" "A /more"
+	nacre commit -q etc etc:5
+	# A monitor that is killed tidies nothing up.
+	nacre start etc
+	kill -KILL "$(monitor_of "$id")"
+	wait_until sh -c "'$NACRE' ps -a | grep 'Exited (137)'"
+	assert_equal "$(nacre diff etc)" "A /more"
+	nacre commit -q etc etc:6
+	for image in etc:1 etc:2 etc:5 etc:6; do
+		assert_equal "$(nacre diff bare:1 "$image" | grep -c etc/)" 0
+	done
+	# What somebody has written there is his.
+	nacre mount --container etc "$MNT"
+	echo mine >"$MNT/etc/hosts"
+	nacre umount "$MNT"
+	assert_equal "$(nacre diff etc | grep hosts)" "A /etc/hosts"
+}

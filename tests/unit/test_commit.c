@@ -53,6 +53,21 @@ static void an_empty_upper_gives_an_empty_layer(void **state)
 	assert_int_equal(layer.entries, 1 + 0); /* and the root */
 }
 
+static void placeholders_are_no_change(void **state)
+{
+	start_upper("u40");
+	upper_dir("u40/d");
+	upper_file("u40/d/empty", "");
+	mark("u40/d/empty", "user.overlay.nacre.placeholder", "y");
+	upper_file("u40/d/full", "mine");
+	mark("u40/d/full", "user.overlay.nacre.placeholder", "y");
+	upper_file("u40/d/a", "");
+	mark("u40/d/a", "user.overlay.nacre.placeholder", "y");
+	expect_commit("s40", "u40",
+		      "/d 40755\n/d/b 100644 2\n/d/full 100644 mine\n/d/sub 40755\n/d/sub/x 100644 3\n/f 100644 4\n",
+		      NULL);
+}
+
 static void files_are_added_and_replaced(void **state)
 {
 	start_upper("u2");
@@ -457,6 +472,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_upper_gives_an_empty_layer),
+		cmocka_unit_test(placeholders_are_no_change),
 		cmocka_unit_test(files_are_added_and_replaced),
 		cmocka_unit_test(whiteouts_delete),
 		cmocka_unit_test(devices_0_0_are_whiteouts),
