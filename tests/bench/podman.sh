@@ -185,7 +185,6 @@ changes='cd /usr/share/doc && for d in a* b* c*; do [ ! -f $d/copyright ] || ech
 timed() {
 	local row=$1
 	wanted "$row" || return 0
-	sync -f "$work"
 	sample "$row" "$peer" "$work" -n 1 run -- sh -c "$2 >'$work/said'"
 }
 

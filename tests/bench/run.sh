@@ -14,6 +14,7 @@
 #   --peer NAME=PATH  also a program that takes fuse-overlayfs's command line; may be repeated
 #   --rows REGEX      only the rows whose name matches, by rows.txt
 #   --peers REGEX     only the columns whose whole name matches
+#   --again NAME      that column once more, in the last place: what a place does to a figure; may be repeated
 #   --goals           print also which goals are reached
 #   --json FILE       all samples, too; report.py merges several such files
 #   --results FILE    put the tables into FILE, between its marks
@@ -63,6 +64,7 @@ declare -A quick_rounds=([small]=2 [names]=2)
 
 quick='' tmpfs='' loop='' json='' results='' svg='' goals='' filter=. only_peers='' only_rounds='' build='' image='' data=''
 prepare_only='' parent=${TMPDIR:-/tmp}
+again=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) quick=yes ;;
@@ -71,7 +73,7 @@ while [ $# -gt 0 ]; do
 	--goals) goals=--goals ;;
 	--prepare) prepare_only=yes ;;
 	--help | -h) usage; exit 0 ;;
-	--peer | --rows | --peers | --rounds | --json | --results | --svg | --dir | --data | --build | --image)
+	--peer | --rows | --peers | --again | --rounds | --json | --results | --svg | --dir | --data | --build | --image)
 		if [ $# -lt 2 ]; then
 			usage >&2
 			exit 2
@@ -80,6 +82,7 @@ while [ $# -gt 0 ]; do
 		--peer) add_given "$2" ;;
 		--rows) filter=$2 ;;
 		--peers) only_peers=$2 ;;
+		--again) again+=("$2") ;;
 		--rounds) only_rounds=$2 ;;
 		--json) json=$(realpath -- "$2") ;;
 		--results) results=$(realpath -- "$2") ;;

@@ -96,6 +96,18 @@ choose_peers() {
 		mapfile -t peers < <(printf '%s\n' "${peers[@]}" | grep -Ex -- "$only_peers" || true)
 		[ ${#peers[@]} -gt 0 ] || die "no peer matches $only_peers"
 	fi
+	for name in "${again[@]}"; do
+		repeat_peer "$name"
+	done
+}
+
+# The same under another name, in the last place of each turn.
+repeat_peer() {
+	local name=$1-again
+	[[ " ${peers[*]} " == *" $1 "* ]] || die "there is no column $1"
+	add_peer "$name" "${kind[$1]}" "${lower[$1]}" "${more[$1]}"
+	program[$name]=${program[$1]:-}
+	[ -z "${run_as[$1]:-}" ] || run_as[$name]=${run_as[$1]}
 }
 
 # ---- mounting --------------------------------------------------------------------------------------------------------
@@ -197,8 +209,8 @@ mount_all() {
 	out=()
 	for peer in "${peers[@]}"; do
 		if [ "${kind[$peer]}" = native ]; then
-			mkdir -p "$up/native/new"
-			[ ! -d "$data/main/small" ] || ln -sfn "$data/main/small" "$up/native/small"
+			mkdir -p "$up/$peer/new"
+			[ ! -d "$data/$1/small" ] || ln -sfn "$data/$1/small" "$up/$peer/small"
 			continue
 		fi
 		mount_one "$peer" "$1" || continue
@@ -236,7 +248,7 @@ clear_uppers() {
 
 # Where a peer shows the lowers of the sets with an upper, and where it writes.
 read_dir() { if [ "${kind[$1]}" = native ]; then echo "$data/$current_set"; else echo "$work/mnt/$1"; fi; }
-write_dir() { if [ "${kind[$1]}" = native ]; then echo "$up/native"; else echo "$work/mnt/$1"; fi; }
+write_dir() { if [ "${kind[$1]}" = native ]; then echo "$up/$1"; else echo "$work/mnt/$1"; fi; }
 small_dir() { echo "$(read_dir "$1")/small"; }
 wide_dir() { echo "$(read_dir "$1")/wide"; }
 new_dir() { echo "$(write_dir "$1")/new"; }

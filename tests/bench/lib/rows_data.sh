@@ -29,6 +29,9 @@ make_inserts() {
 
 group_data() {
 	current_set=main
+	warm_main big small
+	warm "$data/inserts"
+	rehearse_sqlite
 	mount_all main
 	in_turn pwrite new_dir -s "$pwrite_bytes" -p 3 pwrite
 	in_turn pwrite-fsync new_dir -s "$fsync_bytes" pwrite-fsync
@@ -42,6 +45,12 @@ group_data() {
 	in_turn sqlite new_dir -n "$inserts" run -- sqlite3 single.db ".read $data/inserts/single.sql"
 	in_turn sqlite-bulk new_dir -n $((100 * inserts)) run -- sqlite3 bulk.db ".read $data/inserts/bulk.sql"
 	unmount_all
+}
+
+rehearse_sqlite() {
+	mkdir "$work/rehearsal"
+	(cd "$work/rehearsal" && sqlite3 single.db 'CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES(1)')
+	remove "$work/rehearsal"
 }
 
 count_inserts() {
@@ -83,26 +92,24 @@ fio_read() {
 group_big() {
 	local peer
 	current_set=huge
-	cat "$data"/huge/files/* "$data/huge/one" >/dev/null
+	warm "$data/huge"
+	warm_stores
 	if wanted chown fio-read; then
 		mount_all huge
 		if command -v fio >/dev/null; then
 			each_peer fio-read fio_read
 		fi
-		if wanted chown; then
-			cp -a "$data/huge/files" "$up/native/files"
-		fi
+		for peer in "${peers[@]}"; do
+			[ "${kind[$peer]}" != native ] || ! wanted chown || cp -a "$data/huge/files" "$(write_dir "$peer")/files"
+		done
 		each_peer chown chown_files
 		unmount_all
 	fi
 	if wanted append-big latency-alone latency latency-worst; then
 		mount_all huge
-		rm -f "$up/native/small"
-		ln -s "$data/huge/small" "$up/native/small"
 		each_peer append-big append_big
 		unmount_all
 		mount_all huge
-		ln -sfn "$data/huge/small" "$up/native/small"
 		each_peer latency-alone,latency,latency-worst beside
 		unmount_all
 	fi
@@ -111,7 +118,6 @@ group_big() {
 chown_files() {
 	local row=$1 peer=$2 before after entries=$((huge_files + 1))
 	before=$(upper_bytes "$peer")
-	sync -f "$up"
 	sample "$row" "$peer" "$(write_dir "$peer")" -n "$entries" run -- chown -R 4321:4321 files
 	[ "${kind[$peer]}" != native ] && wanted chown-bytes && [ -z "${out[$peer]:-}" ] || return 0
 	sync -f "$up"
@@ -131,7 +137,6 @@ check_chown() {
 append_big() {
 	local row=$1 peer=$2 dir
 	dir=$(write_dir "$peer")
-	sync -f "$up"
 	if [ "${kind[$peer]}" = native ]; then
 		sample "$row" "$peer" "$dir" -n 1 run -- cp --reflink=auto "$data/huge/one" one
 	else
@@ -157,7 +162,6 @@ beside() {
 		other=$data/huge/one
 		copy=1
 	fi
-	sync -f "$up"
 	sample "$row" "$peer" "$dir" -n "$small_files" -p 200 -e "$copy" -o "$other" beside
 	as_peer "$peer" rm -f "$dir/copy" "$(write_dir "$peer")/one"
 }

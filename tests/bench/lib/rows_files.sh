@@ -10,8 +10,8 @@ prepare_threads() { make_main; }
 
 prepare_tree() {
 	make_main
-	make_git
-	make_install
+	! wanted git-clone git-status || make_git
+	! wanted install || make_install
 }
 
 prepare_layers() {
@@ -25,6 +25,7 @@ prepare_diff() { make_diff; }
 
 group_small() {
 	current_set=main
+	warm_main small
 	mount_all main
 	in_turn stat small_dir -n "$small_files" -s "$small_bytes" -p "$passes" stat
 	in_turn open small_dir -n "$small_files" -s "$small_bytes" -p "$passes" open
@@ -37,7 +38,17 @@ time_mount() {
 	local row=$1 peer=$2
 	make_folders "$peer" "$work/mnt/$peer" "$up/$peer" "$up/$peer/upper" "$up/$peer/work"
 	mount_command "$peer" main "$work/mnt/$peer" "$up/$peer"
+	rehearse_mount "$peer" "$work/mnt/$peer" "${command[@]}"
 	sample "$row" "$peer" "$data" -n 1 run -- "${command[@]}"
+}
+
+# rehearse_mount PEER POINT COMMAND...: once untimed, so that the program and what it reads are in the page cache
+rehearse_mount() {
+	local peer=$1 point=$2
+	shift 2
+	(cd "$data" && as_peer "$peer" timeout 100 "$@" >"$work/mount.log" 2>&1) || return 0
+	! is_mounted "$point" || unmount "$point"
+	await_idle
 }
 
 check_mount() { is_mounted "$work/mnt/$1" && as_peer "$1" test -d "$work/mnt/$1/small"; }
@@ -50,6 +61,7 @@ group_names() {
 		unmount_all
 	fi
 	wanted create mkdir symlink rename unlink rmdir || return 0
+	warm_main small
 	mount_all main
 	in_turn create,rename,unlink new_dir -n "$small_files" files
 	in_turn mkdir,rmdir new_dir -n "$small_files" dirs
@@ -62,6 +74,7 @@ group_walk() {
 	local -a list=(-n "$wide_found" -e "$wide_found" run -- "${find[@]}")
 	local -a search=(-n "$wide_found" -e 1 run -- "${grep[@]}")
 	current_set=main
+	warm_main wide
 	if wanted find-fresh find-warm find-cold; then
 		mount_all main
 		in_turn find-fresh wide_dir "${list[@]}"
@@ -71,6 +84,7 @@ group_walk() {
 		unmount_all
 	fi
 	if wanted grep-fresh grep-warm grep-cold; then
+		warm_main wide
 		mount_all main
 		in_turn grep-fresh wide_dir "${search[@]}"
 		in_turn grep-warm wide_dir "${search[@]}"
@@ -89,8 +103,11 @@ walk_layers() {
 
 group_layers() {
 	local n
+	warm_stores
 	for n in 2 20 100 500; do
 		out=()
+		wanted "layers-$n" || continue
+		warm "$data/layers-$n"
 		each_peer "layers-$n" walk_layers
 	done
 }
@@ -98,8 +115,13 @@ group_layers() {
 group_tree() {
 	local peer
 	current_set=main
+	warm_main tree project
+	warm "$data/tree.tar" "$data/git" "$data/install"
 	mount_all main
-	tar -C "$data/main" -c tree project | tar -C "$up/native" -x
+	for peer in "${peers[@]}"; do
+		[ "${kind[$peer]}" != native ] || tar -C "$data/main" -c tree project | tar -C "$(write_dir "$peer")" -x
+	done
+	rehearse_programs
 	in_turn untar new_dir -n "$tree_found" run -- tar -xf "$data/tree.tar"
 	in_turn rm new_dir -n "$tree_found" run -- rm -rf usr
 	in_turn cp-a write_dir -n "$tree_found" run -- cp -a tree/usr new/copy
@@ -109,6 +131,24 @@ group_tree() {
 	in_turn make project_dir -n 1 run -- make -s -j2
 	in_turn install new_dir -n "$install_files" run -- python3 -m zipfile -e "$data/install/package.zip" packages
 	unmount_all
+}
+
+# What is measured there is a program's work, not how it is read from the disk.
+rehearse_programs() {
+	local dir=$work/rehearsal
+	mkdir "$dir"
+	tar -tf "$data/tree.tar" >/dev/null
+	cp -a "$data/main/project" "$dir/project"
+	if wanted make; then
+		make -s -C "$dir/project" store/base/io.o
+		ar qc "$dir/project/nacre.a" "$dir/project/store/base/io.o"
+	fi
+	if wanted git-clone git-status; then
+		git clone -q --no-checkout "$data/git/repo.git" "$dir/clone"
+		git -C "$dir/clone" ls-tree -r HEAD >/dev/null
+	fi
+	! wanted install || python3 -m zipfile -l "$data/install/package.zip" >/dev/null
+	remove "$dir"
 }
 
 clone_dir() { echo "$(new_dir "$1")/clone"; }
@@ -162,12 +202,15 @@ diff_mounts() {
 
 group_diff() {
 	out=()
+	warm "$data/diff"
+	warm_stores
 	each_peer naivediff diff_mounts
 }
 
 group_threads() {
 	local n
 	current_set=main
+	warm_main small
 	mount_all main
 	for n in 1 2 8; do
 		in_turn "threads-$n" new_dir -n "$small_files" -p "$turns" -t "$n" threads

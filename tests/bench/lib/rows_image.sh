@@ -6,6 +6,7 @@
 prepare_image() { make_layers million "$million_files" 0; }
 
 group_image() {
+	warm_stores
 	if wanted image-mount; then
 		out=()
 		each_peer image-mount time_image_mount
@@ -26,7 +27,9 @@ time_image_mount() {
 	make_folders "$peer" "$point" "$up/$peer" "$up/$peer/upper" "$up/$peer/work"
 	mount_command "$peer" million "$point" "$up/$peer"
 	# shellcheck disable=SC2016
-	sample "$row" "$peer" "$data" -n 1 -e 1 run -- sh -c '"$@" && stat -c %n "$0/a00/b00/f0000000"' "$point" "${command[@]}"
+	command=(sh -c '"$@" && stat -c %n "$0/a00/b00/f0000000"' "$point" "${command[@]}")
+	rehearse_mount "$peer" "$point" "${command[@]}"
+	sample "$row" "$peer" "$data" -n 1 -e 1 run -- "${command[@]}"
 	! is_mounted "$point" || unmount "$point"
 	remove "$up/$peer"
 }
@@ -119,7 +122,6 @@ import_sample() {
 	shift 2
 	wanted "$row" || return 0
 	mkdir "$work/import"
-	sync -f "$work"
 	# A home of its own: podman keeps its network's configuration there.
 	HOME=$work/import NACRE_STORE=$work/import/store sample "$row" "$column" "$work/import" -n 1 run -- "$@"
 	if command -v podman >/dev/null && [ -d "$work/import/podman" ]; then

@@ -58,7 +58,6 @@ make_packages() {
 load_sample() {
 	local column=$1
 	shift
-	sync -f "$work"
 	HOME=$work/load sample load,load-cpu,load-memory "$column" "$work/load/$column" -n 1 run -- "$@"
 }
 
@@ -114,7 +113,6 @@ commit_by_others() {
 load_commit() {
 	local row=$1 column=$2
 	shift 2
-	sync -f "$work"
 	HOME=$work/load sample "$row" "$column" "$work/load" -n 1 run -- "$@"
 }
 

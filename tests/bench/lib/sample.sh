@@ -71,6 +71,7 @@ sample() {
 	local row=$1 peer=$2 dir=$3
 	shift 3
 	local -a options=()
+	settle "${row%%,*}"
 	while [[ $1 == -* ]]; do
 		options+=("$1" "$2")
 		shift 2
@@ -110,18 +111,54 @@ in_turn() {
 sample_in() {
 	local row=$1 peer=$2 where=$3
 	shift 3
-	before "${row%%,*}"
 	sample "$row" "$peer" "$("$where" "$peer")" "$@"
 }
 
-# What a row needs of the machine's state, untimed.
-before() {
-	case $1 in
-	*-cold) sync -f "$data" && echo 2 >/proc/sys/vm/drop_caches ;;
-	append | write | pwrite-fsync | sqlite | untar | rm | rm-lower | cp-a | git-* | make | install | chown | append-big | import*)
-		sync -f "$up"
-		;;
-	esac
+# ---- the same state of the machine for all ---------------------------------------------------------------------------
+
+# Nobody is to be timed while what another one wrote goes to disk, or while the drivers hear of what the kernel has
+# forgotten of all mounts.
+settle() {
+	sync
+	[[ $1 == *-cold ]] || return 0
+	echo 2 >/proc/sys/vm/drop_caches
+	await_idle
+}
+
+# busy_ticks: of all processors, in hundredths of a second
+busy_ticks() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 }' /proc/stat; }
+
+# Until nobody has had anything to do for a tenth of a second; on a machine with other work not for long.
+await_idle() {
+	local try before now
+	before=$(busy_ticks)
+	for ((try = 0; try < 20; try++)); do
+		sleep 0.1
+		now=$(busy_ticks)
+		[ $((now - before)) -gt 2 ] || return 0
+		before=$now
+	done
+}
+
+# warm PATH...: all that is below is in the page cache, the names and attributes too.  The trees and the stores that a
+# group is about are, before its first column is measured: else that one reads from the disk what the others do not.
+warm() {
+	local path
+	local -a there=()
+	for path; do
+		[ ! -e "$path" ] || there+=("$path")
+	done
+	[ ${#there[@]} = 0 ] || find "${there[@]}" -xdev -printf '%s' -type f -exec cat {} + >/dev/null
+}
+
+# What can be had by opening the index is the same for all columns that have a store.
+warm_stores() {
+	local peer
+	for peer in "${peers[@]}"; do
+		[ "${lower[$peer]}" != store ] || store_of "$peer"
+	done | sort -u | while read -r peer; do
+		warm "$peer"/index.db* "$peer/packs" "$peer/objects"
+	done
 }
 
 # can ROW PEER: return 1 where the row has no meaning for the peer, which is a "-" in the table

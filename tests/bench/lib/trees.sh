@@ -127,6 +127,12 @@ make_main() {
 	store_sets main
 }
 
+# warm_main PART...: of that tree, and the stores
+warm_main() {
+	warm "${@/#/$data/main/}"
+	warm_stores
+}
+
 # nacre's own sources, without what needs libfuse, and a Makefile for them.
 make_project() {
 	# shellcheck disable=SC2086
