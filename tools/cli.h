@@ -29,6 +29,7 @@ enum operand {
 	OPERAND_IMAGE,
 	OPERAND_CONTAINER,
 	OPERAND_MOUNT, /* a container, or the folder it is mounted on */
+	OPERAND_COPY,  /* a file, or "CONTAINER:PATH" */
 	OPERAND_COMMAND,
 	OPERAND_SHELL,
 	OPERAND_OTHER, /* nothing that could be guessed */

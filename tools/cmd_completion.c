@@ -16,9 +16,10 @@
 static const char *kind_word(enum operand kind)
 {
 	static const char *const words[] = {
-		[OPERAND_NONE] = "none",       [OPERAND_FILE] = "file",		  [OPERAND_DIR] = "dir",
-		[OPERAND_IMAGE] = "image",     [OPERAND_CONTAINER] = "container", [OPERAND_MOUNT] = "mount",
-		[OPERAND_COMMAND] = "command", [OPERAND_SHELL] = "shell",	  [OPERAND_OTHER] = "none",
+		[OPERAND_NONE] = "none",   [OPERAND_FILE] = "file",	      [OPERAND_DIR] = "dir",
+		[OPERAND_IMAGE] = "image", [OPERAND_CONTAINER] = "container", [OPERAND_MOUNT] = "mount",
+		[OPERAND_COPY] = "copy",   [OPERAND_COMMAND] = "command",     [OPERAND_SHELL] = "shell",
+		[OPERAND_OTHER] = "none",
 	};
 
 	return words[kind];
@@ -57,6 +58,10 @@ static void print_option_words(const struct option_desc *options, bool with_arg)
 
 static const char bash_lead[] =
 	"# bash completion of nacre: source this, or put it into bash-completion's folder.\n"
+	"_nacre_containers()\n"
+	"{\n"
+	"\tnacre \"${store[@]}\" ps -a --format '{{.Id}}\\n{{.Name}}' 2>/dev/null | grep -vx -- -\n"
+	"}\n"
 	"_nacre_values()\n"
 	"{\n"
 	"\tlocal IFS=$'\\n'\n"
@@ -65,10 +70,11 @@ static const char bash_lead[] =
 	"\tdir) compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
 	"\timage) COMPREPLY=($(compgen -W \"$(nacre \"${store[@]}\" images 2>/dev/null |\n"
 	"\t\tawk 'NR > 1 { print $1 == \"<none>\" ? $3 : $1 \":\" $2 }')\" -- \"$cur\")) ;;\n"
-	"\tcontainer) COMPREPLY=($(compgen -W \"$(nacre \"${store[@]}\" ps -aq 2>/dev/null)\" -- \"$cur\")) ;;\n"
+	"\tcontainer) COMPREPLY=($(compgen -W \"$(_nacre_containers)\" -- \"$cur\")) ;;\n"
 	"\tmount) compopt -o filenames\n"
-	"\t\tCOMPREPLY=($(compgen -W \"$(nacre \"${store[@]}\" ps -aq 2>/dev/null)\" -- \"$cur\")\n"
-	"\t\t\t$(compgen -d -- \"$cur\")) ;;\n"
+	"\t\tCOMPREPLY=($(compgen -W \"$(_nacre_containers)\" -- \"$cur\") $(compgen -d -- \"$cur\")) ;;\n"
+	"\tcopy) COMPREPLY=($(compgen -S : -W \"$(_nacre_containers)\" -- \"$cur\"))\n"
+	"\t\tif ((${#COMPREPLY[@]})); then compopt -o nospace; else _nacre_values file; fi ;;\n"
 	"\tcommand) COMPREPLY=($(compgen -W \"${_nacre_commands// /$IFS}\" -- \"$cur\")) ;;\n"
 	"\tshell) COMPREPLY=($(compgen -W $'bash\\nzsh\\nfish' -- \"$cur\")) ;;\n"
 	"\tesac\n"
@@ -182,6 +188,8 @@ static const char *zsh_action(enum operand kind)
 		return "_nacre_containers";
 	case OPERAND_MOUNT:
 		return "_nacre_mounts";
+	case OPERAND_COPY:
+		return "_nacre_copies";
 	case OPERAND_COMMAND:
 		return "_nacre_commands";
 	case OPERAND_SHELL:
@@ -233,25 +241,32 @@ static void zsh_command(const struct command *command)
 	printf(" ;;\n");
 }
 
-static const char zsh_lead[] = "#compdef nacre\n"
-			       "_nacre_images()\n"
-			       "{\n"
-			       "\tlocal -a names\n"
-			       "\tnames=(${(f)\"$(nacre $nacre_store images 2>/dev/null |\n"
-			       "\t\tawk 'NR > 1 { print $1 == \"<none>\" ? $3 : $1 \":\" $2 }')\"})\n"
-			       "\tcompadd -a names\n"
-			       "}\n"
-			       "_nacre_containers()\n"
-			       "{\n"
-			       "\tlocal -a ids\n"
-			       "\tids=(${(f)\"$(nacre $nacre_store ps -aq 2>/dev/null)\"})\n"
-			       "\tcompadd -a ids\n"
-			       "}\n"
-			       "_nacre_mounts()\n"
-			       "{\n"
-			       "\t_nacre_containers\n"
-			       "\t_files -/\n"
-			       "}\n";
+static const char zsh_lead[] =
+	"#compdef nacre\n"
+	"_nacre_images()\n"
+	"{\n"
+	"\tlocal -a names\n"
+	"\tnames=(${(f)\"$(nacre $nacre_store images 2>/dev/null |\n"
+	"\t\tawk 'NR > 1 { print $1 == \"<none>\" ? $3 : $1 \":\" $2 }')\"})\n"
+	"\tcompadd -a names\n"
+	"}\n"
+	"_nacre_containers()\n"
+	"{\n"
+	"\tlocal -a names\n"
+	"\tnames=(${(f)\"$(nacre $nacre_store ps -a --format '{{.Id}}\\n{{.Name}}' 2>/dev/null |\n"
+	"\t\tgrep -vx -- -)\"})\n"
+	"\tcompadd \"$@\" -a names\n"
+	"}\n"
+	"_nacre_mounts()\n"
+	"{\n"
+	"\t_nacre_containers\n"
+	"\t_files -/\n"
+	"}\n"
+	"_nacre_copies()\n"
+	"{\n"
+	"\t_nacre_containers -S :\n"
+	"\t_files\n"
+	"}\n";
 
 static void print_zsh(void)
 {
@@ -303,6 +318,8 @@ static const char *fish_values(enum operand kind)
 		return " -a '(__nacre_containers)'";
 	case OPERAND_MOUNT:
 		return " -a '(__nacre_containers; __fish_complete_directories)'";
+	case OPERAND_COPY:
+		return " -F -a '(__nacre_containers | string replace -r \"\\$\" :)'";
 	case OPERAND_COMMAND:
 		return " -a \"$__nacre_commands\"";
 	case OPERAND_SHELL:
@@ -337,7 +354,7 @@ static const char fish_lead[] =
 	"awk 'NR > 1 { print $1 == \"<none>\" ? $3 : $1 \":\" $2 }'\n"
 	"end\n"
 	"function __nacre_containers\n"
-	"\tnacre (__nacre_store) ps -aq 2>/dev/null\n"
+	"\tnacre (__nacre_store) ps -a --format '{{.Id}}\\n{{.Name}}' 2>/dev/null | string match -v -- -\n"
 	"end\n"
 	"complete -c nacre -f\n";
 

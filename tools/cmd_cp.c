@@ -2,10 +2,11 @@
 #include "tools/cli.h"
 
 #include "store/base/auto.h"
+#include "tools/containercp.h"
+#include "tools/copyout.h"
 #include "tools/imageconf.h"
 #include "tools/treepath.h"
 #include "tools/ui.h"
-#include "tools/copyout.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -57,11 +58,10 @@ static int copy(struct cli *cli, struct view *view, const char *ref, const char 
 	return copyout_node(copyout, node, shown, dirfd, name);
 }
 
-int cmd_cp(struct cli *cli, const struct args *args)
+static int copy_of_image(struct cli *cli, const char *ref, const char *path, const char *dest)
 {
 	AUTO(image_info_releasep) struct image_info image = { 0 };
 	AUTO(view_closep) struct view *view = NULL;
-	const char *ref = args_operand(args, 0), *path = args_operand(args, 1), *dest = args_operand(args, 2);
 	struct diag diag = { 0 };
 	bool told = false;
 
@@ -75,4 +75,44 @@ int cmd_cp(struct cli *cli, const struct args *args)
 	if (r < 0)
 		return ui_fail(r, &diag, NULL, "cannot copy %s of %s to %s", path, ref, dest);
 	return DONE;
+}
+
+/* "NAME:PATH": what is before the first ':', unless that is a path on this machine. NULL: it is one. */
+static const char *colon_of(const char *operand)
+{
+	const char *colon = strchr(operand, ':');
+
+	return *operand == '/' || *operand == '.' || colon == operand ? NULL : colon;
+}
+
+static int copy_of_container(struct cli *cli, const struct args *args, const char *from, const char *to)
+{
+	const char *colon = colon_of(from);
+	bool out = colon != NULL;
+
+	if (out && colon_of(to))
+		return args_misused(args->command, "from one container to another: copy to a folder in between");
+	if (!out && !(colon = colon_of(to)))
+		return args_misused(args->command, "neither %s nor %s is CONTAINER:PATH", from, to);
+	AUTO(freep) char *name = ui_need(strndup(out ? from : to, (size_t)(colon - (out ? from : to))));
+	struct container_cp cp = {
+		.name = name,
+		.path = colon + 1,
+		.here = out ? to : from,
+		.out = out,
+		.owners = args_has(args, "archive"),
+		.follow = args_has(args, "follow-link"),
+	};
+	return container_cp(cli, &cp);
+}
+
+int cmd_cp(struct cli *cli, const struct args *args)
+{
+	const char *one = args_operand(args, 0), *two = args_operand(args, 1), *three = args_operand(args, 2);
+
+	if (!three)
+		return copy_of_container(cli, args, one, two);
+	if (args_has(args, "archive") || args_has(args, "follow-link"))
+		return args_misused(args->command, "-a and -L are for containers");
+	return copy_of_image(cli, one, two, three);
 }

@@ -4,22 +4,17 @@
 #include "store/base/auto.h"
 #include "store/base/io.h"
 #include "tools/bundle.h"
-#include "tools/control.h"
+#include "tools/inside.h"
 #include "tools/launch.h"
 #include "tools/rootdir.h"
 #include "tools/runspec.h"
 #include "tools/runtime.h"
 #include "tools/target.h"
 #include "tools/ui.h"
-#include "tools/userns.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-
-enum { PID_FILE_LIMIT = 64 };
 
 /* What the container is run with, with the program and what else the call says in its place. */
 static int spec_of(const struct args *args, const json_t *container, struct diag *diag, json_t **ret)
@@ -41,20 +36,6 @@ static int spec_of(const struct args *args, const json_t *container, struct diag
 	if (r == 0)
 		*ret = TAKE(spec);
 	return r;
-}
-
-/* The container's root as it sees it, with what is mounted there. */
-static int open_root(struct diag *diag)
-{
-	AUTO(freep) char *pid = NULL, *path = NULL;
-	size_t bytes;
-	int r = io_read_file(AT_FDCWD, RUNTIME_PID_FILE, PID_FILE_LIMIT, &pid, &bytes);
-
-	if (r < 0)
-		return diag_errno(diag, r, "its first process is not known");
-	path = ui_format("/proc/%d/root", atoi(pid));
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? diag_errno(diag, -errno, "cannot open its root") : fd;
 }
 
 static const char *env_path(const json_t *env)
@@ -100,9 +81,18 @@ static int process_file(const json_t *process, char **ret_path)
 	return io_write_full(file, text, strlen(text));
 }
 
+struct call {
+	const struct args *args;
+	const struct target *target;
+	const json_t *spec;
+};
+
 /* In the monitor's namespaces. */
-static int run_inside(const struct args *args, const struct target *target, const json_t *spec)
+static int run_inside(void *arg)
 {
+	const struct call *call = arg;
+	const struct target *target = call->target;
+	const json_t *spec = call->spec;
 	struct runtime runtime = {
 		.program = runspec_text(spec, "Runtime"),
 		.id = target->container.id,
@@ -113,7 +103,7 @@ static int run_inside(const struct args *args, const struct target *target, cons
 	int status = LAUNCH_FAILED;
 	struct diag diag = { 0 };
 	int r = chdir(target->container.dir) < 0 ? -errno : 0;
-	AUTO(closep) int root = r == 0 ? open_root(&diag) : -1;
+	AUTO(closep) int root = r == 0 ? inside_root(target->container.dir, &diag) : -1;
 
 	if (r == 0)
 		r = root < 0 ? root : bundle_process(spec, root, &diag, &process);
@@ -121,52 +111,12 @@ static int run_inside(const struct args *args, const struct target *target, cons
 		r = check_process(root, spec, &diag, &status);
 	if (r == 0)
 		r = process_file(process, &path);
-	if (r == 0 && !args_has(args, "interactive") && !freopen("/dev/null", "r", stdin))
+	if (r == 0 && !args_has(call->args, "interactive") && !freopen("/dev/null", "r", stdin))
 		r = -errno;
 	if (r == 0)
-		r = runtime_exec(&runtime, path, args_has(args, "detach"));
-	ui_fail(r, &diag, NULL, "cannot run %s in %s", args_operand(args, 1), args_operand(args, 0));
+		r = runtime_exec(&runtime, path, args_has(call->args, "detach"));
+	ui_fail(r, &diag, NULL, "cannot run %s in %s", args_operand(call->args, 1), args_operand(call->args, 0));
 	return status;
-}
-
-static int monitor_of(const struct target *target, pid_t *ret, struct diag *diag)
-{
-	AUTO(closep) int control = control_connect(target->container.dir);
-	int r = control < 0 ? control : control_peer(control, ret);
-
-	if (target->run.status != RUN_RUNNING || r == -ECONNREFUSED || r == -ENOENT)
-		return diag_set(diag, -EINVAL, "it is not running");
-	return r;
-}
-
-/* What a terminal sends at Ctrl-C goes to the runtime; we only wait. */
-static int wait_for(pid_t pid)
-{
-	int status;
-
-	signal(SIGINT, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return LAUNCH_FAILED;
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-/*
- * Only children are in the process namespace that one has entered, and what is in
- * between, with the other's mounts, is not one to go on with.
- */
-static int go_inside(pid_t monitor, const struct args *args, const struct target *target, const json_t *spec)
-{
-	int r = userns_join(monitor);
-	pid_t pid = r == 0 ? fork() : -1;
-
-	if (pid == 0)
-		_exit(run_inside(args, target, spec));
-	if (pid > 0)
-		return wait_for(pid);
-	ui_fail(r < 0 ? r : -errno, NULL, NULL, "cannot enter the namespaces of %s", args_operand(args, 0));
-	return LAUNCH_FAILED;
 }
 
 static int exec(struct cli *cli, const struct args *args, struct diag *diag, int *ret_status)
@@ -177,19 +127,17 @@ static int exec(struct cli *cli, const struct args *args, struct diag *diag, int
 	int r = target_of_container(cli->store, args_operand(args, 0), diag, &target);
 
 	if (r == 0)
-		r = monitor_of(&target, &monitor, diag);
+		r = inside_find(&target, diag, &monitor);
 	if (r == 0)
 		r = spec_of(args, target.run.spec, diag, &spec);
 	store_close(TAKE(cli->store));
 	if (r < 0)
 		return r;
-	fflush(NULL);
-	pid_t pid = fork();
-	if (pid == 0)
-		_exit(go_inside(monitor, args, &target, spec));
-	if (pid < 0)
-		return -errno;
-	*ret_status = wait_for(pid);
+	struct call call = { args, &target, spec };
+	r = inside_call(monitor, run_inside, &call, diag);
+	if (r < 0)
+		return r;
+	*ret_status = r;
 	return 0;
 }
 

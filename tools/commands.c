@@ -214,6 +214,12 @@ static const struct option_desc rm_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc cp_options[] = {
+	{ 'a', "archive", NULL, "of containers: keep owners too" },
+	{ 'L', "follow-link", NULL, "of containers: where SRC is a symbolic link, copy what it leads to" },
+	OPTIONS_END,
+};
+
 static const struct option_desc ls_options[] = {
 	{ 'l', "long", NULL, "mode, owner, size, time and the layer it comes from" },
 	{ 'R', "recursive", NULL, "also what is in the folders below" },
@@ -510,13 +516,13 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE, OPERAND_OTHER },
 	  cmd_cat },
 	{ "cp",
-	  "IMAGE[@N] PATH DEST",
-	  "copy files of an image out, without a mount",
+	  "[-a] [-L] CONTAINER:PATH DEST | [-a] [-L] SRC CONTAINER:PATH | IMAGE[@N] PATH DEST",
+	  "copy files out of a container or an image, or into a container",
 	  GROUP_LAYERS,
-	  NULL,
+	  cp_options,
+	  2,
 	  3,
-	  3,
-	  { OPERAND_IMAGE, OPERAND_OTHER, OPERAND_FILE },
+	  { OPERAND_COPY, OPERAND_COPY, OPERAND_FILE },
 	  cmd_cp },
 	{ "which",
 	  "[--no-trunc] [--json] IMAGE[@N] PATH",

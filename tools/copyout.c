@@ -4,21 +4,13 @@
 #include "store/base/auto.h"
 #include "store/base/io.h"
 #include "tools/entrytext.h"
+#include "tools/linkset.h"
 #include "tools/treepath.h"
 #include "tools/ui.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/xattr.h>
-
-/* The first name of an inode that has several, for the others to be linked to. */
-struct linked {
-	size_t layer;
-	uint32_t no;
-	int dirfd; /* owned */
-	char *name;
-	struct linked *next;
-};
 
 struct copyout {
 	struct store *store;
@@ -27,7 +19,7 @@ struct copyout {
 	void *arg;
 	bool root;
 	int status; /* the first error */
-	struct linked *links;
+	struct linkset links;
 };
 
 struct copyout *copyout_new(struct store *store, struct view *view, copyout_warn_fn warn, void *arg)
@@ -42,12 +34,7 @@ void copyout_freep(struct copyout **copyout)
 {
 	if (!*copyout)
 		return;
-	for (struct linked *l = (*copyout)->links, *next; l; l = next) {
-		next = l->next;
-		close(l->dirfd);
-		free(l->name);
-		free(l);
-	}
+	linkset_release(&(*copyout)->links);
 	free(*copyout);
 }
 
@@ -183,35 +170,18 @@ static int make_other(struct copyout *copyout, const struct layer_entry *entry, 
 	return r < 0 ? -errno : 0;
 }
 
-static const struct linked *find_link(const struct copyout *copyout, const struct view_node *node)
+static struct linkset_key key_of(const struct view_node *node)
 {
-	const struct linked *l = copyout->links;
-
-	while (l && (l->no != view_entry(node)->no || l->layer != view_layer(node)))
-		l = l->next;
-	return l;
-}
-
-static void remember_link(struct copyout *copyout, const struct view_node *node, int dirfd, const char *name)
-{
-	int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
-	struct linked *l;
-
-	if (fd < 0)
-		return; /* its other names become files of their own */
-	l = ui_need(malloc(sizeof(*l)));
-	*l = (struct linked){ view_layer(node), view_entry(node)->no, fd, ui_need(strdup(name)), copyout->links };
-	copyout->links = l;
+	return (struct linkset_key){ view_layer(node), view_entry(node)->no };
 }
 
 static void copy_other(struct copyout *copyout, const struct view_node *node, const char *path, int dirfd,
 		       const char *name)
 {
 	const struct layer_entry *entry = view_entry(node);
-	const struct linked *first = entry->nlink > 1 ? find_link(copyout, node) : NULL;
 	int r = make_room(dirfd, name);
 
-	if (r == 0 && first && linkat(first->dirfd, first->name, dirfd, name, 0) == 0)
+	if (r == 0 && entry->nlink > 1 && linkset_link(&copyout->links, key_of(node), dirfd, name))
 		return;
 	if (r == 0)
 		r = make_other(copyout, entry, dirfd, name);
@@ -221,7 +191,7 @@ static void copy_other(struct copyout *copyout, const struct view_node *node, co
 	}
 	set_attributes(copyout, node, path, dirfd, name);
 	if (entry->nlink > 1)
-		remember_link(copyout, node, dirfd, name);
+		linkset_add(&copyout->links, key_of(node), dirfd, name);
 }
 
 static int open_directory(int dirfd, const char *name)

@@ -12,11 +12,17 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+enum { TRIES_MAX = 10000 };
+
 int rootdir_open(int rootfd, const char *path, int flags)
 {
 	struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT };
-	int fd = (int)syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
+	int fd, tries = 0;
 
+	/* The kernel will not say where ".." leads while anything on the machine is renamed or mounted. */
+	do
+		fd = (int)syscall(SYS_openat2, rootfd, path, &how, sizeof(how));
+	while (fd < 0 && errno == EAGAIN && ++tries < TRIES_MAX);
 	return fd < 0 ? -errno : fd;
 }
 
