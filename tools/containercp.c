@@ -305,9 +305,9 @@ static int copy_either(struct cli *cli, struct copying *c)
 static const char *hint_of(int err, const struct diag *diag)
 {
 	/* -ENOENT may be of a file too. */
-	return err == -ENOTUNIQ || strncmp(diag->text, "no such container", strlen("no such container")) == 0
-		       ? target_hint(err)
-		       : NULL;
+	if (strncmp(diag->text, "no such container", strlen("no such container")) == 0)
+		return "'nacre ps -a' lists the containers; of an image it is 'nacre cp IMAGE PATH DEST'";
+	return err == -ENOTUNIQ ? target_hint(err) : NULL;
 }
 
 int container_cp(struct cli *cli, const struct container_cp *cp)

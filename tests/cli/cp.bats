@@ -179,7 +179,7 @@ each_way() {
 		assert_refused "nacre: cannot copy /etc/passwd of box: cannot make it: Is a directory" nacre cp box:/etc/passwd sub
 		[ ! -e out ]
 	done
-	assert_refused "no such container: nobody ('nacre ps -a' lists the containers)" nacre cp nobody:/etc/passwd out
+	assert_refused "no such container: nobody ('nacre ps -a' lists the containers;" nacre cp nobody:/etc/passwd out
 	assert_misused nacre cp file dir
 	assert_misused nacre cp box:/a box:/b
 	assert_misused nacre cp -a base:1 /etc/passwd out

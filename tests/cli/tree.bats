@@ -213,7 +213,8 @@ layer_of_files() {
 	assert_equal "$(cat "$out/etc/conf.d/a" "$out/etc/conf.d/c" | xargs)" "a=1 c=1"
 	assert_refused "cannot copy /none of base:1 to $out: No such file" nacre cp base:1 /none "$out"
 	assert_refused "the folder of $out/none/x cannot be opened: No such file" nacre cp base:1 etc "$out/none/x"
-	assert_misused nacre cp base:1 etc
+	assert_refused "no such container: base ('nacre ps -a' lists the containers; of an image it is" nacre cp base:1 etc
+	assert_misused nacre cp base:1
 }
 
 changes() { json '.[] | "\(.Kind) \(.Path) \(.Changed | join("+")) \(.OldSize) \(.NewSize)"'; }
