@@ -5,6 +5,7 @@
 #include "store/commit.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/target.h"
 #include "tools/treediff.h"
 #include "tools/ui.h"
@@ -178,7 +179,8 @@ static int diff_layer(struct cli *cli, const char *id, json_t *list)
 
 int cmd_diff(struct cli *cli, const struct args *args)
 {
-	AUTO(json_freep) json_t *list = args_has(args, "json") ? json_new_array() : NULL;
+	AUTO(format_freep) struct format *format = NULL;
+	AUTO(json_freep) json_t *list = NULL;
 	const char *layer = args_get(args, "layer"), *one = args_operand(args, 0), *other = args_operand(args, 1);
 	int status;
 
@@ -186,13 +188,15 @@ int cmd_diff(struct cli *cli, const struct args *args)
 		return args_misused(args->command, "--layer says all: there is nothing to compare it with");
 	if (!layer && !one)
 		return args_misused(args->command, "which container, images or layer?");
+	if (format_new(args, &format) != DONE)
+		return MISUSED;
+	if (format || args_has(args, "json"))
+		list = json_new_array();
 	if (cli_open(cli, STORE_READ) < 0)
 		return FAILED;
 	if (layer)
 		status = diff_layer(cli, layer, list);
 	else
 		status = other ? diff_images(cli, one, other, list) : diff_upper(cli, one, list);
-	if (status == DONE && list)
-		json_print(list);
-	return status;
+	return status == DONE && list ? format_print(format, list) : status;
 }

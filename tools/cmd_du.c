@@ -4,6 +4,7 @@
 #include "store/base/auto.h"
 #include "store/usage.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/table.h"
 #include "tools/ui.h"
 
@@ -21,13 +22,20 @@ static void add_json(json_t *list, const struct usage_item *item, bool is_image)
 	json_push(list, row);
 }
 
-static void print_json(const struct usage *usage)
+static json_t *json_of_images(const struct usage *usage)
 {
-	AUTO(json_freep) json_t *object = json_new_object();
-	json_t *images = json_new_array(), *layers = json_new_array();
+	json_t *images = json_new_array();
 
 	for (size_t i = 0; i < usage->image_count; i++)
 		add_json(images, &usage->images[i], true);
+	return images;
+}
+
+static void print_json(const struct usage *usage)
+{
+	AUTO(json_freep) json_t *object = json_new_object();
+	json_t *images = json_of_images(usage), *layers = json_new_array();
+
 	for (size_t i = 0; i < usage->layer_count; i++)
 		add_json(layers, &usage->layers[i], false);
 	json_put(object, "Images", images);
@@ -96,14 +104,22 @@ static void print_totals(const struct usage *usage)
 int cmd_du(struct cli *cli, const struct args *args)
 {
 	AUTO(usage_release) struct usage usage = { 0 };
+	AUTO(format_freep) struct format *format = NULL;
 	struct diag diag = { 0 };
 	bool whole = args_has(args, "no-trunc");
 
+	if (format_new(args, &format) != DONE)
+		return MISUSED;
 	if (cli_open_listing(cli) < 0)
 		return FAILED;
 	int r = cli->store ? store_usage(cli->store, &diag, &usage) : 0;
 	if (r < 0)
 		return ui_fail(r, &diag, NULL, "cannot tell what the store's images cost");
+	if (format) {
+		AUTO(json_freep) json_t *images = json_of_images(&usage);
+
+		return format_print(format, images);
+	}
 	if (args_has(args, "json")) {
 		print_json(&usage);
 		return DONE;

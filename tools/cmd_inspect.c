@@ -5,6 +5,7 @@
 #include "store/container.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/target.h"
 #include "tools/ui.h"
 
@@ -152,13 +153,17 @@ static int inspect(struct store *store, const char *ref, json_t *list)
 int cmd_inspect(struct cli *cli, const struct args *args)
 {
 	AUTO(json_freep) json_t *list = json_new_array();
-	int status = DONE;
+	AUTO(format_freep) struct format *format = NULL;
+	int status = format_new(args, &format);
 
+	if (status != DONE)
+		return status;
+	if (format)
+		format_set_exact(format);
 	if (cli_open(cli, STORE_READ) < 0)
 		return FAILED;
 	for (size_t i = 0; i < args->operand_count; i++)
 		if (inspect(cli->store, args->operands[i], list) != DONE)
 			status = FAILED;
-	json_print(list);
-	return status;
+	return format_print(format, list) == DONE ? status : FAILED;
 }

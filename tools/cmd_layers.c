@@ -58,6 +58,7 @@ int cmd_layers(struct cli *cli, const struct args *args)
 	AUTO(history_release) struct history history = { 0 };
 	AUTO(freep) struct layer_use *uses = NULL;
 	const char *ref = args_operand(args, 0);
+	char id[DIGEST_TEXT_BYTES];
 
 	if (format_new(args, &format) != DONE)
 		return MISUSED;
@@ -75,6 +76,8 @@ int cmd_layers(struct cli *cli, const struct args *args)
 		r = layer_info(cli->store, image.layers[i], &layer);
 		if (r == 0 && json)
 			add_json(json, i + 1, &layer, &uses[i], step);
+		else if (r == 0 && args_has(args, "quiet"))
+			puts(ui_id(&layer.diff_id, args_has(args, "no-trunc"), id));
 		else if (r == 0)
 			add_cells(table, i + 1, &layer, &uses[i], step, args_has(args, "no-trunc"));
 	}
@@ -82,6 +85,7 @@ int cmd_layers(struct cli *cli, const struct args *args)
 		return ui_fail(r, NULL, NULL, "cannot list the layers of %s", ref);
 	if (json)
 		return format_print(format, json);
-	table_print(table, "   ");
+	if (!args_has(args, "quiet"))
+		table_print(table, "   ");
 	return DONE;
 }

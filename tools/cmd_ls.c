@@ -5,6 +5,7 @@
 #include "tools/entrytext.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/table.h"
 #include "tools/treepath.h"
 #include "tools/ui.h"
@@ -159,10 +160,15 @@ int cmd_ls(struct cli *cli, const struct args *args)
 {
 	AUTO(image_info_releasep) struct image_info image = { 0 };
 	AUTO(view_closep) struct view *view = NULL;
-	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
+	AUTO(format_freep) struct format *format = NULL;
+	AUTO(json_freep) json_t *json = NULL;
 	const char *ref = args_operand(args, 0), *path = args_operand(args, 1) ? args_operand(args, 1) : "/";
 	struct diag diag = { 0 };
 
+	if (format_new(args, &format) != DONE)
+		return MISUSED;
+	if (format || args_has(args, "json"))
+		json = json_new_array();
 	if (cli_open(cli, STORE_READ) < 0 || image_open_at(cli->store, ref, "list", &image) < 0)
 		return FAILED;
 	int r = view_open(cli->store, image.id, image.layer_count, &diag, &view);
@@ -171,7 +177,5 @@ int cmd_ls(struct cli *cli, const struct args *args)
 		r = list_path(&listing, path, &diag);
 	if (r < 0)
 		return ui_fail(r, &diag, NULL, "cannot list %s of %s", path, ref);
-	if (json)
-		json_print(json);
-	return DONE;
+	return json ? format_print(format, json) : DONE;
 }

@@ -6,6 +6,7 @@
 #include "tools/entrytext.h"
 #include "tools/imageconf.h"
 #include "tools/json.h"
+#include "tools/rowformat.h"
 #include "tools/table.h"
 #include "tools/treepath.h"
 #include "tools/ui.h"
@@ -137,13 +138,18 @@ int cmd_which(struct cli *cli, const struct args *args)
 {
 	static const char *const headings[] = { "LAYER", "STATE", "TYPE", "SIZE", "MODIFIED", "CREATED BY" };
 	AUTO(table_freep) struct table *table = table_new(ARRAY_SIZE(headings), headings, NULL);
-	AUTO(json_freep) json_t *json = args_has(args, "json") ? json_new_array() : NULL;
+	AUTO(format_freep) struct format *format = NULL;
+	AUTO(json_freep) json_t *json = NULL;
 	AUTO(image_info_releasep) struct image_info image = { 0 };
 	AUTO(freep) char *path = NULL;
 	const char *ref = args_operand(args, 0), *given = args_operand(args, 1);
-	struct listing listing = { .table = table, .json = json, .whole = args_has(args, "no-trunc") };
+	struct listing listing = { .table = table, .whole = args_has(args, "no-trunc") };
 	struct diag diag = { 0 };
 
+	if (format_new(args, &format) != DONE)
+		return MISUSED;
+	if (format || args_has(args, "json"))
+		listing.json = json = json_new_array();
 	if (cli_open(cli, STORE_READ) < 0 || image_open_at(cli->store, ref, "look into", &image) < 0)
 		return FAILED;
 	listing.image = &image;
@@ -159,8 +165,7 @@ int cmd_which(struct cli *cli, const struct args *args)
 		return ui_fail(r, &diag, r == -ENOENT ? "'nacre ls' shows what is there" : NULL,
 			       "cannot tell which layer of %s has %s", ref, given);
 	if (json)
-		json_print(json);
-	else
-		table_print(table, "   ");
+		return format_print(format, json);
+	table_print(table, "   ");
 	return DONE;
 }

@@ -108,6 +108,12 @@ static const struct option_desc images_options[] = {
 	OPTIONS_END,
 };
 
+static const struct option_desc inspect_options[] = {
+	{ 'f', "format", "TEMPLATE", "print so of each, instead: '{{.Id}} {{.State.Status}}', '{{json .Config}}'",
+	  OPERAND_OTHER },
+	OPTIONS_END,
+};
+
 static const struct option_desc history_options[] = {
 	{ 'q', "quiet", NULL, "IDs only" }, OPTION_NO_TRUNC, OPTION_JSON, OPTION_FORMAT, OPTIONS_END,
 };
@@ -138,6 +144,7 @@ static const struct option_desc umount_options[] = {
 static const struct option_desc diff_options[] = {
 	{ 0, "layer", "ID", "what this layer changed: its diff ID, or the first digits of it", OPERAND_OTHER },
 	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_END,
 };
 
@@ -224,25 +231,25 @@ static const struct option_desc ls_options[] = {
 	{ 'l', "long", NULL, "mode, owner, size, time and the layer it comes from" },
 	{ 'R', "recursive", NULL, "also what is in the folders below" },
 	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_END,
 };
 
 static const struct option_desc which_options[] = {
 	OPTION_NO_TRUNC,
 	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_END,
 };
 
 static const struct option_desc layers_options[] = {
-	OPTION_NO_TRUNC,
-	OPTION_JSON,
-	OPTION_FORMAT,
-	OPTIONS_END,
+	{ 'q', "quiet", NULL, "diff IDs only" }, OPTION_NO_TRUNC, OPTION_JSON, OPTION_FORMAT, OPTIONS_END,
 };
 
 static const struct option_desc du_options[] = {
 	OPTION_NO_TRUNC,
 	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_END,
 };
 
@@ -341,10 +348,10 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE },
 	  cmd_images },
 	{ "inspect",
-	  "REF...",
+	  "[-f TEMPLATE] REF...",
 	  "show all about images and containers, as JSON",
 	  GROUP_IMAGES,
-	  NULL,
+	  inspect_options,
 	  1,
 	  OPERANDS_ANY,
 	  { OPERAND_IMAGE },
@@ -396,7 +403,7 @@ const struct command commands[] = {
 	  { OPERAND_MOUNT },
 	  cmd_umount },
 	{ "diff",
-	  "[--json] DIR|CONTAINER | [--json] IMAGE[@N] IMAGE[@N] | [--json] --layer ID",
+	  "[--json|--format TEMPLATE] DIR|CONTAINER | [--json|--format TEMPLATE] IMAGE[@N] IMAGE[@N] | [--json|--format TEMPLATE] --layer ID",
 	  "list what was added, changed and deleted",
 	  GROUP_CONTAINERS,
 	  diff_options,
@@ -489,7 +496,7 @@ const struct command commands[] = {
 	  cmd_rm },
 
 	{ "layers",
-	  "[--no-trunc] [--json|--format TEMPLATE] IMAGE",
+	  "[-q] [--no-trunc] [--json|--format TEMPLATE] IMAGE",
 	  "list the layers of an image, and what each changes and wastes",
 	  GROUP_LAYERS,
 	  layers_options,
@@ -498,7 +505,7 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE },
 	  cmd_layers },
 	{ "ls",
-	  "[-l] [-R] [--json] IMAGE[@N] [PATH]",
+	  "[-l] [-R] [--json|--format TEMPLATE] IMAGE[@N] [PATH]",
 	  "list files of an image without a mount",
 	  GROUP_LAYERS,
 	  ls_options,
@@ -525,7 +532,7 @@ const struct command commands[] = {
 	  { OPERAND_COPY, OPERAND_COPY, OPERAND_FILE },
 	  cmd_cp },
 	{ "which",
-	  "[--no-trunc] [--json] IMAGE[@N] PATH",
+	  "[--no-trunc] [--json|--format TEMPLATE] IMAGE[@N] PATH",
 	  "tell which layers have a file, hide it or take it away",
 	  GROUP_LAYERS,
 	  which_options,
@@ -544,7 +551,7 @@ const struct command commands[] = {
 	  { OPERAND_NONE },
 	  cmd_gc },
 	{ "du",
-	  "[--no-trunc] [--json]",
+	  "[--no-trunc] [--json|--format TEMPLATE]",
 	  "show what images and layers cost, alone and shared",
 	  GROUP_STORE,
 	  du_options,

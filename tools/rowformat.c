@@ -26,6 +26,7 @@ struct format {
 	size_t count;
 	bool in_columns;
 	bool whole; /* --no-trunc */
+	bool exact; /* sizes are numbers */
 };
 
 void format_freep(struct format **format)
@@ -84,8 +85,10 @@ static bool action_add(struct format *format, const char *text, size_t len)
 	if (!word || word[0] != '.' || strtok_r(NULL, " \t", &save))
 		return false;
 	for (const char *p = word + 1; *p; p++)
-		if (!isalnum((unsigned char)*p))
+		if (!isalnum((unsigned char)*p) && (*p != '.' || !isalnum((unsigned char)p[1])))
 			return false;
+	if (word[1] == '.')
+		return false;
 	if (!word[1])
 		kind = PIECE_JSON;
 	piece_add(format, kind, ui_need(strdup(word + 1)));
@@ -171,7 +174,7 @@ static const char *key_of(const json_t *row, const char *name)
 	return NULL;
 }
 
-static json_t *field_find(const json_t *row, const char *name, const char **ret_key, bool *ret_age)
+static json_t *name_find(const json_t *row, const char *name, const char **ret_key, bool *ret_age)
 {
 	const char *key = key_of(row, name);
 
@@ -186,9 +189,21 @@ static json_t *field_find(const json_t *row, const char *name, const char **ret_
 	return key ? json_object_get(row, key) : NULL;
 }
 
+/* "State.Status": a name in an object that has a name. */
+static json_t *field_find(const json_t *row, const char *path, const char **ret_key, bool *ret_age)
+{
+	AUTO(freep) char *copy = ui_need(strdup(path));
+	const json_t *value = row;
+	char *at = copy;
+
+	for (const char *name; value && (name = strsep(&at, "."));)
+		value = name_find(value, name, ret_key, ret_age);
+	return (json_t *)value;
+}
+
 static bool is_size(const char *key)
 {
-	static const char *const keys[] = { "Size", "TarSize", "Wasted", "Alone", "Shared" };
+	static const char *const keys[] = { "Size", "TarSize", "Wasted", "Alone", "Shared", "OldSize", "NewSize" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (strcmp(key, keys[i]) == 0)
@@ -215,7 +230,7 @@ static void value_show(const struct format *format, const char *key, const json_
 
 	if (json_is_string(value)) {
 		text_show(format, json_string_value(value), age, out);
-	} else if (json_is_integer(value) && is_size(key)) {
+	} else if (json_is_integer(value) && is_size(key) && !format->exact) {
 		buf_adds(out, ui_size((uint64_t)json_integer_value(value), size));
 	} else if (json_is_null(value)) {
 		buf_adds(out, strcmp(key, "Repository") == 0 || strcmp(key, "Tag") == 0 ? "<none>" : "");
@@ -350,6 +365,11 @@ static int print_lines(const struct format *format, const json_t *rows)
 		puts(buf_str(&line));
 	}
 	return DONE;
+}
+
+void format_set_exact(struct format *format)
+{
+	format->whole = format->exact = true;
 }
 
 int format_print(const struct format *format, const json_t *rows)

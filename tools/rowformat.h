@@ -10,7 +10,7 @@
  *
  * In a template {{.Field}} is what the listing shows in that column, {{json .Field}} and {{json .}} are exact,
  * {{upper .Field}} and {{lower .Field}} change case; \t and \n are a tab and a newline.  Fields are the keys of the
- * listing's JSON, in any case, and a few by docker's name for them.
+ * listing's JSON, in any case, and a few by docker's name for them; {{.Field.Field}} is one of an object in it.
  */
 
 #include "tools/cli.h"
@@ -21,6 +21,9 @@ struct format;
 /** format_new() - from --format; *@ret is NULL if it was not given. Return: DONE; MISUSED, which was said. */
 int format_new(const struct args *args, struct format **ret);
 void format_freep(struct format **format);
+
+/** format_set_exact() - {{.Field}} is whole and exact too. */
+void format_set_exact(struct format *format);
 
 /** format_print() - an array of objects; without @format as JSON. Return: DONE; FAILED, which was said. */
 int format_print(const struct format *format, const json_t *rows);

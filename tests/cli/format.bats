@@ -50,6 +50,27 @@ teardown() { unmount_all; }
 	assert_refused "there is no field 'Nope' (there are: Repository " nacre images --format '{{.Nope}}'
 }
 
+@test "--format of what is in images, and of inspect with names in names" {
+	mount_rw --name work
+	echo changed >"$MNT/etc/motd"
+	assert_equal "$(nacre ls --format '{{.Mode}} {{.Path}}' base:1 /etc/motd)" "$(nacre ls --json base:1 /etc/motd | jq -r '.[0] | .Mode + " " + .Path')"
+	assert_equal "$(nacre which --format '{{.Layer}} {{.State}}' base:1 /etc/motd)" "1 shown"
+	assert_equal "$(nacre diff --format '{{.Kind}}{{.Path}}' work | xargs)" "C/etc C/etc/motd"
+	assert_equal "$(nacre diff --format '{{.Kind}} {{.NewSize}}' base:1 two:1 | wc -l)" "$(nacre diff --json base:1 two:1 | jq length)"
+	assert_equal "$(nacre du --format '{{.Name}} {{json .Size}}' | sort | head -n 1)" "base:1 $(nacre du --json | jq '.Images[] | select(.Name == "base:1").Size')"
+	assert_equal "$(nacre inspect -f '{{.RootFS.Type}} {{.Id}}' base:1)" "layers $BASE_ID"
+	assert_equal "$(nacre inspect --format '{{json .RootFS.Layers}}' two:1 | jq length)" 2
+	assert_equal "$(nacre inspect -f '{{.Name}} {{.Image}}' work)" "work $BASE_ID"
+	assert_refused "there is no field 'RootFS.Nope'" nacre inspect -f '{{.RootFS.Nope}}' base:1
+	assert_misused nacre inspect -f '{{.RootFS.}}' base:1
+	assert_misused nacre inspect -f '{{..Id}}' base:1
+}
+
+@test "layers -q: diff IDs" {
+	assert_equal "$(nacre layers -q --no-trunc two:1 | xargs)" "$(nacre layers --json two:1 | jq -r '.[].DiffId' | xargs)"
+	assert_equal "$(nacre layers -q two:1 | head -n 1 | wc -c)" 13
+}
+
 @test "--format: a name in an image cannot steer the terminal" {
 	printf 'x' >"$BATS_TEST_TMPDIR/x"
 	tar -C "$BATS_TEST_TMPDIR" -cf "$BATS_TEST_TMPDIR/x.tar" x
