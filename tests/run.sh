@@ -178,7 +178,7 @@ build() {
 stage() {
 	local name=$1 dir program
 	dir=$(build_dir "$name")
-	for program in tools/nacre fs/nacrefs tests/fault/libnacre_fault.so; do
+	for program in tools/nacre fs/nacrefs tests/fault/libnacre_fault.so tests/bench/nacre-bench; do
 		[ -x "$dir/$program" ] || continue
 		mkdir -p "$work/stage/$dir/${program%/*}"
 		cp "$dir/$program" "$work/stage/$dir/$program"

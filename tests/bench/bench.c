@@ -3,7 +3,8 @@
 /*
  * nacre-bench: the timed loops of tests/bench/run.sh.
  *
- *	nacre-bench [-n COUNT] [-s BYTES] [-p PASSES] [-t THREADS] [-e EXPECTED] [-o PATH] DIR OPERATION... [-- COMMAND...]
+ *	nacre-bench [-n COUNT] [-s BYTES] [-p PASSES] [-t THREADS] [-e EXPECTED] [-o PATH] [-m MOUNT]... DIR OPERATION...
+ *		[-- COMMAND...]
  *
  * works inside DIR and prints lines of a row's name and the nanoseconds of one
  * call: the least of PASSES passes over COUNT files, or over a file of BYTES.
@@ -16,6 +17,9 @@
  * `dirs` is mkdir and rmdir.  `run` times a program, for all that is a program's
  * work: find, tar, rm; with -e it must write that many lines.  Two more lines tell what
  * processor time it took, and how many bytes of memory the largest of its processes had.
+ *
+ * With -m, lines "requests", the row, and how many requests for one operation the driver of nacrefs at MOUNT was sent
+ * follow, in all and of each kind.  It is asked before and after what is timed.
  */
 
 #include "tests/bench/bench.h"
@@ -30,6 +34,34 @@ int bench_expect(struct bench *b, const char *what, uint64_t found)
 		return 0;
 	fprintf(stderr, "nacre-bench: %" PRIu64 " %s, not %" PRIu64 "\n", found, what, b->expected);
 	return -EBADMSG;
+}
+
+/* --- what is timed --- */
+
+/* A mount that does not tell is seen at the first question, before anything is timed. */
+static void count_requests(struct bench *b, int sign)
+{
+	for (size_t i = 0; i < b->mount_count; i++) {
+		if (requests_ask(b->mounts[i], sign, &b->requests) < 0)
+			b->mount_count = 0;
+	}
+}
+
+uint64_t phase_start(struct bench *b)
+{
+	b->requests.count = 0;
+	count_requests(b, -1);
+	return now_ns();
+}
+
+void phase_end(struct bench *b, const char *row, uint64_t start_ns, uint64_t ops, struct result *result)
+{
+	uint64_t ns = now_ns() - start_ns;
+
+	count_requests(b, 1);
+	result_add(result, row, ns, ops);
+	result->rows[result->count - 1].ops = ops;
+	result->rows[result->count - 1].requests = b->requests;
 }
 
 /* --- a program --- */
@@ -74,7 +106,7 @@ static void add_usage(struct bench *b, struct result *ret)
 /* Its output always goes into a pipe: some programs do less when nobody reads. */
 static int pass_run(struct bench *b, struct result *ret)
 {
-	uint64_t start = now_ns(), lines;
+	uint64_t start = phase_start(b), lines;
 	int status = 0, ends[2];
 	pid_t pid;
 
@@ -94,7 +126,7 @@ static int pass_run(struct bench *b, struct result *ret)
 	close(ends[0]);
 	if (waitpid(pid, &status, 0) < 0)
 		return -errno;
-	result_add(ret, "run", now_ns() - start, b->count);
+	phase_end(b, "run", start, b->count, ret);
 	add_usage(b, ret);
 	if (status != 0) {
 		fprintf(stderr, "nacre-bench: %s: wait status %#x\n", b->command[0], (unsigned)status);
@@ -111,15 +143,25 @@ static const struct operation {
 	bool warm; /* an untimed pass first */
 	bool once; /* makes something that stays, or needs a state that only the first pass finds */
 } operations[] = {
-	{ "make", pass_make, false, true },	  { "makelayers", pass_makelayers, false, true },
-	{ "makebig", pass_makebig, false, true }, { "stat", pass_stat, true, false },
-	{ "open", pass_open, true, false },	  { "read", pass_read, true, false },
-	{ "mmap", pass_mmap, true, false },	  { "files", pass_files, false, false },
-	{ "dirs", pass_dirs, false, false },	  { "symlinks", pass_symlinks, false, false },
-	{ "pwrite", pass_pwrite, false, false },  { "pwrite-fsync", pass_pwrite_fsync, false, false },
-	{ "append", pass_append, false, false },  { "write", pass_write, false, false },
-	{ "seqread", pass_seqread, false, true }, { "naivediff", pass_naivediff, false, true },
-	{ "threads", pass_threads, false, true }, { "beside", pass_beside, false, true },
+	{ "make", pass_make, false, true },
+	{ "makelayers", pass_makelayers, false, true },
+	{ "makebig", pass_makebig, false, true },
+	{ "stat", pass_stat, true, false },
+	{ "open", pass_open, true, false },
+	{ "read", pass_read, true, false },
+	{ "mmap", pass_mmap, true, false },
+	{ "ask", pass_ask, true, false },
+	{ "files", pass_files, false, false },
+	{ "dirs", pass_dirs, false, false },
+	{ "symlinks", pass_symlinks, false, false },
+	{ "pwrite", pass_pwrite, false, false },
+	{ "pwrite-fsync", pass_pwrite_fsync, false, false },
+	{ "append", pass_append, false, false },
+	{ "write", pass_write, false, false },
+	{ "seqread", pass_seqread, false, true },
+	{ "naivediff", pass_naivediff, false, true },
+	{ "threads", pass_threads, false, true },
+	{ "beside", pass_beside, false, true },
 	{ "run", pass_run, false, true },
 };
 
@@ -143,6 +185,12 @@ static int run_operation(struct bench *b, const struct operation *operation)
 	}
 	for (size_t k = 0; k < least.count; k++)
 		printf("%s\t%.1f\n", least.rows[k].row, least.rows[k].ns);
+	for (size_t k = 0; k < least.count && b->mount_count > 0; k++) {
+		if (least.rows[k].ops > 0) {
+			printf("requests\t%s\t", least.rows[k].row);
+			requests_print(&least.rows[k].requests, least.rows[k].ops, stdout);
+		}
+	}
 	return 0;
 }
 
@@ -156,8 +204,8 @@ static const struct operation *find_operation(const char *name)
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: nacre-bench [-n COUNT] [-s BYTES] [-p PASSES] [-t THREADS] [-e EXPECTED] [-o PATH] DIR "
-			"OPERATION... [-- COMMAND...]\noperations:");
+	fprintf(stderr, "usage: nacre-bench [-n COUNT] [-s BYTES] [-p PASSES] [-t THREADS] [-e EXPECTED] [-o PATH] "
+			"[-m MOUNT]... DIR OPERATION... [-- COMMAND...]\noperations:");
 	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
 		fprintf(stderr, " %s", operations[i].name);
 	fprintf(stderr, "\n");
@@ -177,7 +225,7 @@ static int parse(int argc, char **argv, struct bench *b, char ***ret_rest)
 			b->command = argv + i + 1;
 		}
 	}
-	while ((option = getopt(argc, argv, "+n:s:p:t:e:o:")) != -1) {
+	while ((option = getopt(argc, argv, "+n:s:p:t:e:o:m:")) != -1) {
 		uint64_t value = optarg ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (option) {
@@ -198,6 +246,16 @@ static int parse(int argc, char **argv, struct bench *b, char ***ret_rest)
 			break;
 		case 'o':
 			b->other = optarg;
+			break;
+		case 'm':
+			if (b->mount_count == MAX_MOUNTS)
+				return -EINVAL;
+			b->mounts[b->mount_count] = open(optarg, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			if (b->mounts[b->mount_count] < 0) {
+				fprintf(stderr, "nacre-bench: %s: %s\n", optarg, strerror(errno));
+				return -EINVAL;
+			}
+			b->mount_count++;
 			break;
 		default:
 			return -EINVAL;

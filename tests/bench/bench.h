@@ -9,6 +9,7 @@
 
 #include "store/base/auto.h"
 #include "store/base/io.h"
+#include "tests/bench/requests.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +28,7 @@ enum {
 	LARGE_CALL_BYTES = 1024 * 1024,
 	SMALL_CALL_BYTES = 4096,
 	RESULT_ROWS = 3,
+	MAX_MOUNTS = 2,
 };
 
 struct bench {
@@ -38,6 +40,9 @@ struct bench {
 	const char *other; /* borrowed from argv; another path that an operation needs, or NULL */
 	char *buffer;	   /* owned; LARGE_CALL_BYTES */
 	char **command;	   /* borrowed from argv */
+	size_t mount_count;
+	int mounts[MAX_MOUNTS];	  /* owned; roots of mounts whose requests are counted */
+	struct requests requests; /* of the phase that is running */
 };
 
 #define EXPECT_ANY UINT64_MAX
@@ -46,8 +51,10 @@ struct bench {
 struct result {
 	size_t count;
 	struct {
-		const char *row; /* borrowed, static */
-		double ns;	 /* of one operation */
+		const char *row;	  /* borrowed, static */
+		double ns;		  /* of one operation */
+		uint64_t ops;		  /* whose requests follow; 0: of no phase */
+		struct requests requests; /* of all of them */
 	} rows[RESULT_ROWS];
 };
 
@@ -63,8 +70,14 @@ static inline void result_add(struct result *result, const char *row, uint64_t n
 {
 	result->rows[result->count].row = row;
 	result->rows[result->count].ns = (double)ns / (double)(ops ? ops : 1);
+	result->rows[result->count].ops = 0;
 	result->count++;
 }
+
+/** phase_start() - what is timed begins. Return: now, for phase_end(). */
+uint64_t phase_start(struct bench *b);
+/** phase_end() - it has ended: a row of @result, with the requests where they are counted. */
+void phase_end(struct bench *b, const char *row, uint64_t start_ns, uint64_t ops, struct result *result);
 
 /* Return: 0 or -errno, from what a system call returned. */
 static inline int check(int r)
@@ -92,6 +105,7 @@ int pass_stat(struct bench *b, struct result *ret);
 int pass_open(struct bench *b, struct result *ret);
 int pass_read(struct bench *b, struct result *ret);
 int pass_mmap(struct bench *b, struct result *ret);
+int pass_ask(struct bench *b, struct result *ret);
 int pass_files(struct bench *b, struct result *ret);
 int pass_dirs(struct bench *b, struct result *ret);
 int pass_symlinks(struct bench *b, struct result *ret);

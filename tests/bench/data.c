@@ -40,12 +40,12 @@ int pass_pwrite(struct bench *b, struct result *ret)
 	if (fd < 0)
 		return -errno;
 	r = write_through(b, fd, SMALL_CALL_BYTES, 'a');
-	start = now_ns();
+	start = phase_start(b);
 	if (r == 0)
 		r = write_through(b, fd, SMALL_CALL_BYTES, 'b');
 	if (close(TAKE_FD(fd)) < 0 && r == 0)
 		r = -errno;
-	result_add(ret, "pwrite", now_ns() - start, b->bytes / SMALL_CALL_BYTES);
+	phase_end(b, "pwrite", start, b->bytes / SMALL_CALL_BYTES, ret);
 	return r < 0 ? r : check_one(b, 'b');
 }
 
@@ -62,20 +62,20 @@ int pass_pwrite_fsync(struct bench *b, struct result *ret)
 	if (r == 0)
 		r = check(fsync(fd));
 	memset(b->buffer, 'b', SMALL_CALL_BYTES);
-	start = now_ns();
+	start = phase_start(b);
 	for (uint64_t i = 0; i < calls && r == 0; i++) {
 		r = io_pwrite_full(fd, b->buffer, SMALL_CALL_BYTES, (off_t)(i * SMALL_CALL_BYTES));
 		if (r == 0)
 			r = check(fsync(fd));
 	}
-	result_add(ret, "pwrite-fsync", now_ns() - start, calls);
+	phase_end(b, "pwrite-fsync", start, calls, ret);
 	return r < 0 ? r : check_one(b, 'b');
 }
 
 static int write_new(struct bench *b, const char *row, size_t call, bool sync, struct result *ret)
 {
 	AUTO(closep) int fd = open("one", O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
-	uint64_t start = now_ns();
+	uint64_t start = phase_start(b);
 	int r;
 
 	if (fd < 0)
@@ -85,7 +85,7 @@ static int write_new(struct bench *b, const char *row, size_t call, bool sync, s
 		r = check(fdatasync(fd));
 	if (close(TAKE_FD(fd)) < 0 && r == 0)
 		r = -errno;
-	result_add(ret, row, now_ns() - start, b->bytes / call);
+	phase_end(b, row, start, b->bytes / call, ret);
 	return r < 0 ? r : check_one(b, 'c');
 }
 
@@ -103,13 +103,13 @@ int pass_write(struct bench *b, struct result *ret)
 int pass_makebig(struct bench *b, struct result *ret)
 {
 	AUTO(closep) int fd = open("big", O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0644);
-	uint64_t start = now_ns();
+	uint64_t start = phase_start(b);
 	int r;
 
 	if (fd < 0)
 		return -errno;
 	r = write_through(b, fd, LARGE_CALL_BYTES, 'n');
-	result_add(ret, "makebig", now_ns() - start, b->bytes / LARGE_CALL_BYTES);
+	phase_end(b, "makebig", start, b->bytes / LARGE_CALL_BYTES, ret);
 	return r;
 }
 
@@ -117,14 +117,14 @@ int pass_makebig(struct bench *b, struct result *ret)
 int pass_seqread(struct bench *b, struct result *ret)
 {
 	AUTO(closep) int fd = open("big", O_RDONLY | O_CLOEXEC);
-	uint64_t start = now_ns(), bytes = 0;
+	uint64_t start = phase_start(b), bytes = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return -errno;
 	while ((n = io_read_full(fd, b->buffer, LARGE_CALL_BYTES)) > 0)
 		bytes += (uint64_t)n;
-	result_add(ret, "seqread", now_ns() - start, bytes / LARGE_CALL_BYTES);
+	phase_end(b, "seqread", start, bytes / LARGE_CALL_BYTES, ret);
 	if (n == 0 && bytes != b->bytes)
 		return -EBADMSG;
 	return (int)n;

@@ -4,6 +4,7 @@
 
 #include "tests/bench/bench.h"
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 enum { READ_BUFFER_BYTES = 64 * 1024 };
@@ -56,7 +57,7 @@ static int make_parents(char *name)
 int pass_makelayers(struct bench *b, struct result *ret)
 {
 	uint64_t directories = (b->count + FILES_PER_LAYER_DIRECTORY - 1) / FILES_PER_LAYER_DIRECTORY;
-	uint64_t start = now_ns();
+	uint64_t start = phase_start(b);
 	char name[NAME_BYTES];
 	int r = 0;
 
@@ -72,13 +73,13 @@ int pass_makelayers(struct bench *b, struct result *ret)
 				r = write_file(b, name);
 		}
 	}
-	result_add(ret, "makelayers", now_ns() - start, b->count);
+	phase_end(b, "makelayers", start, b->count, ret);
 	return r;
 }
 
 int pass_make(struct bench *b, struct result *ret)
 {
-	uint64_t start = now_ns();
+	uint64_t start = phase_start(b);
 	char name[NAME_BYTES];
 	int r = 0;
 
@@ -91,7 +92,7 @@ int pass_make(struct bench *b, struct result *ret)
 		if (r == 0)
 			r = write_file(b, name);
 	}
-	result_add(ret, "make", now_ns() - start, b->count);
+	phase_end(b, "make", start, b->count, ret);
 	return r;
 }
 
@@ -126,6 +127,25 @@ static int open_one(struct bench *b, const char *name)
 	return fd < 0 ? -errno : check(close(fd));
 }
 
+/* What no file system has an answer to: a request and nothing else, which the kernel must pass on each time. */
+int pass_ask(struct bench *b, struct result *ret)
+{
+	char name[NAME_BYTES];
+	AUTO(closep) int fd = -1;
+	uint64_t start;
+	int r = 0;
+
+	small_name(name, 0);
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	start = phase_start(b);
+	for (uint64_t i = 0; i < b->count && r == 0; i++)
+		r = ioctl(fd, _IO('N', 0x7f)) < 0 ? 0 : -EBADMSG;
+	phase_end(b, "ask", start, b->count, ret);
+	return r;
+}
+
 static int read_one(struct bench *b, const char *name)
 {
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
@@ -142,7 +162,7 @@ static int read_one(struct bench *b, const char *name)
 static int each_small(struct bench *b, const char *row, int (*one)(struct bench *b, const char *name),
 		      struct result *ret)
 {
-	uint64_t start = now_ns();
+	uint64_t start = phase_start(b);
 	char name[NAME_BYTES];
 	int r = 0;
 
@@ -150,7 +170,7 @@ static int each_small(struct bench *b, const char *row, int (*one)(struct bench 
 		small_name(name, i);
 		r = one(b, name);
 	}
-	result_add(ret, row, now_ns() - start, b->count);
+	phase_end(b, row, start, b->count, ret);
 	return r;
 }
 
@@ -249,12 +269,12 @@ static int check_name(struct bench *b, const char *prefix, mode_t type, bool the
 
 static int each_new(struct bench *b, const char *row, int (*one)(struct bench *b, uint64_t i), struct result *ret)
 {
-	uint64_t start = now_ns();
+	uint64_t start = phase_start(b);
 	int r = 0;
 
 	for (uint64_t i = 0; i < b->count && r == 0; i++)
 		r = one(b, i);
-	result_add(ret, row, now_ns() - start, b->count);
+	phase_end(b, row, start, b->count, ret);
 	return r;
 }
 

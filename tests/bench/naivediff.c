@@ -181,13 +181,13 @@ static int diff_directory(struct diff *diff, const char *a, const char *b)
 int pass_naivediff(struct bench *b, struct result *ret)
 {
 	struct diff diff = { 0 };
-	uint64_t start = now_ns();
+	uint64_t start = phase_start(b);
 	int r;
 
 	if (!b->other)
 		return -EINVAL;
 	r = diff_directory(&diff, ".", b->other);
-	result_add(ret, "naivediff", now_ns() - start, diff.inodes);
+	phase_end(b, "naivediff", start, diff.inodes, ret);
 	if (r == 0 && diff.inodes < b->count) {
 		fprintf(stderr, "nacre-bench: %" PRIu64 " inodes found, not %" PRIu64 "\n", diff.inodes, b->count);
 		return -EBADMSG;

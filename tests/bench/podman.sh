@@ -221,6 +221,7 @@ describe() {
 main() {
 	local peer round i
 	: >"$work/samples"
+	: >"$work/requests"
 	make_programs --bench
 	program[nacrefs]=$nacrefs
 	program[fuse-overlayfs]=$(command -v fuse-overlayfs) || die "there is no fuse-overlayfs"

@@ -6,8 +6,9 @@ usage: report.py collect FOLDER JSON        what run.sh left in FOLDER ("samples
        report.py table [--goals] JSON...    the tables, of one run or of several parts of one
        report.py results FILE JSON...       the same between the marks of a Markdown file
 
-The JSON: "machine", "kernel", "versions", "sizes", "image", "packages" (text), "peers" (the columns in their order), and
-"samples": {row: {column: [figure or null, ...]}}, a figure for each round, null where the column failed.  Figures are
+The JSON: "machine", "kernel", "versions", "sizes", "image", "packages" (text), "peers" (the columns in their order),
+"samples": {row: {column: [figure or null, ...]}}, a figure for each round, null where the column failed, and "requests":
+{row: {column: {kind: how many}}}, what nacrefs was sent for one operation, the fewest of all rounds.  Figures are
 nanoseconds, or bytes where rows.txt says so; rows.txt also says which of them counts, and what the goal is.
 """
 import json
@@ -21,6 +22,9 @@ UNITS = {"us": 1e3, "ms": 1e6, "B": 1, "KiB": 1024}
 IMPORT_COLUMNS = ["nacre", "tar -x", "tar -x, sync", "umoci unpack", "podman load"]
 TOOLS = ["umoci", "skopeo", "podman", "buildah"]
 LOAD_COLUMNS = ["nacre", "tar", "tar, sync"] + TOOLS
+# The columns whose requests are shown, and the rows of which nothing runs beside what waits for an answer.
+COUNTED = ["nacrefs", "nacrefs-store"]
+IN_TURN = ("small", "names", "walk", "layers", "tree", "data", "diff", "threads")
 # What is no union in userspace.
 NOT_UNIONS = ("native", "overlayfs")
 
@@ -55,9 +59,21 @@ def collect(folder, out):
             row, peer, value = line.rstrip("\n").split("\t")
             values = run["samples"].setdefault(row, {}).setdefault(peer, [])
             values.append(None if value == "failed" else float(value))
+    run["requests"] = {}
+    with open(os.path.join(folder, "requests"), encoding="utf-8") as file:
+        for line in file:
+            row, peer, _, kinds = line.rstrip("\n").split("\t")
+            words = kinds.split()
+            note_requests(run["requests"].setdefault(row, {}), peer,
+                          {name: float(sent) for name, sent in zip(words[::2], words[1::2])})
     with open(out, "w", encoding="utf-8") as file:
         json.dump(run, file, indent=1)
         file.write("\n")
+
+
+def note_requests(columns, peer, kinds):
+    if peer not in columns or sum(kinds.values()) < sum(columns[peer].values()):
+        columns[peer] = kinds
 
 
 def merge(paths):
@@ -80,6 +96,9 @@ def merge(paths):
         for row, columns in run["samples"].items():
             for peer, values in columns.items():
                 whole["samples"].setdefault(row, {}).setdefault(peer, []).extend(values)
+        for row, columns in run.get("requests", {}).items():
+            for peer, kinds in columns.items():
+                note_requests(whole.setdefault("requests", {}).setdefault(row, {}), peer, kinds)
     return whole
 
 
@@ -224,6 +243,36 @@ def table(figures, rows, columns, base):
     return format_table(["", "figure"] + columns, lines)
 
 
+def kinds_text(kinds):
+    """What there is at least a hundredth of for each operation."""
+    shown = [f"{name} {number(sent)}" for name, sent in sorted(kinds.items(), key=lambda item: -item[1]) if sent >= 0.01]
+    return ", ".join(shown)
+
+
+def requests_table(figures, requests):
+    """What the requests of an operation take at least: so many times the one that has nothing to do."""
+    lines = []
+    for row in figures.rows.values():
+        if row.group not in IN_TURN or row.name == "round-trip":
+            continue
+        for peer in COUNTED:
+            kinds = requests.get(row.name, {}).get(peer)
+            trip, value = figures.get("round-trip", peer), figures.get(row.name, peer)
+            if kinds is None or trip is None or value is None:
+                continue
+            sent, kernel = sum(kinds.values()), figures.get(row.name, "overlayfs")
+            lines.append([f"{row.title}, {row.unit}", peer, number(sent), number(sent * trip / UNITS[row.unit]),
+                          number(value / UNITS[row.unit]), number(kernel / UNITS[row.unit]) if kernel else "-",
+                          kinds_text(kinds)])
+    if not lines:
+        return ""
+    trips = ", ".join(f"{peer} {number(figures.get('round-trip', peer) / UNITS['us'])}" for peer in figures.peers
+                      if figures.get("round-trip", peer))
+    return (f"\nA request that has nothing to do takes, us: {trips}.\n\n"
+            + format_table(["", "column", "requests", "times round trip", "measured", "overlayfs", "of each kind"], lines,
+                           left=(0, 1, 6)))
+
+
 def tables(run, goals):
     figures = Figures(run)
     measured = [row for row in figures.rows.values() if row.name in figures.samples]
@@ -244,7 +293,7 @@ def tables(run, goals):
         text += table(figures, loads, LOAD_COLUMNS, "nacre")
     if goals:
         text += "\n" + goals_table(figures)
-    return text
+    return text + requests_table(figures, run.get("requests", {}))
 
 
 def write_results(path, run):

@@ -167,6 +167,7 @@ make_folder() {
 		clear_uppers
 	fi
 	: >"$work/samples"
+	: >"$work/requests"
 	export NACRE_STORE=$data/store
 }
 

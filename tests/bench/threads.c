@@ -184,14 +184,14 @@ int pass_threads(struct bench *b, struct result *ret)
 	}
 	if (r < 0)
 		return r;
-	start = now_ns();
+	start = phase_start(b);
 	for (; started < b->threads && r == 0; started += r == 0)
 		r = -pthread_create(&threads[started], NULL, work, &workers[started]);
 	for (size_t i = 0; i < started; i++)
 		pthread_join(threads[i], NULL);
 	for (size_t i = 0; i < started; i++)
 		done += workers[i].done;
-	result_add(ret, "threads", now_ns() - start, done);
+	phase_end(b, "threads", start, done, ret);
 	for (size_t i = 0; i < b->threads; i++) {
 		int failed = worker_finish(&workers[i]);
 
@@ -232,17 +232,17 @@ int pass_beside(struct bench *b, struct result *ret)
 	struct worker worker;
 	atomic_bool go_on = true;
 	pthread_t thread;
-	uint64_t start = now_ns();
+	uint64_t start;
 	int r, failed;
 
 	if (!b->other)
 		return -EINVAL;
 	r = worker_init(&worker, b, 0);
 	worker.turns = b->passes;
-	start = now_ns();
+	start = phase_start(b);
 	if (r == 0)
 		work(&worker);
-	result_add(ret, "alone", now_ns() - start, worker.done);
+	phase_end(b, "alone", start, worker.done, ret);
 	if (r < 0 || worker.r < 0)
 		return r < 0 ? r : worker.r;
 	worker.done = 0;

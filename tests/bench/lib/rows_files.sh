@@ -27,6 +27,7 @@ group_small() {
 	current_set=main
 	warm_main small
 	mount_all main
+	in_turn round-trip small_dir -n "$small_files" -p "$passes" ask
 	in_turn stat small_dir -n "$small_files" -s "$small_bytes" -p "$passes" stat
 	in_turn open small_dir -n "$small_files" -s "$small_bytes" -p "$passes" open
 	in_turn read small_dir -n "$small_files" -s "$small_bytes" -p "$passes" read

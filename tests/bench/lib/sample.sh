@@ -36,11 +36,12 @@ as_peer() {
 	"${run_as[$peer]:-env}" "$@"
 }
 
-# measure ROW,... PEER COMMAND...: a row for each line that the command prints, "NAME<tab>FIGURE".  What the command did
-# is then looked at by the function check_ROW of the first row, where there is one; it says what is wrong.
+# measure ROW,... PEER COMMAND...: a row for each line that the command prints, "NAME<tab>FIGURE", and what it says of their
+# requests, "requests<tab>NAME<tab>...".  What the command did is then looked at by the function check_ROW of the first row,
+# where there is one; it says what is wrong.
 measure() {
 	local row peer=$2 line wrong='' status=0
-	local -a names lines=()
+	local -a names lines=() requests=()
 	IFS=, read -ra names <<<"$1"
 	shift 2
 	as_peer "$peer" timeout --kill-after=5 "$sample_timeout" "$@" >"$work/lines" 2>"$work/error" </dev/null || status=$?
@@ -49,7 +50,8 @@ measure() {
 	elif [ "$status" != 0 ]; then
 		wrong="$(tail -n 3 "$work/error" | tr '\n' ' ')(exit status $status)"
 	else
-		mapfile -t lines <"$work/lines"
+		mapfile -t lines < <(sed '/^requests\t/d' "$work/lines")
+		mapfile -t requests < <(sed -n 's/^requests\t[^\t]*\t//p' "$work/lines")
 		if [ ${#lines[@]} -lt ${#names[@]} ]; then
 			wrong="no figure came"
 		elif declare -F "check_${names[0]//-/_}" >/dev/null; then
@@ -58,11 +60,13 @@ measure() {
 	fi
 	if [ -n "$wrong" ]; then
 		fail "${names[*]}" "$peer" "$wrong"
-		lines=()
+		lines=() requests=()
 	fi
 	for row in "${!names[@]}"; do
 		line=${lines[row]:-failed}
 		record "${names[row]}" "$peer" "${line##*$'\t'}"
+		[ -z "${requests[row]:-}" ] ||
+			printf '%s\t%s\t%s\n' "${names[row]}" "$peer" "${requests[row]}" >>"$work/requests"
 	done
 }
 
@@ -76,7 +80,16 @@ sample() {
 		options+=("$1" "$2")
 		shift 2
 	done
+	[[ ${program[$peer]:-} != "$nacrefs" ]] || mapfile -O ${#options[@]} -t options < <(mounts_of "$peer")
 	measure "$row" "$peer" "$bench" "${options[@]}" "$dir" "$@"
+}
+
+# mounts_of PEER: those of nacrefs whose requests are counted, as options
+mounts_of() {
+	local point
+	for point in "$work/mnt/$1" "$work/mnt/$1.parent"; do
+		! is_mounted "$point" || printf '%s\n' -m "$point"
+	done
 }
 
 # each_peer ROW,... FUNCTION [ARGUMENT...]: FUNCTION ROW,... PEER ARGUMENT... for every peer that can do the row, another
