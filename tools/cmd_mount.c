@@ -6,6 +6,7 @@
 #include "tools/driver.h"
 #include "tools/imageconf.h"
 #include "tools/live.h"
+#include "tools/mountlist.h"
 #include "tools/mountpoint.h"
 #include "tools/mounts.h"
 #include "tools/target.h"
@@ -82,9 +83,28 @@ static bool is_whiteout_form(const char *word)
 	return strcmp(word, "hide") == 0 || strcmp(word, "mark") == 0 || strcmp(word, "device") == 0;
 }
 
+static bool is_of_list(const struct option_desc *option)
+{
+	return strcmp(option->name, "json") == 0 || strcmp(option->name, "format") == 0 ||
+	       strcmp(option->name, "no-trunc") == 0;
+}
+
+/* As mount(8): without an operand, and without an option that is about a new mount. */
+static bool wants_list(const struct args *args)
+{
+	for (size_t i = 0; i < args->value_count; i++)
+		if (!is_of_list(args->values[i].option))
+			return false;
+	return args->operand_count == 0;
+}
+
 /* What is shown is said once: by an image, or by one of the options in its place. */
 static int check_choice(const struct args *args, const struct request *request, bool all)
 {
+	for (size_t i = 0; i < args->value_count; i++)
+		if (is_of_list(args->values[i].option))
+			return args_misused(args->command, "--%s is for the list of mounts, without operands",
+					    args->values[i].option->name);
 	int chosen = !!request->container + !!request->layer + all + args_has(args, "layers");
 
 	if (chosen > 1)
@@ -296,6 +316,9 @@ int cmd_mount(struct cli *cli, const struct args *args)
 	AUTO(request_release) struct request request = { 0 };
 	struct diag diag = { 0 };
 	const char *hint = NULL;
+
+	if (wants_list(args))
+		return mount_list(cli, args);
 	int r = read_request(args, &request);
 
 	if (r != DONE)

@@ -22,7 +22,7 @@ const char *detach_hint(int err)
 		return "free some space and try again; 'fusermount3 -u DIR' gives up what is not written";
 	case -ENOENT:
 	case -EINVAL:
-		return "'nacre ps' lists what is mounted writable, findmnt -t fuse.nacrefs all mounts";
+		return "'nacre mount' lists what is mounted";
 	default:
 		return NULL;
 	}

@@ -133,6 +133,9 @@ static const struct option_desc mount_options[] = {
 	{ 0, "whiteouts", "FORM", "of one layer: hide (the default), mark (.wh.NAME files), device (0:0)",
 	  OPERAND_OTHER },
 	{ 'o', "options", "OPTIONS", "more options for the driver, see nacrefs(1)", OPERAND_OTHER },
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTION_FORMAT,
 	OPTIONS_END,
 };
 
@@ -385,11 +388,11 @@ const struct command commands[] = {
 	  cmd_rmi },
 
 	{ "mount",
-	  "[--rw] [--name NAME] [-o OPTIONS] IMAGE[@N] DIR | [-o OPTIONS] --container ID DIR | [-o OPTIONS] --layer ID [--whiteouts FORM] DIR | [-o OPTIONS] --layers [--whiteouts FORM] IMAGE DIR | [-o OPTIONS] --all [--whiteouts FORM] DIR",
-	  "show an image as a folder, read-only or writable",
+	  "[--rw] [--name NAME] [-o OPTIONS] IMAGE[@N] DIR | [-o OPTIONS] --container ID DIR | [-o OPTIONS] --layer ID [--whiteouts FORM] DIR | [-o OPTIONS] --layers [--whiteouts FORM] IMAGE DIR | [-o OPTIONS] --all [--whiteouts FORM] DIR | [--no-trunc] [--json|--format TEMPLATE]",
+	  "show an image as a folder, read-only or writable, or list the mounts",
 	  GROUP_CONTAINERS,
 	  mount_options,
-	  1,
+	  0,
 	  2,
 	  { OPERAND_IMAGE, OPERAND_DIR },
 	  cmd_mount },

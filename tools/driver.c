@@ -4,6 +4,7 @@
 #include "fs/control.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
+#include "tools/mountlist.h"
 #include "tools/mounts.h"
 #include "tools/process.h"
 #include "tools/ui.h"
@@ -80,6 +81,24 @@ static void add_user_options(struct buf *options, const struct driver_mount *mou
 		add_option(options, mount->user_options, NULL);
 }
 
+/* What mount_list() reads back.  Its colon is no separator, so it needs no escape. */
+static void add_source(struct buf *options, const struct driver_mount *mount)
+{
+	char image[DIGEST_TEXT_BYTES];
+
+	if (mount->user_options && strstr(mount->user_options, "fsname="))
+		return;
+	buf_adds(options, ",fsname=" MOUNT_SOURCE_PREFIX);
+	if (mount->image)
+		buf_adds(options, ui_id(mount->image, false, image));
+	else
+		buf_adds(options, mount->all_layers ? MOUNT_SOURCE_SERVED : MOUNT_SOURCE_ALL);
+	if (mount->image && mount->trees)
+		buf_adds(options, MOUNT_SOURCE_LAYERS);
+	if (mount->last_layer)
+		buf_addf(options, "@%zu-%zu", mount->first_layer, mount->last_layer);
+}
+
 static char *driver_options(const struct driver_mount *mount)
 {
 	char image[DIGEST_TEXT_BYTES];
@@ -87,6 +106,7 @@ static char *driver_options(const struct driver_mount *mount)
 
 	if (mount->all_layers) {
 		add_option(&options, "layerstore", mount->store_dir);
+		add_source(&options, mount);
 		add_user_options(&options, mount);
 		return ui_need(buf_take(&options));
 	}
@@ -109,6 +129,7 @@ static char *driver_options(const struct driver_mount *mount)
 	}
 	if (mount->fakeroot)
 		add_option(&options, "fakeroot", NULL);
+	add_source(&options, mount);
 	add_user_options(&options, mount);
 	return ui_need(buf_take(&options));
 }

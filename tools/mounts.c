@@ -47,12 +47,16 @@ static bool parse_line(char *line, struct mount_entry *ret)
 			return false;
 	}
 	char *type = strtok_r(rest + strlen(" - "), " \n", &save);
+	char *source = strtok_r(NULL, " \n", &save);
 	if (!type)
 		return false;
 	unescape(fields[4]);
+	if (source)
+		unescape(source);
 	*ret = (struct mount_entry){
 		.point = ui_need(strdup(fields[4])),
 		.type = ui_need(strdup(type)),
+		.source = ui_need(strdup(source ? source : "")),
 		.read_only = has_word(fields[5], "ro"),
 	};
 	return true;
@@ -82,6 +86,7 @@ void mount_table_release(struct mount_table *table)
 	for (size_t i = 0; i < table->count; i++) {
 		free(table->entries[i].point);
 		free(table->entries[i].type);
+		free(table->entries[i].source);
 	}
 	free(table->entries);
 	*table = (struct mount_table){ 0 };

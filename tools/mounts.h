@@ -8,8 +8,9 @@
 #include <stddef.h>
 
 struct mount_entry {
-	char *point; /* owned; absolute, unescaped */
-	char *type;  /* owned */
+	char *point;  /* owned; absolute, unescaped */
+	char *type;   /* owned */
+	char *source; /* owned, unescaped */
 	bool read_only;
 };
 

@@ -79,16 +79,6 @@ teardown() { unmount_all; }
 	[[ $output != *$'\e'* && $output != *$'\t'* ]] || fail "$output"
 }
 
-# schema_ok NAME: $output is as tests/cli/schemas/NAME.json says.
-schema_ok() {
-	python3 - "$NACRE_TOP/tests/cli/schemas/$1.json" <(printf '%s' "$output") <<-'END'
-		import json, sys, jsonschema
-		schema = json.load(open(sys.argv[1]))
-		jsonschema.Draft7Validator.check_schema(schema)
-		jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker()).validate(json.load(open(sys.argv[2])))
-	END
-}
-
 @test "--json of every listing is as its schema says" {
 	run nacre ps -a --json
 	schema_ok ps

@@ -67,7 +67,8 @@ setup() { setup_store; }
 	assert_misused nacre history
 	assert_misused nacre tag base:1
 	assert_misused nacre rmi
-	assert_misused nacre mount
+	assert_misused nacre mount --rw
+	assert_misused nacre mount --json base:1 dir
 	assert_misused nacre mount base:1
 	assert_misused nacre mount --name n base:1 dir
 	assert_misused nacre mount --container c base:1 dir

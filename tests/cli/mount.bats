@@ -8,6 +8,37 @@ load ../lib/cli
 setup() { setup_base; }
 teardown() { unmount_all; }
 
+@test "mount without operands lists what is mounted, and what it shows" {
+	local line container
+	make_archive second "$BATS_TEST_TMPDIR/second.tar"
+	make_archive layout "$BATS_TEST_TMPDIR/oci" two:1 "$BASE_TAR" "$BATS_TEST_TMPDIR/second.tar"
+	nacre load -q "$BATS_TEST_TMPDIR/oci" >/dev/null
+	cd "$BATS_TEST_TMPDIR"
+	mkdir ro low one each all "a b" other
+	nacre mount two:1 ro
+	nacre mount two:1@1 low
+	nacre mount --layer "$(nacre layers --json two:1 | jq -r '.[1].DiffId')" one
+	nacre mount --layers two:1 each
+	nacre mount --all all
+	container=$(nacre mount --rw --name work base:1 "a b")
+	nacre --store "$BATS_TEST_TMPDIR/two" import -q "$BASE_TAR" base:1
+	nacre --store "$BATS_TEST_TMPDIR/two" mount base:1 other
+	run nacre mount
+	[[ ${lines[0]} =~ ^MOUNTED\ ON\ +IMAGE\ +SHOWS\ +MODE\ +CONTAINER\ ID\ +NAME$ ]] || fail "${lines[0]}"
+	for line in "ro two:1 image ro - -" "low two:1 lowest 1 layer ro - -" "one two:1 layer 2 ro - -" \
+		"other $(nacre --store "$BATS_TEST_TMPDIR/two" images -q base:1) image ro - -" \
+		"each two:1 each layer ro - -" "all - the whole store ro - -" "a b base:1 container rw $container work"; do
+		[[ $(tr -s ' ' <<<"$output") == *"$BATS_TEST_TMPDIR/$line"* ]] || fail "not in the list: $line" "$output"
+	done
+	run nacre mount --json
+	assert_equal "$(json ".[] | select(.MountPoint | startswith(\"$BATS_TEST_TMPDIR/\")) | .Kind" | sort | xargs)" \
+		"container image image layer layers lowest store"
+	schema_ok mount
+	assert_equal "$(json ".[] | select(.MountPoint == \"$BATS_TEST_TMPDIR/one\") | [.FirstLayer, .LastLayer, .Image] | tostring")" \
+		'[2,2,"two:1"]'
+	assert_equal "$(nacre mount --format '{{.MountPoint}} {{.Name}}' | grep -c 'a b work$')" 1
+}
+
 @test "mount shows the image when it returns, and nothing can be changed" {
 	run nacre mount base:1 "$MNT"
 	assert_status 0
@@ -101,7 +132,7 @@ teardown() { unmount_all; }
 		base:1 "$MNT"
 	assert_status 1
 	assert_output_has "-o;store=$BATS_TEST_TMPDIR/a\\,b\\:c\\\\d,image=sha256:"
-	assert_output_has ",ro,allow_other,timeout=1,noacl;$MNT"
+	assert_output_has ",ro,fsname=nacre:${BASE_ID:7:12},allow_other,timeout=1,noacl;$MNT"
 	NACREFS=$BATS_TEST_TMPDIR/driver run nacre --store "$store" mount --rw base:1 "$MNT"
 	assert_output_has ",upperdir=$BATS_TEST_TMPDIR/a\\,b\\:c\\\\d/containers/"
 	if is_root; then

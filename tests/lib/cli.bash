@@ -51,3 +51,13 @@ command_names() { nacre help --json | jq -r '.Commands[].Name'; }
 mount_rw() {
 	CONTAINER=$(nacre mount --rw "$@" base:1 "$MNT")
 }
+
+# schema_ok NAME: $output is as tests/cli/schemas/NAME.json says.
+schema_ok() {
+	python3 - "$NACRE_TOP/tests/cli/schemas/$1.json" <(printf '%s' "$output") <<-'END'
+		import json, sys, jsonschema
+		schema = json.load(open(sys.argv[1]))
+		jsonschema.Draft7Validator.check_schema(schema)
+		jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker()).validate(json.load(open(sys.argv[2])))
+	END
+}
