@@ -4,11 +4,10 @@
 #include "store/base/auto.h"
 #include "store/base/buf.h"
 #include "store/base/io.h"
+#include "store/libarchive.h"
 #include "store/store_priv.h"
 #include "store/tarwrite.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
@@ -176,9 +175,12 @@ static int index_all(struct members *m, struct archive *a, struct diag *diag)
 /* @start: where in the file the tar begins; standard input may be somewhere in a file. */
 static int index_tar(struct members *m, off_t start, struct diag *diag)
 {
-	AUTO(archive_read_freep) struct archive *a = archive_read_new();
-	int r;
+	AUTO(archive_read_freep) struct archive *a = NULL;
+	int r = libarchive_load(diag);
 
+	if (r < 0)
+		return r;
+	a = archive_read_new();
 	if (!a)
 		return -ENOMEM;
 	if (lseek(m->fd, start, SEEK_SET) < 0)
@@ -257,15 +259,16 @@ static int spool_data(struct archive *a, int out, const struct store_limits *lim
 /* @m's descriptor becomes one of the uncompressed bytes. */
 static int spool(struct members *m, struct store *store, struct diag *diag)
 {
-	AUTO(archive_read_freep) struct archive *a = archive_read_new();
+	AUTO(archive_read_freep) struct archive *a = NULL;
 	AUTO(closep) int out = open_spool(store, diag);
 	struct archive_entry *entry;
-	int r;
+	int r = out < 0 ? out : libarchive_load(diag);
 
+	if (r < 0)
+		return r;
+	a = archive_read_new();
 	if (!a)
 		return -ENOMEM;
-	if (out < 0)
-		return out;
 	/* Not filter_all(): that would run programs on what a stranger sent. */
 	archive_read_support_filter_gzip(a);
 	archive_read_support_filter_bzip2(a);

@@ -5,10 +5,8 @@
 /* The attributes of an archive entry as a tree_entry has them: times, owners, xattrs, ACLs. */
 
 #include "store/base/buf.h"
+#include "store/libarchive.h"
 #include "store/tree.h"
-
-#include <archive.h>
-#include <archive_entry.h>
 
 /* Room for one entry's xattrs; zero-initialised it is empty. */
 struct tar_attrs {

@@ -272,7 +272,7 @@ static int read_tail(struct reader *rd)
 
 static int reader_init(struct reader *rd, bool contents)
 {
-	int r = tree_new(rd->stage, &rd->tree);
+	int r = libarchive_load(rd->diag);
 
 	if (r == 0 && contents)
 		r = framing_new(rd->stage, rd->unpack, &rd->framing);

@@ -3,8 +3,8 @@
 
 #include "store/base/auto.h"
 #include "store/gunzip.h"
+#include "store/libarchive.h"
 
-#include <archive.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
@@ -312,7 +312,7 @@ static int filter_check_end(struct unpack *u, struct archive *a)
 
 static int produce_filtered(struct unpack *u)
 {
-	AUTO(archive_freep) struct archive *a = archive_read_new();
+	AUTO(archive_freep) struct archive *a = NULL;
 	struct archive_entry *entry;
 
 	if (!a)
@@ -327,7 +327,11 @@ static int produce_filtered(struct unpack *u)
 	    archive_read_next_header(a, &entry) != ARCHIVE_OK)
 		return filter_error(u, a);
 	for (;;) {
+	int r = libarchive_load(&u->diag);
 		struct block *b = ring_get_free(u);
+	if (r < 0)
+		return r;
+	a = archive_read_new();
 		la_ssize_t n;
 
 		if (!b)

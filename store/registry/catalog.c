@@ -100,7 +100,7 @@ int registry_repositories(const char *host, const struct registry_options *optio
 
 	if (strcmp(host, "docker.io") == 0)
 		return diag_set(diag, -ENOTSUP, "docker.io has no catalogue that could be searched");
-	r = http_new(options, NULL, &http);
+	r = http_new(options, NULL, diag, &http);
 	if (r == 0)
 		r = session_open(host, NULL, NULL, http, diag, &session);
 	l.session = session;
@@ -119,7 +119,7 @@ int registry_tags(const char *name, const struct registry_options *options, regi
 	int r = remote_name_parse(name, diag, &remote);
 
 	if (r == 0)
-		r = http_new(options, NULL, &http);
+		r = http_new(options, NULL, diag, &http);
 	if (r == 0)
 		r = session_open(remote.host, remote.repository, "pull", http, diag, &session);
 	if (r < 0)

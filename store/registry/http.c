@@ -4,9 +4,9 @@
 #include "store/base/auto.h"
 #include "store/base/buf.h"
 #include "store/base/io.h"
+#include "store/registry/libcurl.h"
 #include "store/registry/trust.h"
 
-#include <curl/curl.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -47,10 +47,13 @@ static void curl_init(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-int http_new(const struct registry_options *options, const atomic_bool *cancelled, struct http **ret)
+int http_new(const struct registry_options *options, const atomic_bool *cancelled, struct diag *diag, struct http **ret)
 {
 	AUTO(http_freep) struct http *http = calloc(1, sizeof(*http));
+	int r = libcurl_load(diag);
 
+	if (r < 0)
+		return r;
 	pthread_once(&curl_once, curl_init);
 	if (!http)
 		return -ENOMEM;
@@ -67,7 +70,8 @@ void http_free(struct http *http)
 {
 	if (!http)
 		return;
-	curl_multi_cleanup(http->multi);
+	if (http->multi)
+		curl_multi_cleanup(http->multi);
 	free(http);
 }
 
@@ -458,6 +462,16 @@ static void url_freep(CURLU **u)
 {
 	if (*u)
 		curl_url_cleanup(*u);
+	*u = NULL;
+}
+
+static CURLU *url_new(const char *text)
+{
+	CURLU *u = libcurl_load(NULL) == 0 ? curl_url() : NULL;
+
+	if (u && curl_url_set(u, CURLUPART_URL, text, 0) != CURLUE_OK)
+		url_freep(&u);
+	return u;
 }
 
 static char *url_part(CURLU *u, CURLUPart part, unsigned flags)
@@ -472,13 +486,13 @@ static char *url_part(CURLU *u, CURLUPart part, unsigned flags)
 
 char *url_origin(const char *url)
 {
-	AUTO(url_freep) CURLU *u = curl_url();
+	AUTO(url_freep) CURLU *u = url_new(url);
 	AUTO(freep) char *scheme = NULL;
 	AUTO(freep) char *host = NULL;
 	AUTO(freep) char *port = NULL;
 	char *origin = NULL;
 
-	if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
+	if (!u)
 		return NULL;
 	scheme = url_part(u, CURLUPART_SCHEME, 0);
 	host = url_part(u, CURLUPART_HOST, 0);
@@ -490,10 +504,9 @@ char *url_origin(const char *url)
 
 char *url_join(const char *base, const char *relative)
 {
-	AUTO(url_freep) CURLU *u = curl_url();
+	AUTO(url_freep) CURLU *u = url_new(base);
 
-	if (!u || curl_url_set(u, CURLUPART_URL, base, 0) != CURLUE_OK ||
-	    curl_url_set(u, CURLUPART_URL, relative, 0) != CURLUE_OK)
+	if (!u || curl_url_set(u, CURLUPART_URL, relative, 0) != CURLUE_OK)
 		return NULL;
 	return url_part(u, CURLUPART_URL, 0);
 }

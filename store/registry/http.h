@@ -15,8 +15,12 @@
 /* Connections of one thread; they are kept open between its requests. */
 struct http;
 
-/** http_new() - @options borrowed. @cancelled: makes what is under way fail with -ECANCELED; borrowed, may be NULL. */
-int http_new(const struct registry_options *options, const atomic_bool *cancelled, struct http **ret);
+/**
+ * http_new() - first of all that is here: libcurl is loaded by it
+ * @options: borrowed; @cancelled: makes what is under way fail with -ECANCELED; borrowed, may be NULL
+ */
+int http_new(const struct registry_options *options, const atomic_bool *cancelled, struct diag *diag,
+	     struct http **ret);
 void http_free(struct http *http);
 void http_freep(struct http **http);
 

@@ -309,7 +309,7 @@ static int fetch_layers(struct pull *p)
 		struct worker *w = &workers[started];
 
 		*w = (struct worker){ .pull = p };
-		r = http_new(p->options, &p->stop, &w->http);
+		r = http_new(p->options, &p->stop, p->diag, &w->http);
 		if (r == 0)
 			r = -pthread_create(&w->thread, NULL, work, w);
 		if (r == 0)
@@ -373,7 +373,7 @@ int image_pull(struct store *store, const char *name, const struct registry_opti
 	if (r == 0)
 		r = writer_open(store, diag, &p.writer);
 	if (r == 0)
-		r = http_new(options, &p.stop, &p.http);
+		r = http_new(options, &p.stop, diag, &p.http);
 	if (r == 0)
 		r = session_open(p.name.host, p.name.repository, "pull", p.http, diag, &p.session);
 	if (r < 0)

@@ -257,7 +257,7 @@ static int send_layers(struct push *p)
 		struct worker *w = &workers[started];
 
 		*w = (struct worker){ .push = p };
-		r = http_new(p->options, &p->stop, &w->http);
+		r = http_new(p->options, &p->stop, p->diag, &w->http);
 		if (r == 0)
 			r = -pthread_create(&w->thread, NULL, work, w);
 		if (r == 0)
@@ -392,7 +392,7 @@ int image_push(struct store *store, const char *ref, const char *name, const str
 	if (r == 0)
 		r = outgoing_init(store, image, diag, &p.out);
 	if (r == 0)
-		r = http_new(options, &p.stop, &p.http);
+		r = http_new(options, &p.stop, diag, &p.http);
 	if (r == 0)
 		r = session_open(p.name.host, p.name.repository, "pull,push", p.http, diag, &p.session);
 	if (r == 0)

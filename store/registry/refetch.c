@@ -39,7 +39,7 @@ static int connect_to(struct refetch *rf, const char *source, struct diag *diag)
 	if (!host || !rf->source)
 		return -ENOMEM;
 	if (!rf->http)
-		r = http_new(rf->options, NULL, &rf->http);
+		r = http_new(rf->options, NULL, diag, &rf->http);
 	return r < 0 ? r : session_open(host, repository_of(source), "pull", rf->http, diag, &rf->session);
 }
 

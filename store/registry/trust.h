@@ -3,8 +3,7 @@
 #define NACRE_STORE_TRUST_H
 
 #include "store/registry.h"
-
-#include <curl/curl.h>
+#include "store/registry/libcurl.h"
 
 /**
  * trust_apply() - whose certificates a connection believes, and which one it shows

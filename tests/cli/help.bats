@@ -99,6 +99,24 @@ setup() { setup_store; }
 	assert_output_has "nacre ps: too many operands: now"
 }
 
+@test "libcurl and libarchive are loaded by commands that need them, and missed by no other" {
+	local file
+	mkdir "$BATS_TEST_TMPDIR/broken"
+	for file in libcurl.so.4 libarchive.so.13; do : >"$BATS_TEST_TMPDIR/broken/$file"; done
+	if ldd "$NACRE" | grep -qE 'libcurl|libarchive'; then skip "they are linked here"; fi
+	make_archive base base.tar
+	nacre import -q base.tar base:1
+	mkdir upper
+	echo new >upper/new
+	export LD_LIBRARY_PATH=$BATS_TEST_TMPDIR/broken
+	run nacre images -q
+	assert_status 0
+	assert_refused_unchanged "libarchive.so.13: file too short" nacre import base.tar other:1
+	assert_refused_unchanged "libcurl.so.4: file too short" nacre pull localhost:1/none
+	assert_refused_unchanged "libcurl.so.4: file too short" nacre push base:1 localhost:1/none
+	assert_refused_unchanged "libcurl.so.4: file too short" nacre search localhost:1/none
+}
+
 @test "what follows -- is no option" {
 	run nacre import -- --no-such-file
 	assert_status 1
