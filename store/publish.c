@@ -19,7 +19,10 @@
  *      into place, synced		transaction, so the next writer's renames replace them, or gc removes them
  *   4. rows copied, commit		the layer
  *
- * Bytes are on disk before the rows that name them, never the other way round.
+ * Bytes are on disk before the rows that name them, never the other way round.  The rows of step 4 are in the
+ * log, which keeps its order, but are not synced: a layer counts once an image has it, and that
+ * image's commit, like any other, syncs the log up to it.  What a power cut takes is a layer of no image.
+ * (Only a log does that: with a rollback journal, on media that machines share, every commit is synced.)
  * The contents of other layers that this one shares cannot go meanwhile: gc is kept
  * away by the writer's shared lock.  Step 4 counts them all the same.
  *
@@ -390,6 +393,8 @@ int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_
 		return diag_errno(diag, r, "cannot write the layer to disk");
 	r = publish_open_index(stage, &db);
 	p.db = db;
+	if (r == 0 && !stage->store->shared)
+		r = db_exec(db, "PRAGMA synchronous=NORMAL");
 	if (r < 0)
 		return db ? db_diag(db, diag, r, "cannot open the index") : r;
 	return publish_attached(&p, stream, tar, diag, ret);
