@@ -192,6 +192,15 @@ int framing_file(struct framing *f, uint64_t pos, const void *bytes, size_t len,
 	return r;
 }
 
+size_t framing_peek(const struct framing *f, uint64_t pos, void *to, size_t len)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < f->block_count; i++)
+		done += block_peek(f->blocks[i], pos + done, (char *)to + done, len - done);
+	return done;
+}
+
 int framing_feed(struct framing *f, struct block *block)
 {
 	int r = 0;

@@ -44,6 +44,9 @@ int framing_feed(struct framing *framing, struct block *block);
  */
 int framing_file(struct framing *framing, uint64_t pos, const void *bytes, size_t len, uint32_t no, uint64_t offset);
 
+/** framing_peek() - block_peek() in what was fed and is not recorded yet */
+size_t framing_peek(const struct framing *framing, uint64_t pos, void *to, size_t len);
+
 /** framing_finish() - all of the stream was fed. @ret: the content, as in stage.h. */
 int framing_finish(struct framing *framing, int64_t *ret);
 

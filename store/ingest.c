@@ -4,7 +4,7 @@
 #include "store/publish.h"
 #include "store/stage.h"
 #include "store/store_priv.h"
-#include "store/tarread.h"
+#include "store/tarcanon.h"
 #include "store/unpack.h"
 
 /*
@@ -12,6 +12,7 @@
  *
  *   unpack.c	(a thread) source -> decompressed blocks, hashed
  *   tarread.c	blocks -> archive entries (libarchive); file data -> contents
+ *   tarcanon.c	the same for what this program has written itself
  *   tree.c	entries -> rows, by the rules for layers
  *   framing.c	all that is between the contents, so that the stream can be given back
  *   stage.c	where contents and rows are gathered
@@ -34,7 +35,8 @@ int ingest_tar(struct writer *writer, struct byte_source source, const struct in
 	if (r == 0)
 		r = unpack_new(source, options, limits, &unpack);
 	if (r == 0)
-		r = tar_read(stage, unpack, name, limits, diag, &tar);
+		r = options->own ? tar_read_canonical(stage, unpack, name, diag, &tar)
+				 : tar_read(stage, unpack, name, limits, diag, &tar);
 	if (r == 0)
 		r = unpack_finish(unpack, diag, &stream);
 	if (r < 0)

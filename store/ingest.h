@@ -33,7 +33,7 @@ struct ingest_options {
 	const struct digest *blob_digest; /* of the source's bytes as they come (compressed); NULL: not checked */
 	int64_t blob_bytes;		  /* their number; -1: not checked */
 	const struct digest *diff_id;	  /* expected of the uncompressed stream; NULL: not checked */
-	bool own;			  /* made by this program: no limits (limits.h) */
+	bool own; /* written by tar_header(): the canonical form, uncompressed; no limits (limits.h) */
 	progress_fn progress;
 	void *progress_arg;
 };

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/tarread.h"
 
+#include "store/base/auto.h"
 #include "store/framing.h"
 #include "store/ovl.h"
+#include "store/pax.h"
 #include "store/tarattr.h"
+#include "store/tarwrite.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -24,7 +27,7 @@ struct reader {
 	uint64_t entries, file_bytes;	   /* so far */
 	struct diag *diag;		   /* borrowed; may be NULL */
 	struct framing *framing;	   /* owned; NULL: only rows are wanted */
-	struct block *held;		   /* without a framing: the block that libarchive is in */
+	struct block *held[2];		   /* without a framing: the block that libarchive is in, and the one before */
 	struct tree *tree;		   /* owned */
 	struct archive *archive;	   /* owned */
 	struct tar_attrs attrs;
@@ -39,9 +42,10 @@ static int keep_block(struct reader *rd, struct block *block)
 {
 	if (rd->framing)
 		return framing_feed(rd->framing, block);
-	if (rd->held)
-		unpack_give_back(rd->unpack, rd->held);
-	rd->held = block;
+	if (rd->held[1])
+		unpack_give_back(rd->unpack, rd->held[1]);
+	rd->held[1] = rd->held[0];
+	rd->held[0] = block;
 	return 0;
 }
 
@@ -156,6 +160,85 @@ static int read_file(struct reader *rd, struct archive_entry *entry, uint32_t no
 	return r < 0 ? r : sink_finish(&rd->sink, &e->content);
 }
 
+/* ---- times before 1970 ---- */
+
+static size_t peek(const struct reader *rd, uint64_t pos, char *to, size_t len)
+{
+	size_t done = 0;
+
+	if (rd->framing)
+		return framing_peek(rd->framing, pos, to, len);
+	for (size_t i = ARRAY_SIZE(rd->held); i-- > 0;) {
+		if (rd->held[i])
+			done += block_peek(rd->held[i], pos + done, to + done, len - done);
+	}
+	return done;
+}
+
+/* The last "mtime" of the records in @text, which it takes apart. */
+static void find_mtime(char *text, size_t bytes, const char **ret)
+{
+	char *at = text;
+	struct pax_record record;
+
+	while (pax_next(&at, text + bytes, &record) > 0) {
+		if (strcmp(record.key, "mtime") == 0)
+			*ret = record.value;
+	}
+}
+
+/* What stands in @headers before the entry's own one: 'x' is pax, 'g' counts for no time, 'L' and 'K' are GNU's names. */
+static void walk_headers(char *headers, size_t bytes, const char **ret)
+{
+	for (size_t at = 0; at + TAR_BLOCK_BYTES <= bytes;) {
+		const struct tar_ustar *h = (const struct tar_ustar *)(headers + at);
+		char *text = headers + at + TAR_BLOCK_BYTES, size_text[sizeof(h->size) + 1] = { 0 };
+		uint64_t size;
+
+		if (!h->typeflag || !strchr("xgLK", h->typeflag))
+			return;
+		memcpy(size_text, h->size, sizeof(h->size));
+		size = strtoull(size_text, NULL, 8);
+		at += TAR_BLOCK_BYTES;
+		/* Behind it there is another header at least, so that its text can be ended. */
+		if (size >= bytes - at)
+			return;
+		at += (size_t)size + tar_padding(size);
+		if (h->typeflag == 'x') {
+			char after = text[size];
+
+			text[size] = '\0';
+			find_mtime(text, (size_t)size, ret);
+			text[size] = after;
+		}
+	}
+}
+
+/*
+ * libarchive takes the minus of "-1.5" for the seconds alone, so that it becomes -1 + 0.5; of "-0.5" it
+ * leaves nothing to see. Where that can have happened, the header says what is meant.
+ */
+static int correct_mtime(struct reader *rd, struct archive_entry *entry, struct tree_entry *e)
+{
+	uint64_t start = (uint64_t)archive_read_header_position(rd->archive);
+	uint64_t end = (uint64_t)archive_filter_bytes(rd->archive, 0);
+	AUTO(freep) char *headers = NULL;
+	const char *mtime = NULL;
+	size_t bytes;
+
+	if (archive_entry_mtime(entry) > 0 || archive_entry_mtime_nsec(entry) == 0 || end <= start ||
+	    end - start > UNPACK_BLOCK_BYTES)
+		return 0;
+	headers = malloc((size_t)(end - start));
+	if (!headers)
+		return -ENOMEM;
+	bytes = peek(rd, start, headers, (size_t)(end - start));
+	walk_headers(headers, bytes, &mtime);
+	if (mtime && *mtime == '-')
+		e->mtime_ns = pax_time_ns(mtime);
+	return 0;
+}
+
 /* ---- entries ---- */
 
 static int put_symlink(struct reader *rd, struct archive_entry *entry, const struct tree_place *place,
@@ -179,6 +262,8 @@ static int put_entry(struct reader *rd, struct archive_entry *entry, const struc
 	if (link)
 		return tree_link(rd->tree, place, link, why);
 	r = tar_attrs_read(&rd->attrs, entry, why, &e);
+	if (r == 0)
+		r = correct_mtime(rd, entry, &e);
 	if (r < 0)
 		return r;
 	switch (e.mode & S_IFMT) {
@@ -274,6 +359,8 @@ static int reader_init(struct reader *rd, bool contents)
 {
 	int r = libarchive_load(rd->diag);
 
+	if (r == 0)
+		r = tree_new(rd->stage, &rd->tree);
 	if (r == 0 && contents)
 		r = framing_new(rd->stage, rd->unpack, &rd->framing);
 	if (r == 0 && contents)
@@ -306,8 +393,10 @@ static void reader_release(struct reader *rd)
 	sink_release(&rd->sink);
 	tree_free(rd->tree);
 	framing_free(rd->framing);
-	if (rd->held)
-		unpack_give_back(rd->unpack, rd->held);
+	for (size_t i = 0; i < ARRAY_SIZE(rd->held); i++) {
+		if (rd->held[i])
+			unpack_give_back(rd->unpack, rd->held[i]);
+	}
 }
 
 static int read_all(struct reader *rd, struct tree_totals *ret)

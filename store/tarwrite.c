@@ -6,31 +6,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-/* POSIX.1-2017 pax, "ustar Interchange Format" */
-struct ustar {
-	char name[100];
-	char mode[8];
-	char uid[8];
-	char gid[8];
-	char size[12];
-	char mtime[12];
-	char checksum[8];
-	char typeflag;
-	char linkname[100];
-	char magic[6];
-	char version[2];
-	char uname[32];
-	char gname[32];
-	char devmajor[8];
-	char devminor[8];
-	char prefix[155];
-	char padding[12];
-};
-_Static_assert(sizeof(struct ustar) == TAR_BLOCK_BYTES, "a header is one block");
-
 enum {
 	ID_MAX = 07777777, /* seven octal digits */
-	NS_PER_SECOND = 1000000000,
 };
 #define SIZE_FIELD_MAX 077777777777ull /* eleven */
 
@@ -54,7 +31,7 @@ static void put_text(char *field, size_t room, const char *text)
 	memcpy(field, text, len < room ? len : room);
 }
 
-static void put_checksum(struct ustar *h)
+static void put_checksum(struct tar_ustar *h)
 {
 	const unsigned char *p = (const unsigned char *)h;
 	unsigned sum = 0;
@@ -107,8 +84,8 @@ static void pax_time(struct buf *out, const char *key, int64_t ns)
 	size_t len;
 
 	len = (size_t)snprintf(text, sizeof(text), "%s%llu.%09llu", ns < 0 ? "-" : "",
-			       (unsigned long long)(abs_ns / NS_PER_SECOND),
-			       (unsigned long long)(abs_ns % NS_PER_SECOND));
+			       (unsigned long long)(abs_ns / TAR_NS_PER_SECOND),
+			       (unsigned long long)(abs_ns % TAR_NS_PER_SECOND));
 	while (text[len - 1] == '0')
 		text[--len] = '\0';
 	if (text[len - 1] == '.')
@@ -157,13 +134,13 @@ static bool is_utf8(const char *text)
 
 static bool time_fits(int64_t ns)
 {
-	return ns >= 0 && ns % NS_PER_SECOND == 0; /* the years of int64_t nanoseconds end long before the field */
+	return ns >= 0 && ns % TAR_NS_PER_SECOND == 0; /* the years of int64_t nanoseconds end long before the field */
 }
 
 static void pax_records(struct buf *out, const struct tar_entry *entry, const char *path)
 {
-	bool long_path = strlen(path) > sizeof(((struct ustar *)0)->name);
-	bool long_target = entry->target && strlen(entry->target) > sizeof(((struct ustar *)0)->linkname);
+	bool long_path = strlen(path) > sizeof(((struct tar_ustar *)0)->name);
+	bool long_target = entry->target && strlen(entry->target) > sizeof(((struct tar_ustar *)0)->linkname);
 
 	if ((long_path && !is_utf8(path)) || (long_target && !is_utf8(entry->target)))
 		pax_text(out, "hdrcharset", "BINARY");
@@ -183,7 +160,7 @@ static void pax_records(struct buf *out, const struct tar_entry *entry, const ch
 		pax_xattr(out, &entry->xattrs->items[i]);
 }
 
-static void add_header(struct buf *out, struct ustar *h)
+static void add_header(struct buf *out, struct tar_ustar *h)
 {
 	memcpy(h->magic, "ustar", 6);
 	memcpy(h->version, "00", 2);
@@ -202,7 +179,7 @@ static void add_padding(struct buf *out, uint64_t size)
 static void add_pax_header(struct buf *out, const struct tar_entry *entry, const char *path)
 {
 	AUTO(buf_release) struct buf records = { 0 };
-	struct ustar h = { 0 };
+	struct tar_ustar h = { 0 };
 	char name[sizeof(h.name)];
 	const char *base = strrchr(entry->path, '/');
 
@@ -250,7 +227,7 @@ static char type_flag(const struct tar_entry *entry)
 	}
 }
 
-static void fill_header(struct ustar *h, const struct tar_entry *entry, const char *path)
+static void fill_header(struct tar_ustar *h, const struct tar_entry *entry, const char *path)
 {
 	bool device = !entry->hard_link && (S_ISCHR(entry->mode) || S_ISBLK(entry->mode));
 
@@ -259,7 +236,7 @@ static void fill_header(struct ustar *h, const struct tar_entry *entry, const ch
 	put_octal(h->uid, 7, entry->uid);
 	put_octal(h->gid, 7, entry->gid);
 	put_octal(h->size, 11, h->typeflag == '0' ? entry->size : 0);
-	put_octal(h->mtime, 11, entry->mtime_ns < 0 ? 0 : (uint64_t)(entry->mtime_ns / NS_PER_SECOND));
+	put_octal(h->mtime, 11, entry->mtime_ns < 0 ? 0 : (uint64_t)(entry->mtime_ns / TAR_NS_PER_SECOND));
 	if (entry->target)
 		put_text(h->linkname, sizeof(h->linkname), entry->target);
 	put_octal(h->devmajor, 7, device ? major(entry->rdev) : 0);
@@ -269,7 +246,7 @@ static void fill_header(struct ustar *h, const struct tar_entry *entry, const ch
 int tar_header(struct buf *out, const struct tar_entry *entry)
 {
 	AUTO(buf_release) struct buf path = { 0 };
-	struct ustar h = { .typeflag = type_flag(entry) };
+	struct tar_ustar h = { .typeflag = type_flag(entry) };
 
 	if (!h.typeflag)
 		return -EINVAL;

@@ -21,7 +21,32 @@
 #include "store/base/buf.h"
 #include "store/xattrs.h"
 
-enum { TAR_BLOCK_BYTES = 512 };
+enum {
+	TAR_BLOCK_BYTES = 512,
+	TAR_NS_PER_SECOND = 1000000000,
+};
+
+/* POSIX.1-2017 pax, "ustar Interchange Format" */
+struct tar_ustar {
+	char name[100];
+	char mode[8];
+	char uid[8];
+	char gid[8];
+	char size[12];
+	char mtime[12];
+	char checksum[8];
+	char typeflag;
+	char linkname[100];
+	char magic[6];
+	char version[2];
+	char uname[32];
+	char gname[32];
+	char devmajor[8];
+	char devminor[8];
+	char prefix[155];
+	char padding[12];
+};
+_Static_assert(sizeof(struct tar_ustar) == TAR_BLOCK_BYTES, "a header is one block");
 
 struct tar_entry {
 	const char *path;   /* relative, without "./"; a directory's without the final '/' too */

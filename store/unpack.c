@@ -41,6 +41,19 @@ struct unpack {
 	int result; /* valid once done */
 };
 
+size_t block_peek(const struct block *block, uint64_t pos, void *to, size_t len)
+{
+	size_t left;
+
+	if (pos < block->pos || pos - block->pos >= block->len)
+		return 0;
+	left = block->len - (size_t)(pos - block->pos);
+	if (len > left)
+		len = left;
+	memcpy(to, block->data + (pos - block->pos), len);
+	return len;
+}
+
 /* ---- the ring ---- */
 
 static struct block *ring_get_free(struct unpack *u)
@@ -314,7 +327,11 @@ static int produce_filtered(struct unpack *u)
 {
 	AUTO(archive_freep) struct archive *a = NULL;
 	struct archive_entry *entry;
+	int r = libarchive_load(&u->diag);
 
+	if (r < 0)
+		return r;
+	a = archive_read_new();
 	if (!a)
 		return -ENOMEM;
 	/* Those that libarchive does itself: no outside program is ever started. */
@@ -327,11 +344,7 @@ static int produce_filtered(struct unpack *u)
 	    archive_read_next_header(a, &entry) != ARCHIVE_OK)
 		return filter_error(u, a);
 	for (;;) {
-	int r = libarchive_load(&u->diag);
 		struct block *b = ring_get_free(u);
-	if (r < 0)
-		return r;
-	a = archive_read_new();
 		la_ssize_t n;
 
 		if (!b)

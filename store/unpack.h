@@ -29,6 +29,9 @@ enum {
 
 struct unpack;
 
+/** block_peek() - copy what the block has of the stream's @len bytes at @pos. Return: how many, from @pos on. */
+size_t block_peek(const struct block *block, uint64_t pos, void *to, size_t len);
+
 struct unpack_totals {
 	struct digest diff_id;
 	uint64_t stream_bytes;

@@ -182,3 +182,46 @@ change_all() {
 	nacre export --layer "$(nacre layers --json flat:1 | jq -r '.[0].DiffId')" >layer.tar
 	! tar -t -f layer.tar | grep -F .wh. || fail "a whiteout in a layer that nothing lies under"
 }
+
+# Names, owners, times and xattrs that need a pax record, sizes around those of blocks and buffers.
+change_oddly() {
+	local long
+	long=$(printf 'n%.0s' {1..200})
+	mkdir -p "$MNT/odd/$long/$long"
+	echo deep >"$MNT/odd/$long/$long/file"
+	ln "$MNT/odd/$long/$long/file" "$MNT/odd/z-linked"
+	ln -s "$long/$long/$long" "$MNT/odd/link"
+	printf 'x' >"$MNT/odd/$(printf 'a%.0s' {1..100})"$'\xff\n'
+	setfattr -n user.bytes -v 0x000a3d0041 "$MNT/odd/z-linked"
+	setfattr -n user.empty "$MNT/odd"
+	: >"$MNT/odd/empty"
+	head -c 512 /dev/zero >"$MNT/odd/block"
+	head -c 1025 /dev/urandom >"$MNT/odd/two-blocks"
+	head -c 9000001 /dev/urandom >"$MNT/odd/large"
+	truncate -s 3M "$MNT/odd/hole"
+	touch -d '1969-12-31 23:59:58.5 UTC' "$MNT/odd/block"
+	touch -d '1969-12-31 23:59:59.25 UTC' "$MNT/odd/two-blocks"
+	touch -d '1911-02-03 04:05:06 UTC' "$MNT/odd/empty"
+	touch -d '2200-02-03 04:05:06.000000001 UTC' "$MNT/odd/large"
+	chown -h 3000000:4000000 "$MNT/odd/link" 2>/dev/null || true
+	chmod 6755 "$MNT/odd/large"
+	rm "$MNT/etc/motd"
+	rm -r "$MNT/usr/share/doc"
+	mkdir "$MNT/usr/share/doc"
+}
+
+@test "all that an upper can have is in the commit, and verify reads it as any other archive" {
+	mount_rw
+	change_oddly
+	nacre commit -q "$MNT" odd:1
+	run nacre verify
+	assert_status 0
+	mkdir -p "$BATS_TEST_TMPDIR/again"
+	nacre mount odd:1 "$BATS_TEST_TMPDIR/again"
+	assert_same_tree "$MNT" "$BATS_TEST_TMPDIR/again"
+	assert_equal "$(stat -c %.Y "$BATS_TEST_TMPDIR/again/odd/block")" -1.500000000
+	assert_equal "$(getfattr -e hex -n user.bytes "$BATS_TEST_TMPDIR/again/odd/z-linked" | grep -c 0x000a3d0041)" 1
+	nacre umount "$BATS_TEST_TMPDIR/again"
+	nacre export --layer "$(nacre layers --json odd:1 | jq -r '.[-1].DiffId')" >layer.tar
+	assert_equal "sha256:$(sha256sum <layer.tar | cut -d ' ' -f 1)" "$(nacre layers --json odd:1 | jq -r '.[-1].DiffId')"
+}
