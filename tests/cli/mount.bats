@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2154
+# shellcheck disable=SC2153,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/cli
@@ -127,12 +127,12 @@ teardown() { unmount_all; }
 	END
 	chmod +x "$BATS_TEST_TMPDIR/driver"
 	store=$BATS_TEST_TMPDIR/'a,b:c\d'
-	nacre --store "$store" import "$BASE_TAR" base:1
+	id=$(nacre --store "$store" import "$BASE_TAR" base:1)
 	NACREFS=$BATS_TEST_TMPDIR/driver run nacre --store "$store" mount -o allow_other,timeout=1 -o nonempty -o noacl \
 		base:1 "$MNT"
 	assert_status 1
 	assert_output_has "-o;store=$BATS_TEST_TMPDIR/a\\,b\\:c\\\\d,image=sha256:"
-	assert_output_has ",ro,fsname=nacre:${BASE_ID:7:12},allow_other,timeout=1,noacl;$MNT"
+	assert_output_has ",ro,fsname=nacre:${id:7:12},allow_other,timeout=1,noacl;$MNT"
 	NACREFS=$BATS_TEST_TMPDIR/driver run nacre --store "$store" mount --rw base:1 "$MNT"
 	assert_output_has ",upperdir=$BATS_TEST_TMPDIR/a\\,b\\:c\\\\d/containers/"
 	if is_root; then
