@@ -313,7 +313,8 @@ run_bats() {
 	[ "$name" = release ] || tags=(--filter-tags '!slow')
 	command=(env -u XDG_RUNTIME_DIR -u XDG_DATA_HOME -u NACRE_STORE -u NACREFS
 		"TMPDIR=$tmp" "HOME=$home/home" "NACRE_TOP=$work/stage" "NACRE_BUILD=$work/stage/$dir"
-		"NACRE_SANITIZER=${name#release}" "NACRE_TEST_USER=$user" "${sanitizers[@]}")
+		"NACRE_SANITIZER=${name#release}" "NACRE_TEST_USER=$user" "NACRE_TEST_CACHE=$work/cache"
+		"${sanitizers[@]}")
 	if [ "$identity" = pressure ]; then
 		command+=(NACRE_MOUNT_OPTIONS=timeout=0 NACRE_KINDS=dirs)
 		forget_always &
@@ -463,7 +464,9 @@ main() {
 		tools/setup.sh --build --tests
 	fi
 	rm -rf -- "$logs"
-	mkdir -p "$logs" "$work/tmp" "$work/results" "$work/stage"
+	mkdir -p "$logs" "$work/tmp" "$work/results" "$work/stage" "$work/cache"
+	# What is dear to make, for the tests of both identities.
+	chmod 1777 "$work/cache"
 	local -a good=()
 	for name in $builds; do
 		build_dir "$name" >/dev/null

@@ -12,7 +12,7 @@ debian_tar() {
 	suite=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
 	"$NACRE_TOP/tools/setup.sh" --sources >"$out.sources"
 	# The machine's way to its mirror, which the new tree does not know by itself.
-	apt-config dump --format '%f "%v";%n' | grep -E '^Acquire::(http|https|ftp)::' >"$out.conf" || true
+	debian_apt_way "$out.conf"
 	local -a options=(--variant=minbase --quiet)
 	for name in "$@"; do
 		options+=("--include=$name")
@@ -23,6 +23,20 @@ debian_tar() {
 	rm -f "$out.sources" "$out.conf"
 }
 
+# debian_cached OUT.tar: the same without more packages, made once for all files that tests/run.sh runs.
+debian_cached() {
+	local out=$1 dir=${NACRE_TEST_CACHE:-${1%/*}}
+	# As a plain user mmdebstrap works with IDs that may not pass through that user's own folders.
+	{ flock 9 && { [ -s "$dir/debian.tar" ] || TMPDIR=${NACRE_TEST_CACHE:-/tmp} debian_tar "$dir/debian.tar"; }; } 9<"$dir" 3>&- 4>&- ||
+		{ tail -n 20 "$dir/debian.tar.log" >&2; return 1; }
+	[ "$dir/debian.tar" = "$out" ] || ln -sf "$dir/debian.tar" "$out"
+}
+
+# debian_apt_way FILE: what a container of it needs in /etc/apt/apt.conf.d to reach the machine's mirror as the machine does.
+debian_apt_way() {
+	apt-config dump --format '%f "%v";%n' | grep -E '^Acquire::(http|https|ftp)::' >"$1" || true
+}
+
 # debian_packages TREE DIR PACKAGE...: what these packages need beyond what TREE, such a root file system, has: their files
 # come into DIR.  As root.
 debian_packages() {
@@ -30,7 +44,7 @@ debian_packages() {
 	shift 2
 	mkdir -p "$dir"
 	cp /etc/resolv.conf "$tree/etc/resolv.conf" 2>/dev/null || true
-	apt-config dump --format '%f "%v";%n' | grep -E '^Acquire::(http|https|ftp)::' >"$tree/etc/apt/apt.conf.d/90way" || true
+	debian_apt_way "$tree/etc/apt/apt.conf.d/90way"
 	{ chroot "$tree" apt-get -q update && chroot "$tree" apt-get -q -y --no-install-recommends -d install "$@"; } \
 		>"$dir/log" 2>&1 || return 1
 	mv "$tree"/var/cache/apt/archives/*.deb "$dir/"
