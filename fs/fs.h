@@ -184,6 +184,15 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
  */
 typedef bool (*fs_dirent_fn)(const char *name, const struct fs_entry *entry, uint64_t cookie, void *arg);
 int fs_readdir(struct fs *fs, struct node *dir, uint64_t cookie, bool plus, fs_dirent_fn fn, void *arg);
+/**
+ * fs_next_dir() - the folder that who walks the tree lists after @dir, which he has listed
+ *
+ * The first in it; if it has none, the one behind it or behind a folder that it is in.  In the order of listings.
+ * Return: a lookup of it is counted; NULL: there is none, or it is not known.
+ */
+struct node *fs_next_dir(struct fs *fs, struct node *dir);
+/** fs_remember() - count one more lookup of a node that the kernel knows. */
+void fs_remember(struct fs *fs, struct node *node);
 
 int fs_mknod(struct fs *fs, struct node *dir, const char *name, mode_t mode, dev_t rdev, const struct fs_cred *cred,
 	     struct fs_entry *ret);

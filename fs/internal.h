@@ -280,6 +280,8 @@ struct node *node_new(uint32_t mode, uint16_t layer);
 void node_free(struct fs *fs, struct node *node);
 /** node_get() - count a lookup. The directory it was found in is locked, or the node is known to the kernel. */
 void node_get(struct fs *fs, struct node *node);
+/** node_get_named() - the same with names_lock held; or the directory of one of its children that the kernel knows. */
+void node_get_named(struct fs *fs, struct node *node);
 /** dir_drop() - forget the table of a directory that nobody uses; for fs_free(). */
 void dir_drop(struct fs *fs, struct dirnode *dir);
 

@@ -22,6 +22,7 @@
  */
 
 #include "fs/affinity.h"
+#include "fs/ahead.h"
 #include "fs/jobs.h"
 #include "fs/ring.h"
 #include "fs/stats.h"
@@ -295,15 +296,49 @@ static bool enters_itself(const struct fuse_in_header *in)
 	return in->opcode == FUSE_FSYNC || in->opcode == FUSE_FSYNCDIR;
 }
 
+/* What listings tell, which are of use as long as nothing of it does (ahead.c). */
+static bool may_change(const struct fuse_in_header *in)
+{
+	switch (in->opcode) {
+	case FUSE_LOOKUP:
+	case FUSE_FORGET:
+	case FUSE_BATCH_FORGET:
+	case FUSE_GETATTR:
+	case FUSE_READLINK:
+	case FUSE_READ:
+	case FUSE_STATFS:
+	case FUSE_GETXATTR:
+	case FUSE_LISTXATTR:
+	case FUSE_FLUSH:
+	case FUSE_OPEN: /* has been answered once and for all */
+	case FUSE_OPENDIR:
+	case FUSE_READDIR:
+	case FUSE_READDIRPLUS:
+	case FUSE_ACCESS:
+	case FUSE_LSEEK:
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_INTERRUPT:
+		return false;
+	default:
+		return true;
+	}
+}
+
 void loop_serve(struct mount *mount, const struct fuse_buf *buf)
 {
 	bool gated = mount->fs && !enters_itself(buf->mem);
+	bool changes = mount->ahead && may_change(buf->mem);
 
+	if (changes)
+		ahead_change_begin(mount);
 	if (gated)
 		fs_enter(mount->fs);
 	fuse_session_process_buf(mount->session, buf);
 	if (gated)
 		fs_leave(mount->fs);
+	if (changes)
+		ahead_change_end(mount);
 }
 
 static void request_serve(struct worker *worker, size_t bytes)

@@ -12,6 +12,7 @@
  * neither threads nor SQLite connections survive one.
  */
 
+#include "fs/ahead.h"
 #include "fs/basemount.h"
 #include "fs/baseview.h"
 #include "fs/forest.h"
@@ -287,6 +288,12 @@ static int mount_more(const struct mount_options *o, const uint8_t *key, struct 
 		return -ENOMEM;
 	if (o->layerstore)
 		return layers_of_store(o, mount, diag);
+	/* Neither where other processors are not there, nor where files change without a request. */
+	if (mount->fs && o->threads != 1 && o->timeout < 0 && !o->passthrough) {
+		mount->ahead = ahead_new(mount);
+		if (!mount->ahead)
+			return -ENOMEM;
+	}
 	if (key && !fs_read_only(mount->fs)) {
 		mount->trees = trees_new();
 		mount->baseviews = mount->trees ? baseviews_new(o, mount, key) : NULL;
@@ -317,6 +324,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 	if (r == 0 && !(mount.session = session_new(o, &mount)))
 		r = diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint);
 	status = r < 0 ? fail(&diag, r) : serve_session(o, &mount, ready);
+	ahead_free(mount.ahead);
 	jobs_free(mount.jobs);
 	jobs_free(mount.controls);
 	if (mount.session)

@@ -486,6 +486,11 @@ void node_get(struct fs *fs, struct node *node)
 			return;
 	}
 	SHARED(&fs->names_lock);
+	node_get_named(fs, node);
+}
+
+void node_get_named(struct fs *fs, struct node *node)
+{
 	if (atomic_fetch_add(&node->nlookup, 1) == 0) {
 		live_add(node, 1);
 		stats_add(fs->stats, STAT_NODES, 1);

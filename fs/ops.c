@@ -12,6 +12,7 @@
  * process changes the tree.
  */
 
+#include "fs/ahead.h"
 #include "fs/baseview.h"
 #include "fs/control.h"
 #include "fs/forest.h"
@@ -42,8 +43,7 @@ static double attr_timeout(const struct mount *mount, const struct node *node)
 	return node && fs_is_passed(node) ? 0 : mount->timeout;
 }
 
-/* @near: a node of the same tree. */
-static void fill(const struct mount *mount, fuse_ino_t near, const struct fs_entry *entry, struct fuse_entry_param *e)
+void ops_fill(const struct mount *mount, fuse_ino_t near, const struct fs_entry *entry, struct fuse_entry_param *e)
 {
 	*e = (struct fuse_entry_param){
 		.ino = trees_ino(trees_number(near), entry->node),
@@ -63,7 +63,7 @@ static void reply_entry(fuse_req_t req, fuse_ino_t near, int r, const struct fs_
 		fuse_reply_err(req, -r);
 		return;
 	}
-	fill(mount, near, entry, &e);
+	ops_fill(mount, near, entry, &e);
 	/* A name that is not there is an answer too, and may be kept. */
 	if (fuse_reply_entry(req, &e) < 0 && entry->node)
 		fs_forget(fs, entry->node, 1); /* the kernel never took the lookup */
@@ -305,7 +305,7 @@ static void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
 		fuse_reply_err(req, -r);
 		return;
 	}
-	fill(mount, parent, &entry, &e);
+	ops_fill(mount, parent, &entry, &e);
 	fi->keep_cache = 1;
 	if (mount->opens)
 		r = passthrough_open(mount, e.ino, entry.node, 0, fi);
@@ -376,6 +376,7 @@ void ops_reply_stats(fuse_req_t req, bool json, size_t room)
 		fuse_reply_err(req, EPERM);
 		return;
 	}
+	ahead_drop(mount_of(req)->ahead);
 	mount_describe(mount_of(req), json, &text);
 	if (buf_error(&text) < 0 || text.len > room)
 		fuse_reply_err(req, text.len > room ? EOVERFLOW : ENOMEM);
@@ -393,6 +394,7 @@ static void op_base(fuse_req_t req, fuse_ino_t ino, unsigned cmd, const void *in
 		r = -EPERM;
 	if (r == 0) {
 		memcpy(&ask, in, sizeof(ask));
+		ahead_drop(mount_of(req)->ahead); /* or views that nobody uses would seem to be used */
 		r = baseviews_ioctl(mount_of(req)->baseviews, cmd, fuse_req_ctx(req)->pid, &ask);
 	}
 	if (r < 0)
@@ -482,64 +484,6 @@ static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct
 	fuse_reply_statx(req, 0, &stx, attr_timeout(mount_of(req), node));
 }
 #endif
-
-/* --- listings --- */
-
-struct listing {
-	fuse_req_t req;
-	fuse_ino_t dir;
-	struct base_dir base;
-	char *buf; /* owned */
-	size_t room, used;
-	bool plus;
-};
-
-static bool list_entry(const char *name, const struct fs_entry *entry, uint64_t cookie, void *arg)
-{
-	struct listing *l = arg;
-	size_t left = l->room - l->used, need;
-	struct fs_entry marked = *entry;
-	struct fuse_entry_param e;
-
-	base_dir_mark(&l->base, name, &marked.st);
-	if (l->plus) {
-		fill(mount_of(l->req), l->dir, &marked, &e);
-		need = fuse_add_direntry_plus(l->req, l->buf + l->used, left, name, &e, (off_t)cookie);
-	} else {
-		need = fuse_add_direntry(l->req, l->buf + l->used, left, name, &marked.st, (off_t)cookie);
-	}
-	if (need > left)
-		return false;
-	l->used += need;
-	return true;
-}
-
-static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
-{
-	AUTO(freep) char *buf = malloc(size);
-	struct listing l = { .req = req, .dir = ino, .buf = buf, .room = size, .plus = plus };
-	int r = -ENOMEM;
-
-	base_dir_open(mount_of(req), ino, &l.base);
-	if (buf)
-		r = fs_readdir(fs_of(req, ino), node_of(req, ino), (uint64_t)offset, plus, list_entry, &l);
-	base_dir_close(&l.base);
-	/* Entries already given count as looked up: they must be told, the error comes with the next call. */
-	if (r < 0 && l.used == 0)
-		fuse_reply_err(req, -r);
-	else
-		fuse_reply_buf(req, buf, l.used);
-}
-
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-	list(req, ino, size, offset, false);
-}
-
-static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-	list(req, ino, size, offset, true);
-}
 
 /* --- xattrs --- */
 

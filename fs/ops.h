@@ -33,6 +33,9 @@ struct mount {
 	struct jobs *jobs;		 /* owned: they may wait until the mount is gone */
 	struct jobs *controls;		 /* owned: they end while it is there (control.c) */
 	struct opens *opens;		 /* owned; NULL: opening is not heard of */
+	struct ahead *ahead;		 /* owned; NULL: no listing is made before it is asked for */
+	_Atomic uint64_t changes;	 /* requests so far that may change something (ahead.c) */
+	_Atomic unsigned changing;	 /* those of them that are being served */
 	struct rings *rings;		 /* owned; NULL: requests come through the device */
 	double timeout;			 /* seconds the kernel may keep what it was told */
 	bool writeback;

@@ -13,14 +13,22 @@ static inline struct mount *mount_of(fuse_req_t req)
 }
 
 /* The tree that the node is of. */
+static inline struct fs *mount_tree(const struct mount *mount, fuse_ino_t ino)
+{
+	return trees_number(ino) ? trees_get(mount->trees, trees_number(ino)) : mount->fs;
+}
 static inline struct fs *fs_of(fuse_req_t req, fuse_ino_t ino)
 {
-	return trees_number(ino) ? trees_get(mount_of(req)->trees, trees_number(ino)) : mount_of(req)->fs;
+	return mount_tree(mount_of(req), ino);
 }
 
+static inline struct node *mount_node(const struct mount *mount, fuse_ino_t ino)
+{
+	return ino == FUSE_ROOT_ID ? fs_root(mount->fs) : trees_node(ino);
+}
 static inline struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 {
-	return ino == FUSE_ROOT_ID ? fs_root(mount_of(req)->fs) : trees_node(ino);
+	return mount_node(mount_of(req), ino);
 }
 
 /* --- ops.c: what both kinds of mount answer alike --- */
@@ -32,6 +40,9 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 void ops_reply_stats(fuse_req_t req, bool json, size_t room);
 void ops_reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size);
 
+/** ops_fill() - what the kernel is told of @entry. @near: a node of the same tree. */
+void ops_fill(const struct mount *mount, fuse_ino_t near, const struct fs_entry *entry, struct fuse_entry_param *e);
+
 /** ops_outside_group() - setgid without the group's right to execute goes with a change by somebody who is not in it. */
 bool ops_outside_group(fuse_req_t req, fuse_ino_t ino);
 
@@ -40,6 +51,11 @@ bool ops_may_ask(fuse_req_t req);
 
 /** control_switch_upper() - answers the request, later (control.c) */
 void control_switch_upper(fuse_req_t req);
+
+/* --- listing.c --- */
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);
 
 /* --- ops_data.c --- */
 

@@ -78,3 +78,65 @@ int fs_readdir(struct fs *fs, struct node *node, uint64_t cookie, bool plus, fs_
 	}
 	return 0;
 }
+
+/* --- walking --- */
+
+/* The first folder in @node behind @cookie that has been listed; a lookup is counted. */
+static struct node *first_dir(struct fs *fs, struct node *node, uint64_t cookie)
+{
+	struct dirnode *dir = node_dir(node);
+	const struct table *table = &dir->table;
+
+	LOCKED(&dir->lock);
+	if (!node_is(node, NODE_LOADED))
+		return NULL;
+	for (uint32_t i = table_seek(table, cookie); i < table->used; i++) {
+		struct link *link = table->slots[i];
+
+		if (!link || !link->node || !node_is_dir(link->node))
+			continue;
+		if (!node_is(link->node, NODE_RESOLVED))
+			return NULL;
+		node_get(fs, link->node);
+		return link->node;
+	}
+	return NULL;
+}
+
+/* The folder that @node, which the kernel knows, is in, and its place there.  So that one has a table, and stays. */
+static struct node *parent_of(struct fs *fs, struct node *node, uint64_t *ret_cookie)
+{
+	struct node *parent;
+	SHARED(&fs->names_lock);
+
+	if (!node->links)
+		return NULL;
+	parent = &node->links->dir->node;
+	*ret_cookie = node->links->cookie;
+	node_get_named(fs, parent);
+	return parent;
+}
+
+struct node *fs_next_dir(struct fs *fs, struct node *node)
+{
+	struct node *next = first_dir(fs, node, 0);
+
+	node_get(fs, node);
+	while (!next && node) {
+		uint64_t cookie = 0;
+		struct node *parent = parent_of(fs, node, &cookie);
+
+		fs_forget(fs, node, 1);
+		node = parent;
+		if (node)
+			next = first_dir(fs, node, cookie);
+	}
+	if (node)
+		fs_forget(fs, node, 1);
+	return next;
+}
+
+void fs_remember(struct fs *fs, struct node *node)
+{
+	node_get(fs, node);
+}

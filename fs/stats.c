@@ -147,6 +147,8 @@ static void format_json(const struct totals *t, const struct stats_descriptors *
 		 ",\n    \"Metadata\": %" PRIu64 ",\n    \"Directories\": %" PRIu64 "\n  },\n",
 		 n[STAT_COPYUP_FILES], n[STAT_COPYUP_BYTES], n[STAT_COPYUP_METADATA], n[STAT_COPYUP_DIRS]);
 	buf_addf(ret, "  \"WhiteoutsMade\": %" PRIu64 ",\n", n[STAT_WHITEOUTS]);
+	buf_addf(ret, "  \"ListingsAhead\": {\n    \"Made\": %" PRIu64 ",\n    \"Found\": %" PRIu64 "\n  },\n",
+		 n[STAT_AHEAD_MADE], n[STAT_AHEAD_FOUND]);
 	buf_addf(ret,
 		 "  \"Cache\": {\n    \"Nodes\": %" PRIu64 ",\n    \"Directories\": %" PRIu64
 		 ",\n    \"Names\": %" PRIu64 ",\n    \"Descriptors\": %u,\n    \"DescriptorLimit\": %u\n  },\n",
@@ -180,6 +182,8 @@ static void format_text(const struct totals *t, const struct stats_descriptors *
 	row(ret, "  metadata only", n[STAT_COPYUP_METADATA], "");
 	row(ret, "  directories", n[STAT_COPYUP_DIRS], "");
 	row(ret, "whiteouts made", n[STAT_WHITEOUTS], "");
+	row(ret, "listings made ahead", n[STAT_AHEAD_MADE], "");
+	row(ret, "  of use", n[STAT_AHEAD_FOUND], "");
 	row(ret, "known to the kernel: nodes", n[STAT_NODES], "");
 	row(ret, "merged directories", n[STAT_TABLES], "");
 	row(ret, "  names in them", n[STAT_NAMES], "");

@@ -31,6 +31,8 @@ enum stat_id {
 	STAT_NAMES,	    /* in them, now */
 	STAT_THREADS,	    /* that serve requests, now */
 	STAT_RING_REQUESTS, /* of all, those by io_uring */
+	STAT_AHEAD_MADE,    /* listings that nobody had asked for yet (ahead.c) */
+	STAT_AHEAD_FOUND,   /* and those of them that were asked for then */
 	STAT_REQUESTS,	    /* of opcode 0; the others follow */
 	STAT_COUNT = STAT_REQUESTS + STATS_OPCODES + 1,
 };

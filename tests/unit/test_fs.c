@@ -197,6 +197,7 @@ static void a_renamed_lower_directory_keeps_what_is_in_it(void **state)
 struct seen {
 	uint64_t last;
 	int count, limit;
+	struct node *nodes[8];
 };
 
 static bool see(const char *name, const struct fs_entry *entry, uint64_t cookie, void *arg)
@@ -238,6 +239,68 @@ static void a_listing_survives_removals_and_additions(void **state)
 	tree_free(t);
 }
 
+static bool list_only(const char *name, const struct fs_entry *entry, uint64_t cookie, void *arg)
+{
+	struct seen *seen = arg;
+
+	if (entry->node && seen->count < seen->limit)
+		seen->nodes[seen->count++] = entry->node;
+	return true;
+}
+
+/* Lists @dir, as the kernel does for who walks. Return: how many lookups are in @seen. */
+static void list_all(struct tree *t, struct node *dir, struct seen *seen)
+{
+	*seen = (struct seen){ .limit = (int)ARRAY_SIZE(seen->nodes) };
+	assert_int_equal(fs_readdir(t->fs, dir, 0, true, list_only, seen), 0);
+}
+
+static void forget_all(struct tree *t, const struct seen *seen)
+{
+	for (int i = 0; i < seen->count; i++)
+		fs_forget(t->fs, seen->nodes[i], 1);
+}
+
+static void the_next_folder_of_a_walk_is_known_once_it_was_listed(void **state)
+{
+	struct tree *t = tree_new(true);
+	struct node *root = fs_root(t->fs), *dir, *sub, *last, *next;
+	struct seen in_root, in_dir, in_sub;
+	struct fs_entry entry;
+
+	assert_int_equal(fs_mkdir(t->fs, root, "last", 0755, &cred, &entry), 0);
+	fs_forget(t->fs, entry.node, 1);
+	assert_null(fs_next_dir(t->fs, root)); /* nobody was told of "dir" */
+	list_all(t, root, &in_root);
+	dir = look(t, root, "dir");
+	last = look(t, root, "last");
+	next = fs_next_dir(t->fs, root);
+	assert_ptr_equal(next, dir);
+	fs_forget(t->fs, next, 1);
+	next = fs_next_dir(t->fs, dir); /* as if it were empty: what is in it is not known */
+	assert_ptr_equal(next, last);
+	fs_forget(t->fs, next, 1);
+	list_all(t, dir, &in_dir);
+	sub = look(t, dir, "sub");
+	next = fs_next_dir(t->fs, dir);
+	assert_ptr_equal(next, sub);
+	fs_forget(t->fs, next, 1);
+	list_all(t, sub, &in_sub);
+	next = fs_next_dir(t->fs, sub); /* up, and on */
+	assert_ptr_equal(next, last);
+	fs_forget(t->fs, next, 1);
+	assert_null(fs_next_dir(t->fs, last));
+	forget_all(t, &in_sub);
+	forget_all(t, &in_dir);
+	forget_all(t, &in_root);
+	fs_forget(t->fs, sub, 1);
+	fs_forget(t->fs, last, 1);
+	assert_true(node_is(dir, NODE_LOADED));
+	fs_forget(t->fs, dir, 1);
+	assert_false(node_is(dir, NODE_LOADED)); /* nobody is left over */
+	tree_free(t);
+}
+
 static void a_missing_or_foreign_folder_is_named(void **state)
 {
 	char missing[] = "nowhere", up[] = "up", work[] = "up";
@@ -266,6 +329,7 @@ int main(void)
 		cmocka_unit_test_setup(a_whiteout_is_consumed_and_a_new_directory_is_opaque, fresh),
 		cmocka_unit_test_setup(a_renamed_lower_directory_keeps_what_is_in_it, fresh),
 		cmocka_unit_test_setup(a_listing_survives_removals_and_additions, fresh),
+		cmocka_unit_test_setup(the_next_folder_of_a_walk_is_known_once_it_was_listed, fresh),
 		cmocka_unit_test_setup(a_missing_or_foreign_folder_is_named, fresh),
 	};
 
