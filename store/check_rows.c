@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/check_priv.h"
 #include "store/image_config.h"
+#include "store/schema.h"
 
 #include <string.h>
 
@@ -117,9 +118,20 @@ static int check_database(struct check *c)
 	return r;
 }
 
+static int check_schema(struct check *c)
+{
+	AUTO(freep) char *wrong = NULL;
+	int r = schema_compare(c->db, &wrong);
+
+	return r == 0 && wrong ? check_reportf(c, 0, "the index: %s is declared otherwise than it was made", wrong) : r;
+}
+
 int check_index(struct check *c)
 {
-	int r = check_database(c);
+	int r = check_schema(c);
+
+	if (r == 0)
+		r = check_database(c);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(invariants); i++)
 		r = check_invariant(c, invariants[i]);
@@ -146,8 +158,8 @@ static const char *label_of(const struct image_info *image, char text[DIGEST_TEX
 	return image->tag_count ? image->tags[0] : digest_format(&image->digest, text);
 }
 
-/* The layers that the config names are those that the image has. Return: as check_report(). */
-static int check_diff_ids(struct check *c, const struct image_info *image, const char *label)
+/* The layers that the config names are those that the image has, the time likewise. Return: as check_report(). */
+static int check_config(struct check *c, const struct image_info *image, const char *label)
 {
 	AUTO(json_decrefp) json_t *config = NULL;
 	AUTO(freep) struct digest *ids = NULL;
@@ -159,6 +171,11 @@ static int check_diff_ids(struct check *c, const struct image_info *image, const
 		r = image_config_diff_ids(config, "config", &diag, &ids, &count);
 	if (r < 0)
 		return r == -ENOMEM ? r : check_reportf(c, 0, "image %s: %s", label, diag_text(&diag, r));
+	if (image->created != image_config_created(config)) {
+		r = check_reportf(c, 0, "image %s: the index has another time than its config", label);
+		if (r < 0)
+			return r;
+	}
 	if (count != image->layer_count)
 		return check_reportf(c, 0, "image %s has %zu layers, its config names %zu", label, image->layer_count,
 				     count);
@@ -182,7 +199,7 @@ static int check_image(struct check *c, const struct image_info *image)
 
 	if (r == 0 && !digest_eq(&digest, &image->digest))
 		return check_reportf(c, 0, "image %s: its config is damaged: it has another digest", label);
-	return r < 0 ? r : check_diff_ids(c, image, label);
+	return r < 0 ? r : check_config(c, image, label);
 }
 
 /* Return: 1, 0, -errno. */

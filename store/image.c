@@ -6,7 +6,6 @@
 #include "store/store_priv.h"
 
 #include <string.h>
-#include <time.h>
 
 void image_info_release(struct image_info *info)
 {
@@ -230,23 +229,6 @@ int image_list(struct store *store, struct diag *diag, struct image_info **ret, 
 
 /* ---- adding ---- */
 
-/* RFC 3339, as far as a listing needs it. Return: seconds, 0 if it is none. */
-static int64_t parse_time(const char *text)
-{
-	struct tm tm = { 0 };
-	const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-	int hours = 0, minutes = 0;
-	char sign = '+';
-
-	if (!end)
-		return 0;
-	if (*end == '.')
-		end += 1 + strspn(end + 1, "0123456789");
-	if (*end != 'Z' && sscanf(end, "%c%2d:%2d", &sign, &hours, &minutes) != 3)
-		return 0;
-	return timegm(&tm) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
-}
-
 static int check_layers(struct db *db, const struct digest *diff_ids, const struct layer_id *layers, size_t count,
 			struct diag *diag)
 {
@@ -358,7 +340,7 @@ static int new_image_read(struct new_image *n, const char *tag, struct diag *dia
 		r = image_json_parse(n->config, n->config_bytes, "the image's config", diag, &config);
 	if (r < 0)
 		return r;
-	n->created = parse_time(json_string_value(json_object_get(config, "created")));
+	n->created = image_config_created(config);
 	r = image_config_diff_ids(config, "the image's config", diag, &n->diff_ids, &count);
 	json_decref(config);
 	if (r == 0 && count != n->layer_count)

@@ -66,6 +66,28 @@ int image_json_parse(const char *text, size_t bytes, const char *what, struct di
 	return 0;
 }
 
+/* RFC 3339, as far as a listing needs it. Return: seconds, 0 if it is none. */
+static int64_t parse_time(const char *text)
+{
+	struct tm tm = { 0 };
+	const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	int hours = 0, minutes = 0;
+	char sign = '+';
+
+	if (!end)
+		return 0;
+	if (*end == '.')
+		end += 1 + strspn(end + 1, "0123456789");
+	if (*end != 'Z' && sscanf(end, "%c%2d:%2d", &sign, &hours, &minutes) != 3)
+		return 0;
+	return timegm(&tm) - (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+}
+
+int64_t image_config_created(const json_t *config)
+{
+	return parse_time(json_string_value(json_object_get(config, "created")));
+}
+
 int image_config_diff_ids(const json_t *config, const char *what, struct diag *diag, struct digest **ret,
 			  size_t *ret_count)
 {

@@ -21,6 +21,9 @@ enum { IMAGE_JSON_MAX_BYTES = 4 * 1024 * 1024 };
 /** image_json_parse() - a JSON object; @what names the text in messages. -EBADMSG. @ret: owned. */
 int image_json_parse(const char *text, size_t bytes, const char *what, struct diag *diag, json_t **ret);
 
+/** image_config_created() - seconds since 1970, as far as a listing needs it; 0: it does not say */
+int64_t image_config_created(const json_t *config);
+
 /**
  * image_config_diff_ids() - rootfs.diff_ids, checked
  * @ret: owned; free() it

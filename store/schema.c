@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/schema.h"
 
+#include <string.h>
+
 /*
  * The index.  What the tables hold, and the invariants between them:
  *
@@ -118,6 +120,55 @@ static int migrate_locked(struct db *db)
 
 		snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", STORE_VERSION);
 		r = db_exec(db, sql);
+	}
+	return r;
+}
+
+static const char declarations_sql[] = "SELECT name, type || ' ' || tbl_name || ' ' || coalesce(sql, '')"
+				       " FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name, 2";
+
+/* Return: 1: both have a row and those are equal, or neither has one; 0: they differ; -errno. */
+static int next_is_equal(sqlite3_stmt *is, sqlite3_stmt *should, bool *ret_end)
+{
+	int a = db_step(is), b = a < 0 ? a : db_step(should);
+
+	if (a < 0 || b < 0)
+		return a < 0 ? a : b;
+	*ret_end = a == 0 && b == 0;
+	if (a != b || *ret_end)
+		return a == b;
+	return sqlite3_column_bytes(is, 0) == sqlite3_column_bytes(should, 0) &&
+	       sqlite3_column_bytes(is, 1) == sqlite3_column_bytes(should, 1) &&
+	       memcmp(sqlite3_column_blob(is, 0), sqlite3_column_blob(should, 0),
+		      (size_t)sqlite3_column_bytes(is, 0)) == 0 &&
+	       memcmp(sqlite3_column_blob(is, 1), sqlite3_column_blob(should, 1),
+		      (size_t)sqlite3_column_bytes(is, 1)) == 0;
+}
+
+int schema_compare(struct db *db, char **ret)
+{
+	AUTO(db_closep) struct db *fresh = NULL;
+	AUTO(db_resetp) sqlite3_stmt *is = NULL;
+	AUTO(db_resetp) sqlite3_stmt *should = NULL;
+	bool end = false;
+	int r = db_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &fresh);
+
+	*ret = NULL;
+	if (r == 0)
+		r = migrate_locked(fresh);
+	if (r == 0)
+		r = db_stmt(fresh, declarations_sql, &should);
+	if (r == 0)
+		r = db_stmt(db, declarations_sql, &is);
+	while (r == 0 && !end) {
+		int equal = next_is_equal(is, should, &end);
+
+		if (equal > 0)
+			continue;
+		if (equal < 0)
+			return equal;
+		*ret = strdup((const char *)sqlite3_column_text(sqlite3_data_count(should) ? should : is, 0));
+		return *ret ? 0 : -ENOMEM;
 	}
 	return r;
 }

@@ -13,6 +13,14 @@
  */
 int schema_check(struct db *db, struct diag *diag, bool *ret_old);
 
+/**
+ * schema_compare() - are the tables declared as they were made?
+ * @ret: the name of one that is not, owned; NULL: they are
+ *
+ * A changed bit in a declaration is a valid one of a column that nobody asks for.
+ */
+int schema_compare(struct db *db, char **ret);
+
 /** schema_migrate() - bring an empty or older index to STORE_VERSION, in one transaction. */
 int schema_migrate(struct db *db, struct diag *diag);
 

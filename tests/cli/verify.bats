@@ -68,6 +68,14 @@ flip_in() {
 	assert_output_has "/usr/bin/tool   the index has wrong values: mode"
 }
 
+@test "a changed declaration of a table is found" {
+	sqlite3 -cmd '.dbconfig defensive off' "$NACRE_STORE/index.db" "PRAGMA writable_schema=ON;
+		UPDATE sqlite_schema SET sql = replace(sql, 'fakeroot', 'fakeroo4') WHERE name = 'container'"
+	run nacre verify
+	assert_status 1
+	assert_output_has "the index: container is declared otherwise than it was made"
+}
+
 @test "strange names in what is found are shown escaped" {
 	flip_in "odd"
 	run nacre verify
@@ -103,4 +111,15 @@ flip_in() {
 @test "an image, and a store, that are not there" {
 	assert_refused "cannot verify none:1: " nacre verify none:1
 	assert_refused "cannot open store " nacre --store "$BATS_TEST_TMPDIR/none" verify
+}
+
+# NACRE_FLIP_SEED and NACRE_FLIPS for others and more.
+# bats test_tags=slow
+@test "one flipped bit, wherever: verify finds it, or nothing is another" {
+	make_archive second "$BATS_TEST_TMPDIR/second.tar"
+	make_archive layout "$BATS_TEST_TMPDIR/oci" two:1 "$BASE_TAR" "$BATS_TEST_TMPDIR/second.tar"
+	nacre load -q "$BATS_TEST_TMPDIR/oci"
+	run python3 "$NACRE_TOP/tests/lib/flips.py" "$NACRE" "$NACRE_STORE" "${NACRE_FLIP_SEED:-1}" "${NACRE_FLIPS:-60}"
+	assert_status 0
+	echo "$output"
 }
