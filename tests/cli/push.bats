@@ -188,6 +188,26 @@ assert_pushed() {
 	copy --src-tls-verify=false "docker://$REGISTRY/a/large:1" oci:out:1
 }
 
+# push_broken_off NAME CHUNK: to a docker-registry called NAME, over a connection that is cut in the middle of the layer
+push_broken_off() {
+	rm -f proxy-log
+	start_registry "$1"
+	cut_connections 1500000 1
+	run nacre push -q --chunk-size "$2" large:1 "$REGISTRY/a/large:1"
+	assert_status 0
+	grep -qx 1500000 proxy-log || fail "nothing broke off: $(cat proxy-log)"
+	assert_pushed large:1 "$REGISTRY/a/large:1"
+	copy --src-tls-verify=false "docker://$REGISTRY/a/large:1" "oci:out-$1:1"
+	stop_registries
+}
+
+# It gives up an upload whose part broke off ("upload resumed at wrong offest"), so that nothing can go on there.
+@test "an upload to docker's registry that breaks off, whole or in a chunk, arrives" {
+	import_large
+	push_broken_off whole 100M
+	push_broken_off chunks 2M
+}
+
 @test "a broken upload begins anew; a token that has run out is renewed" {
 	start_faults drop-upload:2 status:uploads:503:1 basic:tester:secret token:3
 	write_auth "$HOME/.docker/config.json" tester secret "$REGISTRY"

@@ -67,6 +67,18 @@ write_auth() {
 	jq -n --arg auth "$auth" '{auths: ([$ARGS.positional[] | {(.): {auth: $auth}}] | add)}' --args "$@" >"$file"
 }
 
+# cut_connections BYTES TIMES: before the registry at $REGISTRY a proxy that cuts connections at their byte BYTES, TIMES
+# times; $REGISTRY is its address then, and ./proxy-log has what was sent over each.
+cut_connections() {
+	local port=$BATS_TEST_TMPDIR/proxy-port
+	rm -f "$port"
+	python3 "$NACRE_TOP/tests/lib/cutting_proxy.py" "$port" "$PWD/proxy-log" "${REGISTRY##*:}" "$1" "$2" \
+		3>&- 4>&- &
+	echo $! >"$BATS_TEST_TMPDIR/proxy.registry-pid"
+	wait_for test -e "$port"
+	REGISTRY=localhost:$(<"$port")
+}
+
 # start_faults FAULT...: fault_registry.py over the layouts in $BATS_TEST_TMPDIR/served; $REGISTRY, $OTHER and $LOG.
 start_faults() {
 	local dir=$BATS_TEST_TMPDIR/served
