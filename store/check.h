@@ -25,8 +25,9 @@ struct check_options {
 	bool bytes;		       /* read every content; without: only rows and the sizes of files */
 	const struct image_id *images; /* borrowed: only what these images have is read */
 	size_t image_count;	       /* 0: everything */
-	void (*bad)(struct content_id id, void *arg); /* told each damaged content; may be NULL */
-	progress_fn progress;			      /* may be NULL */
+	void (*bad)(struct content_id id, void *arg);	 /* told each damaged content; may be NULL */
+	void (*bad_rows)(struct layer_id id, void *arg); /* told each layer whose rows are not its stream's; likewise */
+	progress_fn progress;				 /* may be NULL */
 	void *progress_arg;
 };
 

@@ -77,6 +77,15 @@ static int reread(struct rereading *rr, const struct digest *diff_id, struct sta
 	return r < 0 ? diag_set(diag, r, "%s", diag_text(&reader, r)) : 0;
 }
 
+int check_reread(struct store *store, struct layer_id layer, const struct digest *diff_id, struct db *rows,
+		 struct diag *diag, struct tree_totals *ret)
+{
+	struct rereading rr = { .store = store, .layer = layer };
+	struct stage stage = { .db = rows };
+
+	return reread(&rr, diff_id, &stage, diag, ret);
+}
+
 /* ---- row by row ---- */
 
 /* The index is attached to the new rows as "store"; ?1 is the layer.  How the rows came to have nlink: publish.c. */
@@ -171,23 +180,25 @@ static int compare_totals(struct check *c, const struct layer_info *info, const 
 
 int check_layer(struct check *c, int64_t layer, bool tainted)
 {
-	AUTO(db_closep) struct db *db = NULL;
-	struct rereading rr = { .store = c->store, .layer = { layer } };
+	AUTO(db_closep) struct db *rows = NULL;
+	struct layer_id id = { layer };
 	struct layer_info info = { 0 };
 	struct tree_totals totals;
 	struct diag diag = { 0 };
-	int r = layer_info(c->store, rr.layer, &info);
+	uint64_t faults = c->result->faults;
+	int r = layer_info(c->store, id, &info);
 
 	if (r == 0)
-		r = stage_rows_open("", &db);
-	if (r == 0) {
-		struct stage rows = { .db = db };
-
-		/* Of a damaged content the digest is wrong for sure; its rows can be right. */
-		r = reread(&rr, tainted ? NULL : &info.diff_id, &rows, &diag, &totals);
-	}
+		r = stage_rows_open("", &rows);
+	/* Of a damaged content the digest is wrong for sure; its rows can be right. */
+	if (r == 0)
+		r = check_reread(c->store, id, tainted ? NULL : &info.diff_id, rows, &diag, &totals);
 	if (r < 0)
 		return tainted && r != -ENOMEM ? 0 : check_damage(c, layer, r, diag_text(&diag, r));
-	r = compare_rows(c, db, layer);
-	return r == 0 ? compare_totals(c, &info, &totals) : r;
+	r = compare_rows(c, rows, layer);
+	if (r == 0)
+		r = compare_totals(c, &info, &totals);
+	if (c->options->bad_rows && c->result->faults > faults)
+		c->options->bad_rows(id, c->arg);
+	return r;
 }

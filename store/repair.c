@@ -21,6 +21,7 @@
  *      has and stages the rest: that is what was damaged.
  *
  * What one layer brings back is back for all that share it.
+ * Rows of the index that are not what the stream says are made anew from it, when it is whole (restore_rows.c).
  */
 struct repair {
 	struct store *store;		      /* borrowed */
@@ -446,6 +447,40 @@ static int repair_configs(struct repair *rp)
 	return r;
 }
 
+/* ---- rows ---- */
+
+/* Last, as they come out of the layer's stream. */
+static int repair_rows(struct repair *rp, struct layer_id id)
+{
+	struct layer_info layer = { 0 };
+	struct diag why = { 0 };
+	int r = layer_info(rp->store, id, &layer);
+	bool whole;
+
+	if (r < 0)
+		return r;
+	r = restore_rows(rp->store, id, &why);
+	if (r == -ENOMEM || r == -ENOSPC)
+		return diag_set(rp->diag, r, "%s", diag_text(&why, r));
+	whole = r == 0;
+	rp->options->report(&(struct repair_report){ .layer = &layer.diff_id,
+						     .whole = whole,
+						     .text = whole ? "its rows in the index, from its stream"
+								   : diag_text(&why, r) },
+			    rp->options->arg);
+	return 0;
+}
+
+static int repair_all_rows(struct repair *rp)
+{
+	const struct layer_list *rows = rp->options->rows;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && rows && i < rows->count; i++)
+		r = repair_rows(rp, rows->ids[i]);
+	return r;
+}
+
 /* ---- all of it ---- */
 
 int store_repair(struct store *store, const struct content_list *damaged, const struct repair_options *options,
@@ -464,5 +499,7 @@ int store_repair(struct store *store, const struct content_list *damaged, const 
 		r = repair_layers(&rp);
 	if (r == 0)
 		r = repair_configs(&rp);
+	if (r == 0)
+		r = repair_all_rows(&rp);
 	return r < 0 ? diag_errno(diag, r, "the store cannot be repaired") : 0;
 }

@@ -3,11 +3,12 @@
 #define NACRE_STORE_REPAIR_H
 
 /*
- * Making whole what store_check() found damaged: contents, and configs of images.
+ * Making whole what store_check() found damaged: contents, configs of images, and rows of layers.
  */
 
 #include "store/registry.h"
 #include "store/restore.h"
+#include "store/restore_rows.h"
 
 /* What was done for one layer, or one image's config; all borrowed for the call. */
 struct repair_report {
@@ -22,6 +23,7 @@ typedef void (*repair_fn)(const struct repair_report *report, void *arg);
 struct repair_options {
 	const struct registry_options *registry;
 	const struct transfer_events *events; /* of what is fetched; may be NULL */
+	const struct layer_list *rows;	      /* layers whose rows are wrong, as store_check() tells them; borrowed */
 	repair_fn report;
 	void *arg;
 };

@@ -16,6 +16,7 @@ struct verify {
 	json_t *faults;		    /* owned; NULL: no JSON is wanted */
 	json_t *repairs;	    /* owned; likewise */
 	struct content_list damage; /* owned */
+	struct layer_list rows;	    /* owned: layers whose rows are wrong */
 	bool whole;
 };
 
@@ -37,6 +38,7 @@ static void verify_release(struct verify *v)
 	json_decref(v->faults);
 	json_decref(v->repairs);
 	content_list_release(&v->damage);
+	layer_list_release(&v->rows);
 }
 
 static void add_json(json_t *list, const struct check_fault *fault)
@@ -87,6 +89,14 @@ static void on_bad(struct content_id id, void *arg)
 	struct verify *v = arg;
 
 	if (content_list_add(&v->damage, id) < 0)
+		ui_out_of_memory();
+}
+
+static void on_bad_rows(struct layer_id id, void *arg)
+{
+	struct verify *v = arg;
+
+	if (layer_list_add(&v->rows, id) < 0)
 		ui_out_of_memory();
 }
 
@@ -149,6 +159,7 @@ static int check(struct cli *cli, const struct args *args, struct verify *v, str
 		.images = images,
 		.image_count = args->operand_count,
 		.bad = on_bad,
+		.bad_rows = on_bad_rows,
 		.progress = progress_update,
 		.progress_arg = &progress,
 	};
@@ -206,6 +217,7 @@ static int repair(struct cli *cli, const struct args *args, struct verify *v, co
 	const struct repair_options options = {
 		.registry = registry,
 		.events = &events,
+		.rows = &v->rows,
 		.report = on_repair,
 		.arg = v,
 	};

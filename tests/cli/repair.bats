@@ -71,6 +71,35 @@ refute_leftovers() {
 	[ -z "$output" ]
 }
 
+# damage_rows SQL: and what repairs them is at hand
+damage_rows() {
+	sqlite3 "$NACRE_STORE/index.db" "$1"
+	run nacre verify
+	assert_status 1
+	run --separate-stderr nacre verify --repair
+	assert_status 0
+	assert_output_has ": its rows in the index, from its stream"
+	assert_whole
+}
+
+@test "wrong, missing and surplus rows of the index are made anew from the layer's stream" {
+	pull_app
+	: >"$LOG"
+	damage_rows "UPDATE entry SET mode = mode | 2048 WHERE name = CAST('tool' AS BLOB)"
+	damage_rows "UPDATE entry SET name = CAST('zool' AS BLOB) WHERE name = CAST('tool' AS BLOB)"
+	damage_rows "UPDATE entry SET nlink = 1, mtime_ns = 5, uid = 9"
+	damage_rows "DELETE FROM xattr"
+	damage_rows "INSERT INTO entry SELECT layer, dir, CAST('more' AS BLOB), no, mode, uid, gid, rdev, mtime_ns, size,
+		content, target, nlink, flags FROM entry WHERE name = CAST('motd' AS BLOB)"
+	damage_rows "UPDATE layer SET entries = 5, content_bytes = 7, has_xattrs = 0"
+	assert_equal "$(requests .)" 0
+	# Which file has which content, only the row says.
+	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM entry WHERE name = CAST('motd' AS BLOB)"
+	run nacre verify --repair
+	assert_status 1
+	assert_output_has "is damaged"
+}
+
 @test "packs that are gone, framings with them" {
 	pull_app
 	rm "$NACRE_STORE"/packs/*
