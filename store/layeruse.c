@@ -7,6 +7,7 @@
  */
 
 #include "store/base/auto.h"
+#include "store/base/buf.h"
 #include "store/layer.h"
 
 #include <search.h>
@@ -22,6 +23,7 @@ struct inode {
 /* A name that shows. */
 struct name {
 	char *text;	     /* owned */
+	struct name *parent; /* borrowed; NULL: the root */
 	void *children;	     /* owned: a tsearch(3) tree of struct name; of a directory */
 	struct inode *inode; /* borrowed from the lay; NULL: the name is its only one */
 	uint64_t bytes;
@@ -38,6 +40,10 @@ struct lay {
 	void *inodes;	     /* owned: a tsearch(3) tree of this layer's struct inode */
 	struct inode *every; /* owned: those of all layers */
 	unsigned depth;	     /* of the directory that is being laid */
+	layer_waste_fn fn;   /* NULL: nobody asks */
+	void *arg;
+	const atomic_bool *stop; /* NULL: nobody does */
+	int told;		 /* what @fn returned, or -ENOMEM: the walks of the C library carry no result */
 };
 
 /* What a directory of a layer has, gathered first: each level would take a connection else. */
@@ -89,6 +95,27 @@ static void name_free(void *arg)
 	free(name);
 }
 
+static void add_path(struct buf *path, const struct name *name)
+{
+	if (!name->parent)
+		return;
+	add_path(path, name->parent);
+	buf_addf(path, "%s%s", path->len ? "/" : "", name->text);
+}
+
+static void waste(struct lay *lay, const struct name *name)
+{
+	AUTO(buf_release) struct buf path = { 0 };
+
+	lay->uses[name->layer].wasted_bytes += name->bytes;
+	if (!lay->fn || lay->told != 0 || name->bytes == 0)
+		return;
+	add_path(&path, name);
+	lay->told = buf_error(&path);
+	if (lay->told == 0)
+		lay->told = lay->fn(&(struct layer_waste){ buf_str(&path), name->layer, name->bytes }, lay->arg);
+}
+
 static void hide_child(const void *node, VISIT visit, void *arg);
 
 /* The name, and all below it, is hidden: what it cost is wasted. */
@@ -100,7 +127,7 @@ static void name_hide(struct lay *lay, struct name *name, bool removed)
 	}
 	lay->uses[lay->layer].removed += removed;
 	if (!name->inode || --name->inode->names == 0)
-		lay->uses[name->layer].wasted_bytes += name->bytes;
+		waste(lay, name);
 }
 
 static void hide_child(const void *node, VISIT visit, void *arg)
@@ -162,6 +189,7 @@ static int name_add(struct name *dir, const struct found *found, struct name **r
 	if (!name)
 		return -ENOMEM;
 	name->text = strdup(found->name);
+	name->parent = dir;
 	if (!name->text || !tsearch(name, &dir->children, name_order)) {
 		name_free(name);
 		return -ENOMEM;
@@ -298,7 +326,11 @@ static int lay_dir(struct lay *lay, uint32_t no, struct name *dir, bool fresh)
 	for (size_t i = 0; r == 0 && i < list.count; i++)
 		r = lay_one(lay, &list.items[i], dir, fresh);
 	lay->depth--;
-	return r == 0 && fresh ? hide_unseen(lay, dir) : r;
+	if (r == 0 && fresh)
+		r = hide_unseen(lay, dir);
+	if (r == 0 && lay->stop && atomic_load_explicit(lay->stop, memory_order_relaxed))
+		r = -ECANCELED;
+	return r == 0 ? lay->told : r;
 }
 
 static int root_flags(const struct layer_entry *entry, void *arg)
@@ -318,9 +350,10 @@ static int lay_layer(struct lay *lay, struct name *root)
 	return r;
 }
 
-int image_layer_use(struct store *store, const struct image_info *image, struct layer_use *ret)
+int image_layer_waste(struct store *store, const struct image_info *image, struct layer_use *ret, layer_waste_fn fn,
+		      void *arg, const atomic_bool *stop)
 {
-	struct lay lay = { .store = store, .uses = ret };
+	struct lay lay = { .store = store, .uses = ret, .fn = fn, .arg = arg, .stop = stop };
 	struct name root = { .is_dir = true };
 	int r = 0;
 
@@ -338,4 +371,9 @@ int image_layer_use(struct store *store, const struct image_info *image, struct 
 		lay.every = next;
 	}
 	return r;
+}
+
+int image_layer_use(struct store *store, const struct image_info *image, struct layer_use *ret)
+{
+	return image_layer_waste(store, image, ret, NULL, NULL, NULL);
 }
