@@ -7,6 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *trace_kind_text(enum trace_kind kind)
+{
+	static const char *const texts[] = {
+		[TRACE_SHOWN] = "shown",
+		[TRACE_MERGED] = "merged",
+		[TRACE_HIDDEN] = "hidden",
+		[TRACE_REMOVED] = "removed",
+	};
+	return texts[kind];
+}
+
 /* How far a path can be gone in one layer alone. */
 struct walk {
 	struct layer_entry entry; /* the last one met, without its strings */

@@ -17,6 +17,9 @@ enum trace_kind {
 	TRACE_REMOVED, /* no entry, but a mark or a file in its place that hides those below */
 };
 
+/** trace_kind_text() - in a word: "shown", "merged", "hidden", "removed" */
+const char *trace_kind_text(enum trace_kind kind);
+
 struct trace_step {
 	enum trace_kind kind;
 	size_t layer;			 /* 0 is the lowest */

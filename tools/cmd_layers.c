@@ -33,7 +33,6 @@ static void add_json(json_t *list, size_t number, const struct layer_info *layer
 static void add_cells(struct table *table, size_t number, const struct layer_info *layer, const struct layer_use *use,
 		      const struct history_step *step, bool whole)
 {
-	const char *by = step->created_by && *step->created_by ? step->created_by : step->comment;
 	char id[DIGEST_TEXT_BYTES], size[UI_SIZE_BYTES];
 
 	table_cellf(table, "%zu", number);
@@ -43,7 +42,7 @@ static void add_cells(struct table *table, size_t number, const struct layer_inf
 	table_cellf(table, "%llu", (unsigned long long)use->changed);
 	table_cellf(table, "%llu", (unsigned long long)use->removed);
 	table_cell(table, ui_size(use->wasted_bytes, size));
-	AUTO(freep) char *cut = ui_shorten(by ? by : "", whole ? SIZE_MAX : MADE_BY_MAX);
+	AUTO(freep) char *cut = ui_shorten(history_made_by(step), whole ? SIZE_MAX : MADE_BY_MAX);
 	table_cell(table, cut);
 }
 

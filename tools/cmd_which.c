@@ -25,13 +25,6 @@ struct listing {
 	size_t count;
 };
 
-static const char *const states[] = {
-	[TRACE_SHOWN] = "shown",
-	[TRACE_MERGED] = "merged",
-	[TRACE_HIDDEN] = "hidden",
-	[TRACE_REMOVED] = "removed",
-};
-
 static void add_json(struct listing *listing, const struct trace_step *step, const struct layer_info *layer,
 		     const struct history_step *made)
 {
@@ -39,7 +32,7 @@ static void add_json(struct listing *listing, const struct trace_step *step, con
 
 	json_put_number(row, "Layer", step->layer + 1);
 	json_put_digest(row, "DiffId", &layer->diff_id);
-	json_put_text(row, "State", states[step->kind]);
+	json_put_text(row, "State", trace_kind_text(step->kind));
 	if (step->entry) {
 		AUTO(freep) char *mode = ui_format("%04o", step->entry->mode & 07777);
 		int64_t seconds;
@@ -64,16 +57,15 @@ static void add_json(struct listing *listing, const struct trace_step *step, con
 
 static void add_cells(struct listing *listing, const struct trace_step *step, const struct history_step *made)
 {
-	const char *by = made && made->created_by && *made->created_by ? made->created_by : made ? made->comment : NULL;
-	AUTO(freep) char *cut = ui_shorten(by ? by : "", listing->whole ? SIZE_MAX : MADE_BY_MAX);
+	AUTO(freep) char *cut = ui_shorten(history_made_by(made), listing->whole ? SIZE_MAX : MADE_BY_MAX);
 	const struct layer_entry *entry = step->entry;
 	char size[UI_SIZE_BYTES], date[ENTRY_DATE_BYTES];
 
 	table_cellf(listing->table, "%zu", step->layer + 1);
 	if (entry)
-		table_cell(listing->table, states[step->kind]);
+		table_cell(listing->table, trace_kind_text(step->kind));
 	else
-		table_cellf(listing->table, "%s, by /%s", states[step->kind], step->at);
+		table_cellf(listing->table, "%s, by /%s", trace_kind_text(step->kind), step->at);
 	table_cell(listing->table, entry ? entry_type(entry->mode) : "");
 	table_cell(listing->table, entry && S_ISREG(entry->mode) ? ui_size(entry->size, size) : "");
 	table_cell(listing->table, entry ? entry_date(entry->mtime_ns, date) : "");

@@ -59,6 +59,13 @@ const struct history_step *history_of_layer(const struct history *history, size_
 	return NULL;
 }
 
+const char *history_made_by(const struct history_step *step)
+{
+	if (step && step->created_by && *step->created_by)
+		return step->created_by;
+	return step && step->comment ? step->comment : "";
+}
+
 const char *image_label(const struct image_info *image, char *text)
 {
 	return image->tag_count ? image->tags[0] : ui_id(&image->digest, false, text);

@@ -24,6 +24,8 @@ void history_read(const struct image_info *image, struct history *ret);
 void history_release(struct history *history);
 /** history_of_layer() - the step that made layer @n; NULL: unknown. */
 const struct history_step *history_of_layer(const struct history *history, size_t n);
+/** history_made_by() - what made it, the comment where that is not said; "" for neither, or @step NULL. */
+const char *history_made_by(const struct history_step *step);
 
 /** image_label() - what people call it: its first name, else its short ID. @text: DIGEST_TEXT_BYTES. */
 const char *image_label(const struct image_info *image, char *text);

@@ -89,14 +89,14 @@ static int read_xattrs(struct store *store, struct view *view, const struct view
 	return layer_xattrs(store, view_layer_id(view, view_layer(node)), entry->no, collect_xattr, ret);
 }
 
-static int same_xattrs(const struct diff *diff, const struct view_node *old, const struct view_node *new,
-		       bool *ret_same)
+static int same_xattrs(struct store *store, struct view *old_view, const struct view_node *old, struct view *new_view,
+		       const struct view_node *new, bool *ret_same)
 {
 	struct xattrs a = { 0 }, b = { 0 };
-	int r = read_xattrs(diff->store, diff->old, old, &a);
+	int r = read_xattrs(store, old_view, old, &a);
 
 	if (r == 0)
-		r = read_xattrs(diff->store, diff->new, new, &b);
+		r = read_xattrs(store, new_view, new, &b);
 	*ret_same = a.text.len == b.text.len && (!a.any || memcmp(a.text.data, b.text.data, a.text.len) == 0);
 	buf_release(&a.text);
 	buf_release(&b.text);
@@ -110,17 +110,17 @@ static bool same_target(const struct layer_entry *old, const struct layer_entry 
 	return (!S_ISCHR(old->mode) && !S_ISBLK(old->mode)) || old->rdev == new->rdev;
 }
 
-static int compare(const struct diff *diff, const struct view_node *old_node, const struct view_node *new_node,
-		   unsigned *ret)
+int tree_compare(struct store *store, struct view *old_view, const struct view_node *old_node, struct view *new_view,
+		 const struct view_node *new_node, unsigned *ret)
 {
 	const struct layer_entry *old = view_entry(old_node), *new = view_entry(new_node);
 	bool type = (old->mode & S_IFMT) == (new->mode &S_IFMT), content = true, xattrs = true;
 	int r = 0;
 
 	if (type && S_ISREG(old->mode))
-		r = same_content(diff->store, old, new, &content);
+		r = same_content(store, old, new, &content);
 	if (r == 0)
-		r = same_xattrs(diff, old_node, new_node, &xattrs);
+		r = same_xattrs(store, old_view, old_node, new_view, new_node, &xattrs);
 	*ret = (type ? 0 : TREE_TYPE) | (content ? 0 : TREE_CONTENT) | (xattrs ? 0 : TREE_XATTRS) |
 	       (type && !same_target(old, new) ? TREE_TARGET : 0) |
 	       ((old->mode & 07777) == (new->mode & 07777) ? 0 : TREE_MODE) |
@@ -196,7 +196,7 @@ static int report(const struct diff *diff, const struct view_node *old, const st
 	change.new_bytes = file_bytes(change.new);
 	if (old) {
 		change.old = view_entry(old);
-		r = compare(diff, old, new, &change.what);
+		r = tree_compare(diff->store, diff->old, old, diff->new, new, &change.what);
 		if (r == 0 && is_dir(old) && !is_dir(new))
 			r = sum_bytes(diff->old, old, &change.old_bytes);
 		else

@@ -29,6 +29,15 @@ struct tree_change {
 typedef int (*tree_change_fn)(const struct tree_change *change, void *arg);
 
 /**
+ * tree_compare() - what two entries differ in, in themselves: not what is in them
+ * @ret: enum tree_change_what; 0: nothing
+ *
+ * Two contents of one size that the store keeps apart are read.  Return: 0; -errno of the store.
+ */
+int tree_compare(struct store *store, struct view *old, const struct view_node *old_node, struct view *new,
+		 const struct view_node *new_node, unsigned *ret);
+
+/**
  * tree_diff() - each path that is not the same, in the order of a walk
  * @old: NULL: an empty tree; both views are of @store
  *
