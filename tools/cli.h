@@ -142,6 +142,7 @@ extern const struct option_desc help_option;
 extern const char *const group_titles[GROUP_COUNT];
 
 /* The commands, one file each. */
+int cmd_browse(struct cli *cli, const struct args *args);
 int cmd_cat(struct cli *cli, const struct args *args);
 int cmd_commit(struct cli *cli, const struct args *args);
 int cmd_completion(struct cli *cli, const struct args *args);

@@ -25,12 +25,12 @@ fuse_minimum=3.17
 # A word is a package; "a|b" is the first of them that the distribution has; a trailing "?" marks one to be done
 # without where no name is known.
 build_packages='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsqlite3-dev libxxhash-dev libarchive-dev libssl-dev
-	libzstd-dev zlib1g-dev libisal-dev? libjansson-dev libcurl4-openssl-dev liburing-dev fuse3
+	libzstd-dev zlib1g-dev libisal-dev? libjansson-dev libncurses-dev libcurl4-openssl-dev liburing-dev fuse3
 	mmdebstrap attr ca-certificates tar gzip crun|runc uidmap'
 # shellcheck disable=SC2034 # used by name, below
 tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo docker-registry openssl python3 fakeroot
 	make gcc fio e2fsprogs squashfs-tools erofs-utils xfsprogs jq sqlite3 bzip2 xz-utils zstd uidmap git patch rsync
-	python3-jsonschema zsh fish libcap2-bin fuse-overlayfs mandoc|groff clang? podman buildah busybox-static
+	python3-jsonschema zsh fish tmux procps libcap2-bin fuse-overlayfs mandoc|groff clang? podman buildah busybox-static
 	libclang-rt-dev|libclang-rt-14-dev?'
 # shellcheck disable=SC2034 # likewise
 bench_packages='libcmocka-dev python3 make gcc e2fsprogs git fio jq sqlite3 procps fuse-overlayfs unionfs-fuse?
