@@ -624,5 +624,7 @@ void layerstore_ops(struct fuse_lowlevel_ops *ret)
 	ret->fsync = ret->fsyncdir = ls_fsync;
 	/* Done without them everywhere; the kernel has its own ways. */
 	ret->copy_file_range = NULL;
+#ifdef HAVE_FUSE_STATX
 	ret->statx = NULL;
+#endif
 }
