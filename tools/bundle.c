@@ -6,14 +6,12 @@
 #include "tools/account.h"
 #include "tools/rootdir.h"
 #include "tools/runspec.h"
+#include "tools/runtime.h"
 #include "tools/ui.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
-
-#include <linux/magic.h>
 
 /* docker's defaults. */
 static const char *const capabilities[] = {
@@ -219,13 +217,6 @@ static int add_volumes(const struct bundle *bundle, json_t *mounts, struct diag 
  * The rest of config.json.
  */
 
-static bool cgroup_is_v2(void)
-{
-	struct statfs fs;
-
-	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
-}
-
 static void add_namespace(json_t *list, const char *type)
 {
 	json_t *one = json_new_object();
@@ -244,7 +235,7 @@ static json_t *namespaces_of(const struct bundle *bundle)
 	add_namespace(list, "mount");
 	if (strcmp(runspec_text(bundle->spec, "Network"), "none") == 0)
 		add_namespace(list, "network");
-	if (bundle->cgroups && cgroup_is_v2())
+	if (bundle->cgroups && runtime_cgroups_are_v2())
 		add_namespace(list, "cgroup");
 	return list;
 }

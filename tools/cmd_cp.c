@@ -73,7 +73,8 @@ static int copy_of_image(struct cli *cli, const char *ref, const char *path, con
 	if (r < 0 && told)
 		return FAILED;
 	if (r < 0)
-		return ui_fail(r, &diag, NULL, "cannot copy %s of %s to %s", path, ref, dest);
+		return ui_fail(r, &diag, r == -ENOENT ? "'nacre ls' shows what is there" : NULL,
+			       "cannot copy %s of %s to %s", path, ref, dest);
 	return DONE;
 }
 

@@ -134,6 +134,11 @@ static int try_container(struct store *store, const char *ref, json_t *list)
 	return r;
 }
 
+static const char *hint_of(int err)
+{
+	return err == -ENOENT ? "'nacre images' and 'nacre ps -a' list what there is" : image_hint(err);
+}
+
 static int inspect(struct store *store, const char *ref, json_t *list)
 {
 	AUTO(image_info_releasep) struct image_info image = { 0 };
@@ -147,7 +152,7 @@ static int inspect(struct store *store, const char *ref, json_t *list)
 		r = image_info(store, id, &diag, &image);
 	if (r == 0)
 		r = inspect_image(store, &image, list);
-	return r < 0 ? ui_fail(r, &diag, image_hint(r), "cannot inspect %s", ref) : DONE;
+	return r < 0 ? ui_fail(r, &diag, hint_of(r), "cannot inspect %s", ref) : DONE;
 }
 
 int cmd_inspect(struct cli *cli, const struct args *args)

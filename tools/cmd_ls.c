@@ -176,6 +176,7 @@ int cmd_ls(struct cli *cli, const struct args *args)
 	if (r == 0)
 		r = list_path(&listing, path, &diag);
 	if (r < 0)
-		return ui_fail(r, &diag, NULL, "cannot list %s of %s", path, ref);
+		return ui_fail(r, &diag, r == -ENOENT ? "'nacre ls' of a folder above shows what is there" : NULL,
+			       "cannot list %s of %s", path, ref);
 	return json ? format_print(format, json) : DONE;
 }

@@ -2,10 +2,13 @@
 #include "tools/cli.h"
 
 #include "store/base/auto.h"
+#include "tools/imageconf.h"
 #include "tools/json.h"
 #include "tools/limitargs.h"
 #include "tools/remote.h"
 #include "tools/ui.h"
+
+#include <string.h>
 
 static void print_result(const char *name, const struct push_result *result, bool quiet)
 {
@@ -26,6 +29,12 @@ static void print_json(const char *name, const struct push_result *result)
 	json_put_digest(json, "Digest", &result->manifest);
 	json_put_bool(json, "SameManifest", result->kept);
 	json_print(json);
+}
+
+/* A registry too may know nothing of what it is asked for. */
+static const char *hint_of(int err, const struct diag *diag)
+{
+	return strncmp(diag->text, "no such image", strlen("no such image")) == 0 ? image_hint(err) : remote_hint(err);
 }
 
 int cmd_push(struct cli *cli, const struct args *args)
@@ -51,7 +60,7 @@ int cmd_push(struct cli *cli, const struct args *args)
 	r = image_push(cli->store, image, name, &options, &events, &diag, &result);
 	bars_free(TAKE(bars));
 	if (r < 0)
-		return ui_fail(r, &diag, remote_hint(r), "cannot push %s", name);
+		return ui_fail(r, &diag, hint_of(r, &diag), "cannot push %s", name);
 	if (json)
 		print_json(name, &result);
 	else

@@ -7,6 +7,7 @@
 #include "tools/launch.h"
 #include "tools/runspec.h"
 #include "tools/runstate.h"
+#include "tools/runtime.h"
 #include "tools/ui.h"
 #include "tools/userns.h"
 
@@ -23,7 +24,13 @@ static int check(const struct args *args, const json_t *spec, struct diag *diag)
 	if (geteuid() == 0)
 		return 0;
 	if (limits)
-		return diag_set(diag, -EPERM, "--memory and --pids-limit need control groups, which are root's");
+		return diag_set(
+			diag, -EPERM, "--memory and --pids-limit need control groups, which are root's; %s",
+			runtime_cgroups_are_v2()
+				? "'systemd-run --user --scope -p MemoryMax=512M -p TasksMax=100 nacre run ...' "
+				  "sets limits for it where the machine lets users do so"
+				: "of their version 1, which this machine has, users cannot be given a part: run "
+				  "it as root");
 	return userns_check(diag);
 }
 

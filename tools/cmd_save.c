@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/save.h"
+#include "tools/imageconf.h"
 #include "tools/ui.h"
 
 #include <signal.h>
@@ -52,5 +53,5 @@ int cmd_save(struct cli *cli, const struct args *args)
 		return FAILED;
 	r = image_save(cli->store, (const char *const *)args->operands, args->operand_count, path ? path : "-",
 		       &options, &diag);
-	return r < 0 ? ui_fail(r, &diag, NULL, "cannot save %s", args_operand(args, 0)) : DONE;
+	return r < 0 ? ui_fail(r, &diag, image_hint(r), "cannot save %s", args_operand(args, 0)) : DONE;
 }

@@ -45,7 +45,7 @@ static int start_one(struct cli *cli, const char *what, bool attach)
 	bool started;
 
 	if (cli_open(cli, STORE_WRITE) < 0)
-		return LAUNCH_FAILED;
+		return attach ? LAUNCH_FAILED : FAILED;
 	int r = find(cli, what, &diag, &target);
 	if (r == 0)
 		r = live_begin(cli->store, &target, &diag, &lock);

@@ -101,13 +101,15 @@ int main(int argc, char **argv)
 	return ui_finish(status);
 }
 
-static int open_failed(const char *dir, int err, const struct diag *diag)
+static int open_failed(const char *dir, int err, struct diag *diag)
 {
 	const char *hint = NULL;
 
+	if (err == -EBADMSG && !*diag->text)
+		diag_set(diag, err, "its index.db is damaged, or something else");
 	if (err == -ENOENT)
 		hint = "'nacre import' or 'nacre load' makes one";
-	else if (err == -EACCES || err == -EPERM)
+	else if (err == -EACCES || err == -EPERM || err == -ENOTDIR)
 		hint = "--store DIR or $NACRE_STORE names another store";
 	else if (err == -EPROTO)
 		hint = "update nacre, or use another store with --store DIR";

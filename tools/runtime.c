@@ -8,7 +8,10 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
+
+#include <linux/magic.h>
 
 extern char **environ;
 
@@ -76,6 +79,13 @@ static int spawn(const struct words *words, const int stdio[3])
 bool runtime_has_cgroups(void)
 {
 	return access("/sys/fs/cgroup/pids", W_OK) == 0 || access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
+}
+
+bool runtime_cgroups_are_v2(void)
+{
+	struct statfs fs;
+
+	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
 int runtime_run(const struct runtime *runtime, bool tty, const int stdio[3])

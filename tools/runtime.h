@@ -25,6 +25,9 @@ bool runtime_is_crun(const char *program);
 /** runtime_has_cgroups() - may control groups be made here? */
 bool runtime_has_cgroups(void);
 
+/** runtime_cgroups_are_v2() - are they the newer kind, of which users can be given a part? */
+bool runtime_cgroups_are_v2(void);
+
 /** runtime_run() - start the bundle ".", detached. @stdio: what the container gets. Return: its exit status or -errno. */
 int runtime_run(const struct runtime *runtime, bool tty, const int stdio[3]);
 

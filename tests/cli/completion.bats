@@ -74,3 +74,51 @@ complete_line() {
 	assert_equal "$(fish_completes 'nacre mount --whit')" "--whiteouts"
 	assert_equal "$(fish_completes 'nacre rmi bas')" "base:1"
 }
+
+# types SHELL-COMMAND INIT KEYS EXPECTED: in a terminal of its own, what is shown after these keys and a tab or two.
+types() {
+	local shell=$1 init=$2 keys=$3 expected=$4 socket
+	# A server that is ending still has its socket.
+	socket=$(mktemp -u "$BATS_TEST_TMPDIR/tmuxXXXX")
+	tmux -S "$socket" -f /dev/null new-session -d -x 120 -y 30 "env PATH=$BATS_TEST_TMPDIR/bin:$PATH PS1='> ' $shell" 3>&- 4>&-
+	tmux -S "$socket" send-keys "$init; echo re''ady" Enter
+	await "$socket" ready
+	tmux -S "$socket" send-keys "$keys" Tab
+	sleep 0.3
+	tmux -S "$socket" send-keys Tab
+	await "$socket" "$expected"
+	tmux -S "$socket" kill-server
+}
+
+await() {
+	local tries shown
+	for ((tries = 0; tries < 150; tries++)); do
+		[[ $(tmux -S "$1" capture-pane -p) != *"$2"* ]] || return 0
+		sleep 0.2
+	done
+	shown=$(tmux -S "$1" capture-pane -p)
+	tmux -S "$1" kill-server
+	fail "not shown: $2" "$shown"
+}
+
+# bats test_tags=slow
+@test "zsh and bash complete as one types" {
+	local shell init
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	ln -s "$NACRE" "$BATS_TEST_TMPDIR/bin/nacre"
+	nacre mount --rw --name workbench base:1 "$MNT" >/dev/null
+	for shell in zsh bash; do
+		nacre completion "$shell" >"$BATS_TEST_TMPDIR/complete.$shell"
+		init="source $BATS_TEST_TMPDIR/complete.$shell"
+		command="$shell --norc"
+		[ "$shell" = bash ] || {
+			init="autoload -U compinit; compinit -u -D; $init"
+			command="zsh -f"
+		}
+		types "$command" "$init" 'nacre im' images
+		types "$command" "$init" 'nacre mount --whit' '> nacre mount --whiteouts'
+		types "$command" "$init" 'nacre history bas' '> nacre history base:1'
+		types "$command" "$init" 'nacre rm workb' '> nacre rm workbench'
+		types "$command" "$init" 'nacre cp workb' '> nacre cp workbench:'
+	done
+}

@@ -383,7 +383,12 @@ monitor_of() { find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$NACRE_STORE
 	else
 		run nacre run --rm --memory 64m base:1 true
 		assert_status 125
-		assert_output_has "--memory and --pids-limit need control groups, which are root's"
+		assert_output_has "--memory and --pids-limit need control groups, which are root's; "
+		if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ]; then
+			assert_output_has "systemd-run --user --scope"
+		else
+			assert_output_has "version 1"
+		fi
 	fi
 }
 
