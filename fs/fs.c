@@ -11,6 +11,7 @@
 
 #include "fs/detached.h"
 #include "fs/limits.h"
+#include "fs/xattrscan.h"
 #include "store/base/io.h"
 #include "store/image.h"
 
@@ -502,6 +503,11 @@ static int fs_init(struct fs *fs, const struct mounts *mounts, struct diag *diag
 	fs->any_xattrs = fs->upper_fd >= 0 || fs->options->whiteouts == FS_WHITEOUTS_DEVICE;
 	for (uint32_t i = fs->layer_first; i < fs->layer_end; i++)
 		fs->any_xattrs |= fs->layers[i]->has_xattrs;
+	if (fs_read_only(fs) && fs_has_xattrs(fs) && fs->options->whiteouts == FS_WHITEOUTS_HIDE) {
+		fs->xattr_scan = xattr_scan_new(fs);
+		if (!fs->xattr_scan)
+			return -ENOMEM;
+	}
 	r = root_make(fs);
 	return r < 0 ? diag_errno(diag, r, "cannot read the root of the layers") : 0;
 }
@@ -590,6 +596,7 @@ void fs_free(struct fs *fs)
 		stats_add(fs->stats, STAT_NODES, -1);
 		node_free(fs, &fs->root->node);
 	}
+	xattr_scan_free(fs->xattr_scan);
 	for (uint32_t i = fs->layer_first; fs->layers && i < fs->layer_end + fs->data_layer_count; i++)
 		layer_free(fs->layers[i]);
 	free(fs->layers);
@@ -651,9 +658,21 @@ bool fs_has_xattrs(const struct fs *fs)
 	return fs->any_xattrs && !fs->options->noxattrs;
 }
 
+bool fs_is_bare(const struct fs *fs)
+{
+	return !fs_has_xattrs(fs) || xattr_scan_found_none(fs->xattr_scan);
+}
+
 bool fs_answers_xattrs(const struct fs *fs)
 {
-	return fs_has_xattrs(fs) || !fs_read_only(fs) || (fs->options->layer_xattr && !fs->options->noxattrs);
+	bool layer = fs->options->layer_xattr || (fs_has_xattrs(fs) && atomic_load(&fs->layer_asked));
+
+	return !fs_is_bare(fs) || !fs_read_only(fs) || (layer && !fs->options->noxattrs);
+}
+
+void fs_look_for_xattrs(struct fs *fs)
+{
+	xattr_scan_go_on(fs->xattr_scan);
 }
 
 struct stats *fs_stats(struct fs *fs)

@@ -135,6 +135,10 @@ int fs_root_entry(struct fs *fs, struct fs_entry *ret);
 bool fs_read_only(const struct fs *fs);
 /** fs_has_xattrs() - false: no file of this mount can have an xattr to show. */
 bool fs_has_xattrs(const struct fs *fs);
+/** fs_is_bare() - false: a file of this mount may have one, as far as is known. */
+bool fs_is_bare(const struct fs *fs);
+/** fs_look_for_xattrs() - "none" was answered once more: is it so for all files? Nobody changes lowers unseen. */
+void fs_look_for_xattrs(struct fs *fs);
 /** fs_answers_xattrs() - false: no file of it ever will, and it is not asked for user.nacre.layer either. */
 bool fs_answers_xattrs(const struct fs *fs);
 /** fs_stats() - what is counted of its work; borrowed. */

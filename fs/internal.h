@@ -178,6 +178,8 @@ struct fs {
 	enum ovl_namespace xattr_ns;
 	bool override_upper; /* owners of the upper are in override_stat */
 	bool any_xattrs;
+	struct xattr_scan *xattr_scan; /* owned; NULL: it would be of no use */
+	_Atomic bool layer_asked;      /* somebody wants user.nacre.layer */
 	uid_t owner_uid; /* who mounted: under fakeroot he is shown for */
 	gid_t owner_gid;
 	uid_t image_uid; /* this one of the image: root, see ids.c */

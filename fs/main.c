@@ -289,7 +289,7 @@ static int mount_more(const struct mount_options *o, const uint8_t *key, struct 
 	if (o->layerstore)
 		return layers_of_store(o, mount, diag);
 	/* Neither where other processors are not there, nor where files change without a request. */
-	if (mount->fs && o->threads != 1 && o->timeout < 0 && !o->passthrough) {
+	if (mount->fs && o->threads != 1 && mount->lasting && !o->passthrough) {
 		mount->ahead = ahead_new(mount);
 		if (!mount->ahead)
 			return -ENOMEM;
@@ -314,6 +314,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 		.passthrough = o->passthrough,
 		.stacked = o->passthrough && passthrough_is_stacked(&o->fs),
 		.timeout = o->timeout < 0 ? FOR_EVER_SECONDS : o->timeout,
+		.lasting = o->timeout < 0,
 		.writeback = o->writeback,
 		.posix_acl = !o->fs.noacl && !o->fs.noxattrs && !o->fs.fakeroot && (forest || fs_has_xattrs(fs)),
 	};

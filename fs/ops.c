@@ -16,6 +16,7 @@
 #include "fs/baseview.h"
 #include "fs/control.h"
 #include "fs/forest.h"
+#include "fs/layername.h"
 #include "fs/ops_internal.h"
 #include "fs/passthrough.h"
 #include "fs/stats.h"
@@ -492,7 +493,24 @@ static bool never_any(fuse_req_t req)
 {
 	const struct mount *mount = mount_of(req);
 
-	return !mount->trees && fs_read_only(mount->fs) && !fs_has_xattrs(mount->fs);
+	return !mount->trees && fs_read_only(mount->fs) && fs_is_bare(mount->fs);
+}
+
+/* The same of a question by name. Who asks for that of the layer is told, as long as anything is answered. */
+static bool never_this(fuse_req_t req, const char *name)
+{
+	const struct mount *mount = mount_of(req);
+
+	if (mount->trees || fs_answers_xattrs(mount->fs))
+		return false;
+	return !is_layer_xattr(name) || !fs_has_xattrs(mount->fs);
+}
+
+/* "None" was answered. The answer has freed the request. */
+static void answered_none(const struct mount *mount)
+{
+	if (mount->lasting && !mount->trees)
+		fs_look_for_xattrs(mount->fs);
 }
 
 void ops_reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size)
@@ -508,25 +526,35 @@ void ops_reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size)
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	AUTO(freep) char *buf = size ? malloc(size) : NULL;
+	struct mount *mount = mount_of(req);
+	ssize_t n = -ENOMEM;
 
-	if (!mount_of(req)->trees && !fs_answers_xattrs(mount_of(req)->fs))
+	if (never_this(req, name)) {
 		fuse_reply_err(req, ENOSYS);
-	else if (size && !buf)
-		fuse_reply_err(req, ENOMEM);
-	else
-		ops_reply_xattr(req, fs_getxattr(fs_of(req, ino), node_of(req, ino), name, buf, size), buf, size);
+		return;
+	}
+	if (size == 0 || buf)
+		n = fs_getxattr(fs_of(req, ino), node_of(req, ino), name, buf, size);
+	ops_reply_xattr(req, n, buf, size);
+	if (n == -ENODATA)
+		answered_none(mount);
 }
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	AUTO(freep) char *buf = size ? malloc(size) : NULL;
+	struct mount *mount = mount_of(req);
+	ssize_t n = -ENOMEM;
 
-	if (never_any(req))
+	if (never_any(req)) {
 		fuse_reply_err(req, ENOSYS);
-	else if (size && !buf)
-		fuse_reply_err(req, ENOMEM);
-	else
-		ops_reply_xattr(req, fs_listxattr(fs_of(req, ino), node_of(req, ino), buf, size), buf, size);
+		return;
+	}
+	if (size == 0 || buf)
+		n = fs_listxattr(fs_of(req, ino), node_of(req, ino), buf, size);
+	ops_reply_xattr(req, n, buf, size);
+	if (n == 0)
+		answered_none(mount);
 }
 
 /* As chmod(2) does it for somebody who is not in the file's group; the kernel leaves it to us with ACLs. */

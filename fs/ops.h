@@ -38,6 +38,7 @@ struct mount {
 	_Atomic unsigned changing;	 /* those of them that are being served */
 	struct rings *rings;		 /* owned; NULL: requests come through the device */
 	double timeout;			 /* seconds the kernel may keep what it was told */
+	bool lasting;			 /* for ever: nothing changes without a request */
 	bool writeback;
 	bool posix_acl;
 	bool passthrough;	   /* asked for; after INIT: and granted */

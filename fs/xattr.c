@@ -125,8 +125,10 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *v
 	if (node_is(node, NODE_PLAIN) && (strcmp(name, XATTR_CAPS) == 0 || is_acl(name)))
 		return -ENODATA;
 	SHARED(&fs->names_lock);
-	if (is_layer_xattr(shown))
+	if (is_layer_xattr(shown)) {
+		atomic_store(&fs->layer_asked, true);
 		return layer_xattr_get(fs, node, value, bytes);
+	}
 	if (mark_xattr_is(fs, node, shown)) {
 		row_get_one(name, MARK_XATTR_VALUE, strlen(MARK_XATTR_VALUE), &get);
 		return get.ret;
