@@ -14,6 +14,7 @@
 #   --peer NAME=PATH  also a program that takes fuse-overlayfs's command line; may be repeated
 #   --rows REGEX      only the rows whose name matches, by rows.txt
 #   --peers REGEX     only the columns whose whole name matches
+#   --variant NAME=OPTIONS  also nacrefs with these mount options, as the column nacrefs-NAME; may be repeated
 #   --again NAME      that column once more, in the last place: what a place does to a figure; may be repeated
 #   --goals           print also which goals are reached
 #   --json FILE       all samples, too; report.py merges several such files
@@ -65,6 +66,7 @@ declare -A quick_rounds=([small]=2 [names]=2)
 quick='' tmpfs='' loop='' json='' results='' svg='' goals='' filter=. only_peers='' only_rounds='' build='' image='' data=''
 prepare_only='' parent=${TMPDIR:-/tmp}
 again=()
+variants=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) quick=yes ;;
@@ -73,7 +75,7 @@ while [ $# -gt 0 ]; do
 	--goals) goals=--goals ;;
 	--prepare) prepare_only=yes ;;
 	--help | -h) usage; exit 0 ;;
-	--peer | --rows | --peers | --again | --rounds | --json | --results | --svg | --dir | --data | --build | --image)
+	--peer | --rows | --peers | --variant | --again | --rounds | --json | --results | --svg | --dir | --data | --build | --image)
 		if [ $# -lt 2 ]; then
 			usage >&2
 			exit 2
@@ -82,6 +84,10 @@ while [ $# -gt 0 ]; do
 		--peer) add_given "$2" ;;
 		--rows) filter=$2 ;;
 		--peers) only_peers=$2 ;;
+		--variant)
+			[[ $2 =~ ^[A-Za-z0-9._-]+=. ]] || die "--variant wants NAME=OPTIONS, not $2"
+			variants+=("$2")
+			;;
 		--again) again+=("$2") ;;
 		--rounds) only_rounds=$2 ;;
 		--json) json=$(realpath -- "$2") ;;

@@ -38,15 +38,20 @@ bench_run() { NACRE_SETUP=0 "$run_sh" --quick --rounds 1 --build "$NACRE_BUILD" 
 
 # bats test_tags=slow
 @test "a row is measured without the column of the file system below, and a column again" {
-	run -0 bench_run --rows '^(round-trip|untar)$' --peers nacrefs --again nacrefs --json out.json
+	run -0 bench_run --rows '^(round-trip|untar)$' --peers 'nacrefs|nacrefs-straight' --variant straight=writeback=0 --again nacrefs --json out.json
 	[[ $output != *failed* ]]
 	run -0 jq -r '.samples | keys | join(" ")' out.json
 	[ "$output" = "round-trip untar" ]
-	run -0 jq -r '.samples[] | [(.nacrefs[0] > 0), (.["nacrefs-again"][0] > 0)] | map(tostring) | join(" ")' out.json
-	[ "$output" = $'true true\ntrue true' ]
+	run -0 jq -r '.samples[] | [.nacrefs, .["nacrefs-straight"], .["nacrefs-again"]] | map(.[0] > 0 | tostring) | join(" ")' out.json
+	[ "$output" = $'true true true\ntrue true true' ]
 	# What tar asks for: each of the files is made, and no name twice.
 	run -0 jq '.requests.untar.nacrefs | .MKNOD > 0.5 and .MKNOD <= 1 and .LOOKUP >= 1' out.json
 	[ "$output" = true ]
+}
+
+@test "a variant with options that do not mount is refused" {
+	run -1 bench_run --rows '^stat$' --peers nacrefs --variant odd=max_threads=none
+	[[ $output == *"error: nacrefs does not mount with max_threads=none: "*max_threads* ]]
 }
 
 @test "a column that is not there cannot be had again" {

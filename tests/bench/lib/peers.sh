@@ -89,6 +89,10 @@ choose_peers() {
 	else
 		say "bench: no column nacrefs-uring: $(cat "$work/try.log")"
 	fi
+	for name in "${variants[@]}"; do
+		mounts_with "${name#*=}" || die "nacrefs does not mount with ${name#*=}: $(cat "$work/try.log")"
+		add_peer "nacrefs-${name%%=*}" overlay dirs "${name#*=}"
+	done
 	for name in "${peers[@]}"; do
 		[[ $name != nacrefs-* ]] || program[$name]=$nacrefs
 	done
