@@ -4,8 +4,8 @@
 #include "store/base/auto.h"
 #include "store/load.h"
 #include "store/registry/blob.h"
+#include "store/registry/transfer.h"
 
-#include <pthread.h>
 #include <string.h>
 
 /*
@@ -18,8 +18,6 @@
  * one in what led to it.
  */
 
-enum { JOBS = 3, JOBS_MAX = 16 };
-
 static const char manifest_types[] = "application/vnd.oci.image.manifest.v1+json, "
 				     "application/vnd.oci.image.index.v1+json, "
 				     "application/vnd.docker.distribution.manifest.v2+json, "
@@ -28,7 +26,6 @@ static const char manifest_types[] = "application/vnd.oci.image.manifest.v1+json
 struct pull {
 	struct store *store;			/* borrowed */
 	const struct registry_options *options; /* borrowed */
-	const struct transfer_events *events;	/* borrowed; may be NULL */
 	struct diag *diag;			/* borrowed */
 	struct remote_name name;		/* owned */
 	struct http *http;			/* owned: of the main thread */
@@ -37,13 +34,8 @@ struct pull {
 	struct writer *writer;			/* owned */
 	struct layer_id *layers;		/* owned: of the image, lowest first; 0: not there yet */
 
-	atomic_bool stop; /* a layer failed */
-	pthread_mutex_t lock;
-	/* Under @lock: */
-	size_t next; /* layer */
-	int result;  /* the first failure */
-	uint64_t left_out;
-	struct diag why; /* of it */
+	struct transfers transfers; /* of layers */
+	uint64_t left_out;	    /* under its lock */
 };
 
 static void pull_release(struct pull *p)
@@ -54,7 +46,7 @@ static void pull_release(struct pull *p)
 	http_free(p->http);
 	remote_name_release(&p->name);
 	free(p->layers);
-	pthread_mutex_destroy(&p->lock);
+	transfers_release(&p->transfers);
 }
 
 void pull_result_release(struct pull_result *result)
@@ -134,49 +126,17 @@ static int collect(struct pull *p, struct pull_result *ret)
 
 /* ---- layers ---- */
 
-/* What a thread works with. */
-struct worker {
-	struct pull *pull; /* borrowed */
-	struct http *http; /* owned */
-	size_t no;	   /* of the layer it is at */
-	pthread_t thread;
-};
-
-static void tell_begin(struct pull *p, size_t no, const struct load_layer *layer)
-{
-	char text[DIGEST_TEXT_BYTES];
-
-	if (!p->events || !p->events->begin)
-		return;
-	pthread_mutex_lock(&p->lock);
-	p->events->begin(no, digest_format(&layer->blob, text), (uint64_t)layer->bytes, p->events->arg);
-	pthread_mutex_unlock(&p->lock);
-}
-
 static void tell_progress(uint64_t bytes, void *arg)
 {
-	struct worker *w = arg;
-	struct pull *p = w->pull;
+	const struct transfer *transfer = arg;
 
-	if (!p->events || !p->events->progress)
-		return;
-	pthread_mutex_lock(&p->lock);
-	p->events->progress(w->no, bytes, p->events->arg);
-	pthread_mutex_unlock(&p->lock);
+	transfers_progress(transfer->all, transfer->no, bytes);
 }
 
-static void tell_end(struct pull *p, size_t no, enum transfer_result result)
+static int ingest_layer(struct transfer *transfer, struct diag *diag, enum transfer_result *ret_result, void *arg)
 {
-	if (!p->events || !p->events->end)
-		return;
-	pthread_mutex_lock(&p->lock);
-	p->events->end(no, result, p->events->arg);
-	pthread_mutex_unlock(&p->lock);
-}
-
-static int ingest_layer(struct worker *w, const struct load_layer *layer, struct diag *diag, struct layer_id *ret)
-{
-	struct pull *p = w->pull;
+	struct pull *p = arg;
+	const struct load_layer *layer = &p->load.images[0].layers[transfer->no];
 	AUTO(blob_release) struct blob blob = { 0 };
 	AUTO(freep) char *name = NULL;
 	char text[DIGEST_TEXT_BYTES];
@@ -186,12 +146,13 @@ static int ingest_layer(struct worker *w, const struct load_layer *layer, struct
 		.blob_bytes = layer->bytes,
 		.diff_id = &layer->diff_id,
 		.progress = tell_progress,
-		.progress_arg = w,
+		.progress_arg = transfer,
 	};
-	int r = blob_init(&blob, p->session, w->http, p->name.repository, &layer->blob, (uint64_t)layer->bytes);
+	int r = blob_init(&blob, p->session, transfer->http, p->name.repository, &layer->blob, (uint64_t)layer->bytes);
 
 	if (r < 0)
 		return r;
+	transfers_begin(&p->transfers, transfer->no, &layer->blob, (uint64_t)layer->bytes);
 	if (asprintf(&name, "%s: layer %s", session_name(p->session), digest_format(&layer->blob, text)) < 0) {
 		name = NULL;
 		return -ENOMEM;
@@ -200,10 +161,10 @@ static int ingest_layer(struct worker *w, const struct load_layer *layer, struct
 	r = ingest_tar(p->writer, blob_source(&blob), &options, diag, &result);
 	if (r < 0 && blob.diag.text[0]) /* says more than that the layer could not be read */
 		*diag = blob.diag;
-	*ret = result.layer;
-	pthread_mutex_lock(&p->lock);
+	p->layers[transfer->no] = result.layer;
+	pthread_mutex_lock(&p->transfers.lock);
 	p->left_out += result.left_out;
-	pthread_mutex_unlock(&p->lock);
+	pthread_mutex_unlock(&p->transfers.lock);
 	return r;
 }
 
@@ -217,50 +178,11 @@ static size_t first_of(const struct load_image *image, size_t no)
 	return first;
 }
 
-static bool take_layer(struct worker *w)
+static bool is_missing(size_t no, void *arg)
 {
-	struct pull *p = w->pull;
-	const struct load_image *image = &p->load.images[0];
-	bool found = false;
+	const struct pull *p = arg;
 
-	pthread_mutex_lock(&p->lock);
-	while (!found && p->result == 0 && p->next < image->layer_count) {
-		w->no = p->next++;
-		found = p->layers[w->no].value == 0 && first_of(image, w->no) == w->no;
-	}
-	pthread_mutex_unlock(&p->lock);
-	return found;
-}
-
-static void fail(struct pull *p, int err, const struct diag *why)
-{
-	pthread_mutex_lock(&p->lock);
-	if (p->result == 0) {
-		p->result = err;
-		p->why = *why;
-		atomic_store(&p->stop, true);
-	}
-	pthread_mutex_unlock(&p->lock);
-}
-
-static void *work(void *arg)
-{
-	struct worker *w = arg;
-	struct pull *p = w->pull;
-
-	while (take_layer(w)) {
-		const struct load_layer *layer = &p->load.images[0].layers[w->no];
-		struct diag why = { 0 };
-		int r;
-
-		tell_begin(p, w->no, layer);
-		r = ingest_layer(w, layer, &why, &p->layers[w->no]);
-		if (r < 0)
-			fail(p, r, &why);
-		else
-			tell_end(p, w->no, TRANSFER_DONE);
-	}
-	return NULL;
+	return p->layers[no].value == 0 && first_of(&p->load.images[0], no) == no;
 }
 
 /* Which layers are there already? */
@@ -278,8 +200,8 @@ static int find_layers(struct pull *p, size_t *ret_missing)
 		if (r < 0 && r != -ENOENT)
 			return r;
 		if (r == 0) {
-			tell_begin(p, i, &image->layers[i]);
-			tell_end(p, i, TRANSFER_EXISTS);
+			transfers_begin(&p->transfers, i, &image->layers[i].blob, (uint64_t)image->layers[i].bytes);
+			transfers_end(&p->transfers, i, TRANSFER_EXISTS);
 		} else {
 			(*ret_missing)++;
 		}
@@ -287,47 +209,19 @@ static int find_layers(struct pull *p, size_t *ret_missing)
 	return 0;
 }
 
-static unsigned job_count(const struct pull *p, size_t layers)
-{
-	unsigned jobs = p->options->jobs ? p->options->jobs : JOBS;
-
-	if (jobs > JOBS_MAX)
-		jobs = JOBS_MAX;
-	return jobs > layers ? (unsigned)layers : jobs;
-}
-
 static int fetch_layers(struct pull *p)
 {
-	struct worker workers[JOBS_MAX];
-	unsigned jobs, started = 0;
-	size_t missing;
+	size_t missing, count = p->load.images[0].layer_count;
 	int r = find_layers(p, &missing);
 
-	if (r < 0)
-		return r;
-	for (jobs = job_count(p, missing); r == 0 && started < jobs;) {
-		struct worker *w = &workers[started];
-
-		*w = (struct worker){ .pull = p };
-		r = http_new(p->options, &p->stop, p->diag, &w->http);
-		if (r == 0)
-			r = -pthread_create(&w->thread, NULL, work, w);
-		if (r == 0)
-			started++;
-		else
-			http_free(w->http);
-	}
-	if (r < 0)
-		fail(p, r, &(struct diag){ 0 });
-	for (unsigned i = 0; i < started; i++) {
-		pthread_join(workers[i].thread, NULL);
-		http_free(workers[i].http);
-	}
-	if (p->result < 0)
-		return diag_set(p->diag, p->result, "%s", diag_text(&p->why, p->result));
-	for (size_t i = 0; i < p->load.images[0].layer_count; i++)
+	p->transfers.wanted = is_missing;
+	p->transfers.move = ingest_layer;
+	p->transfers.arg = p;
+	if (r == 0)
+		r = transfers_run(&p->transfers, count, missing, p->diag);
+	for (size_t i = 0; r == 0 && i < count; i++)
 		p->layers[i] = p->layers[first_of(&p->load.images[0], i)];
-	return 0;
+	return r;
 }
 
 /* ---- all of it ---- */
@@ -362,18 +256,18 @@ int image_pull(struct store *store, const char *name, const struct registry_opti
 	       const struct transfer_events *events, struct diag *diag, struct pull_result *ret)
 {
 	AUTO(pull_release)
-	struct pull p = { .store = store, .options = options, .events = events, .diag = diag, .load = { .diag = diag } };
+	struct pull p = { .store = store, .options = options, .diag = diag, .load = { .diag = diag } };
 	int r;
 
 	*ret = (struct pull_result){ 0 };
-	pthread_mutex_init(&p.lock, NULL);
+	transfers_init(&p.transfers, options, events);
 	r = platform_init(options->platform, diag, &p.load.platform);
 	if (r == 0)
 		r = remote_name_parse(name, diag, &p.name);
 	if (r == 0)
 		r = writer_open(store, diag, &p.writer);
 	if (r == 0)
-		r = http_new(options, &p.stop, diag, &p.http);
+		r = http_new(options, &p.transfers.stop, diag, &p.http);
 	if (r == 0)
 		r = session_open(p.name.host, p.name.repository, "pull", p.http, diag, &p.session);
 	if (r < 0)

@@ -4,9 +4,9 @@
 #include "store/base/auto.h"
 #include "store/layerfile.h"
 #include "store/outgoing.h"
+#include "store/registry/transfer.h"
 #include "store/registry/upload.h"
 
-#include <pthread.h>
 #include <string.h>
 
 /*
@@ -19,24 +19,16 @@
  * out as the manifest that came with the image says, that one goes out too, byte for byte.
  */
 
-enum { JOBS = 3, JOBS_MAX = 16 };
-
 struct push {
 	struct store *store;			/* borrowed */
 	const struct registry_options *options; /* borrowed */
-	const struct transfer_events *events;	/* borrowed; may be NULL */
 	struct diag *diag;			/* borrowed */
 	struct remote_name name;		/* owned */
 	struct http *http;			/* owned: of the main thread */
 	struct session *session;		/* owned */
 	struct outgoing out;			/* owned */
 
-	atomic_bool stop; /* a layer failed */
-	pthread_mutex_t lock;
-	/* Under @lock: */
-	size_t next;	 /* layer */
-	int result;	 /* the first failure */
-	struct diag why; /* of it */
+	struct transfers transfers; /* of layers */
 };
 
 static void push_release(struct push *p)
@@ -45,57 +37,22 @@ static void push_release(struct push *p)
 	session_close(p->session);
 	http_free(p->http);
 	remote_name_release(&p->name);
-	pthread_mutex_destroy(&p->lock);
-}
-
-/* What a thread works with. */
-struct worker {
-	struct push *push; /* borrowed */
-	struct http *http; /* owned */
-	size_t no;	   /* of the layer it is at */
-	pthread_t thread;
-};
-
-/* ---- events ---- */
-
-static void tell_begin(struct push *p, size_t no)
-{
-	char text[DIGEST_TEXT_BYTES];
-
-	if (!p->events || !p->events->begin)
-		return;
-	pthread_mutex_lock(&p->lock);
-	p->events->begin(no, digest_format(&p->out.layers[no].info.diff_id, text), p->out.layers[no].info.tar_bytes,
-			 p->events->arg);
-	pthread_mutex_unlock(&p->lock);
+	transfers_release(&p->transfers);
 }
 
 /* Of the compressed bytes, as a part of the uncompressed ones. */
 struct sending {
-	struct worker *worker; /* borrowed */
+	struct transfer *transfer; /* borrowed */
 	uint64_t bytes, shown_bytes;
 };
 
 static void tell_sent(uint64_t bytes, void *arg)
 {
 	const struct sending *s = arg;
-	struct push *p = s->worker->push;
 
-	if (!p->events || !p->events->progress || s->bytes == 0)
-		return;
-	pthread_mutex_lock(&p->lock);
-	p->events->progress(s->worker->no, (uint64_t)((double)bytes / (double)s->bytes * (double)s->shown_bytes),
-			    p->events->arg);
-	pthread_mutex_unlock(&p->lock);
-}
-
-static void tell_end(struct push *p, size_t no, enum transfer_result result)
-{
-	if (!p->events || !p->events->end)
-		return;
-	pthread_mutex_lock(&p->lock);
-	p->events->end(no, result, p->events->arg);
-	pthread_mutex_unlock(&p->lock);
+	if (s->bytes > 0)
+		transfers_progress(s->transfer->all, s->transfer->no,
+				   (uint64_t)((double)bytes / (double)s->bytes * (double)s->shown_bytes));
 }
 
 /* ---- a layer ---- */
@@ -120,17 +77,17 @@ static const char *source_of(const struct outgoing_layer *layer, const struct or
 }
 
 /* Without an upload. Return: 1: done, as @ret_result says; 0: no; -errno. */
-static int try_known(struct worker *w, struct outgoing_layer *layer, const struct origin_blob *blob, struct diag *diag,
-		     enum transfer_result *ret_result)
+static int try_known(struct transfer *t, struct outgoing_layer *layer, const struct origin_blob *blob,
+		     struct diag *diag, enum transfer_result *ret_result)
 {
-	struct push *p = w->push;
+	struct push *p = t->all->arg;
 	const char *from = neighbour(p, source_of(layer, blob));
-	int r = upload_exists(p->session, w->http, p->name.repository, &blob->digest, diag);
+	int r = upload_exists(p->session, t->http, p->name.repository, &blob->digest, diag);
 
 	*ret_result = TRANSFER_EXISTS;
 	if (r == 0 && from) {
 		*ret_result = TRANSFER_MOUNTED;
-		r = upload_mount(p->session, w->http, p->name.repository, &blob->digest, from, diag);
+		r = upload_mount(p->session, t->http, p->name.repository, &blob->digest, from, diag);
 	}
 	if (r <= 0)
 		return r;
@@ -138,54 +95,56 @@ static int try_known(struct worker *w, struct outgoing_layer *layer, const struc
 	return r < 0 ? r : 1;
 }
 
-static int try_all_known(struct worker *w, struct outgoing_layer *layer, struct diag *diag,
+static int try_all_known(struct transfer *t, struct outgoing_layer *layer, struct diag *diag,
 			 enum transfer_result *ret_result)
 {
-	int r = layer->named ? try_known(w, layer, &layer->wanted, diag, ret_result) : 0;
+	int r = layer->named ? try_known(t, layer, &layer->wanted, diag, ret_result) : 0;
 
 	for (size_t i = 0; r == 0 && i < layer->known_count; i++) {
 		if (layer->named && digest_eq(&layer->known[i].digest, &layer->wanted.digest))
 			continue;
-		r = try_known(w, layer, &layer->known[i], diag, ret_result);
+		r = try_known(t, layer, &layer->known[i], diag, ret_result);
 	}
 	return r;
 }
 
-static int upload_file(struct worker *w, struct outgoing_layer *layer, const struct layerfile *file, struct diag *diag,
-		       enum transfer_result *ret_result)
+static int upload_file(struct transfer *t, struct outgoing_layer *layer, const struct layerfile *file,
+		       struct diag *diag, enum transfer_result *ret_result)
 {
-	struct push *p = w->push;
-	struct sending sending = { w, file->bytes, layer->info.tar_bytes };
+	struct push *p = t->all->arg;
+	struct sending sending = { t, file->bytes, layer->info.tar_bytes };
 	struct upload upload = {
 		.fd = file->fd, .count = file->bytes, .digest = file->digest, .sent = tell_sent, .sent_arg = &sending
 	};
-	int r = upload_exists(p->session, w->http, p->name.repository, &file->digest, diag);
+	int r = upload_exists(p->session, t->http, p->name.repository, &file->digest, diag);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	*ret_result = TRANSFER_DONE;
-	return upload_blob(p->session, w->http, p->name.repository, &upload, diag);
+	return upload_blob(p->session, t->http, p->name.repository, &upload, diag);
 }
 
-static int send_layer(struct worker *w, struct diag *diag, enum transfer_result *ret_result)
+static int send_layer(struct transfer *t, struct diag *diag, enum transfer_result *ret_result, void *arg)
 {
-	struct push *p = w->push;
-	struct outgoing_layer *layer = &p->out.layers[w->no];
+	struct push *p = arg;
+	struct outgoing_layer *layer = &p->out.layers[t->no];
 	AUTO(layerfile_release) struct layerfile file = { .fd = -1 };
 	/* Of an uncompressed blob the digest is the diff ID, and the manifest that says so can be kept. */
 	bool plain = layer->named && digest_eq(&layer->wanted.digest, &layer->info.diff_id);
 	bool same;
-	int r = try_all_known(w, layer, diag, ret_result);
+	int r;
 
+	transfers_begin(t->all, t->no, &layer->info.diff_id, layer->info.tar_bytes);
+	r = try_all_known(t, layer, diag, ret_result);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = layerfile_make(p->store, layer->info.id, !plain, &p->stop, diag, &file);
+	r = layerfile_make(p->store, layer->info.id, !plain, &p->transfers.stop, diag, &file);
 	if (r < 0)
 		return r;
 	*ret_result = TRANSFER_EXISTS;
 	same = layer->named && digest_eq(&layer->wanted.digest, &file.digest);
 	r = outgoing_set(layer, &file.digest, file.bytes, same ? layer->wanted.media_type : OUTGOING_GZIP_TYPE);
-	return r < 0 ? r : upload_file(w, layer, &file, diag, ret_result);
+	return r < 0 ? r : upload_file(t, layer, &file, diag, ret_result);
 }
 
 /* Of layers that an image has several times the first one counts. */
@@ -198,82 +157,21 @@ static size_t first_of(const struct push *p, size_t no)
 	return first;
 }
 
-static bool take_layer(struct worker *w)
+static bool is_first(size_t no, void *arg)
 {
-	struct push *p = w->push;
-	bool found = false;
-
-	pthread_mutex_lock(&p->lock);
-	while (!found && p->result == 0 && p->next < p->out.image.layer_count) {
-		w->no = p->next++;
-		found = first_of(p, w->no) == w->no;
-	}
-	pthread_mutex_unlock(&p->lock);
-	return found;
-}
-
-static void fail(struct push *p, int err, const struct diag *why)
-{
-	pthread_mutex_lock(&p->lock);
-	if (p->result == 0) {
-		p->result = err;
-		p->why = *why;
-		atomic_store(&p->stop, true);
-	}
-	pthread_mutex_unlock(&p->lock);
-}
-
-static void *work(void *arg)
-{
-	struct worker *w = arg;
-	struct push *p = w->push;
-
-	while (take_layer(w)) {
-		enum transfer_result result = TRANSFER_DONE;
-		struct diag why = { 0 };
-		int r;
-
-		tell_begin(p, w->no);
-		r = send_layer(w, &why, &result);
-		if (r < 0)
-			fail(p, r, &why);
-		else
-			tell_end(p, w->no, result);
-	}
-	return NULL;
+	return first_of(arg, no) == no;
 }
 
 static int send_layers(struct push *p)
 {
-	struct worker workers[JOBS_MAX];
-	unsigned jobs = p->options->jobs ? p->options->jobs : JOBS, started = 0;
-	int r = 0;
+	size_t count = p->out.image.layer_count;
+	int r;
 
-	if (jobs > JOBS_MAX)
-		jobs = JOBS_MAX;
-	if (jobs > p->out.image.layer_count)
-		jobs = (unsigned)p->out.image.layer_count;
-	while (r == 0 && started < jobs) {
-		struct worker *w = &workers[started];
-
-		*w = (struct worker){ .push = p };
-		r = http_new(p->options, &p->stop, p->diag, &w->http);
-		if (r == 0)
-			r = -pthread_create(&w->thread, NULL, work, w);
-		if (r == 0)
-			started++;
-		else
-			http_free(w->http);
-	}
-	if (r < 0)
-		fail(p, r, &(struct diag){ 0 });
-	for (unsigned i = 0; i < started; i++) {
-		pthread_join(workers[i].thread, NULL);
-		http_free(workers[i].http);
-	}
-	if (p->result < 0)
-		return diag_set(p->diag, p->result, "%s", diag_text(&p->why, p->result));
-	for (size_t i = 0; r == 0 && i < p->out.image.layer_count; i++) {
+	p->transfers.wanted = is_first;
+	p->transfers.move = send_layer;
+	p->transfers.arg = p;
+	r = transfers_run(&p->transfers, count, count, p->diag);
+	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct origin_blob *out = &p->out.layers[first_of(p, i)].out;
 
 		if (first_of(p, i) != i)
@@ -378,12 +276,12 @@ static int want_neighbours(struct push *p)
 int image_push(struct store *store, const char *ref, const char *name, const struct registry_options *options,
 	       const struct transfer_events *events, struct diag *diag, struct push_result *ret)
 {
-	AUTO(push_release) struct push p = { .store = store, .options = options, .events = events, .diag = diag };
+	AUTO(push_release) struct push p = { .store = store, .options = options, .diag = diag };
 	struct image_id image;
 	int r;
 
 	*ret = (struct push_result){ 0 };
-	pthread_mutex_init(&p.lock, NULL);
+	transfers_init(&p.transfers, options, events);
 	r = remote_name_parse(name, diag, &p.name);
 	if (r == 0 && p.name.has_digest)
 		r = diag_set(diag, -EINVAL, "\"%s\": a push goes to a tag; the digest comes out of it", name);
@@ -392,7 +290,7 @@ int image_push(struct store *store, const char *ref, const char *name, const str
 	if (r == 0)
 		r = outgoing_init(store, image, diag, &p.out);
 	if (r == 0)
-		r = http_new(options, &p.stop, diag, &p.http);
+		r = http_new(options, &p.transfers.stop, diag, &p.http);
 	if (r == 0)
 		r = session_open(p.name.host, p.name.repository, "pull,push", p.http, diag, &p.session);
 	if (r == 0)
