@@ -6,6 +6,7 @@
 
 #include "tools/browse_model.h"
 #include "tools/browse_page.h"
+#include "tools/browse_sizes.h"
 #include "tools/browse_sum.h"
 #include "tools/imageconf.h"
 #include "tools/screen.h"
@@ -31,8 +32,9 @@ struct browse {
 	struct layer_info *layers; /* owned: of image->layers */
 	uint64_t bytes;		   /* of all of them */
 	struct browse_model *model;
-	struct browse_sum *sum;	  /* owned; NULL: it could not be started */
-	struct browse_page *page; /* owned; NULL: the panes are seen */
+	struct browse_sum *sum;	    /* owned; NULL: it could not be started */
+	struct browse_sizes *sizes; /* owned; of the selected layer's tree; NULL: it could not be started */
+	struct browse_page *page;   /* owned; NULL: the panes are seen */
 	enum browse_focus focus;
 	bool hides_attributes;
 	/* What is seen first. */
@@ -45,6 +47,9 @@ struct browse {
 	char *message;	     /* owned: at the bottom until the next key; NULL: none */
 	bool leaves;
 };
+
+/** browse_measure() - begin to sum up the folders of the selected layer's tree; nothing is said if that fails. */
+void browse_measure(struct browse *browse);
 
 /** browse_draw() - all of it, onto the screen */
 void browse_draw(struct browse *browse);

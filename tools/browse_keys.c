@@ -229,13 +229,23 @@ static void page_key(struct browse *browse, int key)
  * The layers.
  */
 
+void browse_measure(struct browse *browse)
+{
+	browse_sizes_free(TAKE(browse->sizes));
+	if (browse_sizes_start(browse->store, browse->image, browse_model_layer(browse->model) + 1, &browse->sizes) < 0)
+		browse->sizes = NULL;
+}
+
 static void show_layer(struct browse *browse, size_t layer, enum browse_compare compare)
 {
 	struct diag diag = { 0 };
+	size_t before = browse_model_layer(browse->model);
 	int r = browse_model_show(browse->model, layer, compare, &diag);
 
 	if (r < 0)
 		browse_say(browse, "%s", diag_text(&diag, r));
+	else if (layer != before)
+		browse_measure(browse);
 }
 
 static void layers_key(struct browse *browse, int key)

@@ -2,23 +2,18 @@
 #include "tools/browse_sum.h"
 
 #include "store/base/auto.h"
+#include "tools/browse_thread.h"
 #include "tools/ui.h"
 
-#include <pthread.h>
 #include <search.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 struct browse_sum {
 	struct store *store;		/* borrowed */
 	const struct image_info *image; /* borrowed */
-	struct browse_totals totals;	/* the thread's until @done */
+	struct browse_totals totals;	/* the thread's until it is done */
 	void *by_path;			/* owned by the thread: a tsearch(3) tree of struct browse_waste */
-	atomic_bool stop;
-	atomic_bool done; /* pairs with browse_sum_totals() */
-	int fd;		  /* owned: an eventfd(2) */
-	pthread_t thread;
+	struct browse_thread thread;
 };
 
 static int path_order(const void *a, const void *b)
@@ -91,31 +86,15 @@ static int list_waste(struct browse_sum *sum)
 	return 0;
 }
 
-static void *sum_up(void *arg)
+static void sum_up(void *arg)
 {
 	struct browse_sum *sum = arg;
-	uint64_t one = 1;
-	int r = image_layer_waste(sum->store, sum->image, sum->totals.uses, add_waste, sum, &sum->stop);
+	int r = image_layer_waste(sum->store, sum->image, sum->totals.uses, add_waste, sum, &sum->thread.stop);
 
 	if (r == 0)
 		r = list_waste(sum);
 	tdestroy(TAKE(sum->by_path), waste_free);
 	sum->totals.error = r;
-	atomic_store(&sum->done, true);
-	/* An eventfd whose count is 0 takes it. */
-	return write(sum->fd, &one, sizeof(one)) < 0 ? NULL : sum;
-}
-
-/* Signals are for the thread that reads the keys. */
-static int start_thread(struct browse_sum *sum)
-{
-	sigset_t all, before;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int r = -pthread_create(&sum->thread, NULL, sum_up, sum);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
 }
 
 int browse_sum_start(struct store *store, const struct image_info *image, struct browse_sum **ret)
@@ -126,10 +105,8 @@ int browse_sum_start(struct store *store, const struct image_info *image, struct
 	sum->store = store;
 	sum->image = image;
 	sum->totals.uses = ui_need(calloc(image->layer_count + 1, sizeof(*sum->totals.uses)));
-	sum->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = sum->fd < 0 ? -errno : start_thread(sum);
+	r = browse_thread_start(&sum->thread, sum_up, sum);
 	if (r < 0) {
-		closep(&sum->fd);
 		free(sum->totals.uses);
 		free(sum);
 		return r;
@@ -142,9 +119,7 @@ void browse_sum_free(struct browse_sum *sum)
 {
 	if (!sum)
 		return;
-	atomic_store(&sum->stop, true);
-	pthread_join(sum->thread, NULL);
-	closep(&sum->fd);
+	browse_thread_end(&sum->thread);
 	for (size_t i = 0; sum->totals.waste && i < sum->totals.waste_count; i++)
 		free(sum->totals.waste[i].path);
 	free(sum->totals.waste);
@@ -154,12 +129,12 @@ void browse_sum_free(struct browse_sum *sum)
 
 int browse_sum_fd(const struct browse_sum *sum)
 {
-	return sum->fd;
+	return sum->thread.fd;
 }
 
 const struct browse_totals *browse_sum_totals(struct browse_sum *sum)
 {
-	return atomic_load(&sum->done) ? &sum->totals : NULL;
+	return browse_thread_is_done(&sum->thread) ? &sum->totals : NULL;
 }
 
 double browse_efficiency(uint64_t bytes, uint64_t wasted_bytes)

@@ -92,24 +92,29 @@ static void add_branch(struct buf *line, const struct browse_node *node)
 		buf_adds(line, utf8 ? "\u251c\u2500\u2500 " : "|-- ");
 }
 
-static void add_size(struct buf *line, const struct layer_entry *entry)
+static void add_size(struct buf *line, const struct browse *browse, const struct browse_node *node)
 {
+	const struct layer_entry *entry = browse_entry(node);
 	char size[UI_SIZE_BYTES], text[32] = "-";
+	uint64_t bytes;
 
-	if (S_ISREG(entry->mode))
+	if (S_ISDIR(entry->mode) && node->new && browse->sizes && browse_sizes_find(browse->sizes, node->new, &bytes))
+		snprintf(text, sizeof(text), "%s", ui_size(bytes, size));
+	else if (S_ISREG(entry->mode))
 		snprintf(text, sizeof(text), "%s", ui_size(entry->size, size));
 	else if (S_ISCHR(entry->mode) || S_ISBLK(entry->mode))
 		snprintf(text, sizeof(text), "%u,%u", major(entry->rdev), minor(entry->rdev));
 	buf_addf(line, " %7s", text);
 }
 
-static void add_attributes(struct buf *line, const struct layer_entry *entry)
+static void add_attributes(struct buf *line, const struct browse *browse, const struct browse_node *node)
 {
+	const struct layer_entry *entry = browse_entry(node);
 	char mode[ENTRY_MODE_BYTES], owner[32];
 
 	snprintf(owner, sizeof(owner), "%u:%u", entry->uid, entry->gid);
 	buf_addf(line, " %s %9s", entry_mode(entry->mode, mode), owner);
-	add_size(line, entry);
+	add_size(line, browse, node);
 }
 
 static void add_escaped(struct buf *line, const char *text)
@@ -145,7 +150,7 @@ static void draw_node(struct browse *browse, const struct area *area, int row, c
 
 	buf_addf(&line, "%c", marks[node->mark].letter);
 	if (has_attributes(browse, area))
-		add_attributes(&line, browse_entry(node));
+		add_attributes(&line, browse, node);
 	buf_adds(&line, " ");
 	add_branch(&line, node);
 	add_name(&line, browse, node);

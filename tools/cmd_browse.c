@@ -66,25 +66,28 @@ static void die_of_signal(const sigset_t *before)
 }
 
 /* Return: false: the terminal is gone. */
-static bool wait_for_key(struct browse *browse, bool *summing, const sigset_t *mask)
+static bool wait_for_key(struct browse *browse, const sigset_t *mask)
 {
 	struct pollfd fds[] = {
 		{ .fd = STDIN_FILENO, .events = POLLIN },
-		{ .fd = *summing ? browse_sum_fd(browse->sum) : -1, .events = POLLIN },
+		{ .fd = browse->sum ? browse_sum_fd(browse->sum) : -1, .events = POLLIN },
+		{ .fd = browse->sizes ? browse_sizes_fd(browse->sizes) : -1, .events = POLLIN },
 	};
+
+	uint64_t count;
 
 	if (ppoll(fds, ARRAY_SIZE(fds), NULL, mask) < 0)
 		return errno == EINTR;
-	if (fds[1].revents)
-		*summing = false;
+	/* What was worked out is drawn now, and told once. */
+	for (size_t i = 1; i < ARRAY_SIZE(fds); i++)
+		if (fds[i].revents && read(fds[i].fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+			return false;
 	return !(fds[0].revents & (POLLERR | POLLHUP | POLLNVAL));
 }
 
 /* Return: DONE or FAILED. */
 static int loop(struct browse *browse, const sigset_t *mask)
 {
-	bool summing = browse->sum != NULL;
-
 	while (!browse->leaves && last_signal == 0) {
 		int key;
 
@@ -92,7 +95,7 @@ static int loop(struct browse *browse, const sigset_t *mask)
 		screen_measure(browse->screen);
 		browse_draw(browse);
 		screen_flush(browse->screen);
-		if (!wait_for_key(browse, &summing, mask))
+		if (!wait_for_key(browse, mask))
 			return FAILED;
 		while (!browse->leaves && (key = screen_key(browse->screen)) != SCREEN_NONE)
 			browse_key(browse, key);
@@ -115,6 +118,7 @@ static int read_layers(struct browse *browse)
 static void browse_release(struct browse *browse)
 {
 	browse_sum_free(browse->sum);
+	browse_sizes_free(browse->sizes);
 	browse_page_free(browse->page);
 	browse_model_free(browse->model);
 	history_release(&browse->history);
@@ -159,8 +163,10 @@ static int run(struct browse *browse, struct diag *diag, int *ret_status)
 	/* Without it only the sums are missing. */
 	if (r == 0 && browse_sum_start(browse->store, browse->image, &browse->sum) < 0)
 		browse->sum = NULL;
-	if (r == 0)
+	if (r == 0) {
+		browse_measure(browse);
 		*ret_status = loop(browse, &before);
+	}
 	screen_closep(&browse->screen);
 	lease_dropp(&lease);
 	lease = NULL;

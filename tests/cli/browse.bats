@@ -38,6 +38,8 @@ browse() {
 	browse 130 40
 	wait_screen "Layers" "Tree at layer 1" "A drwxr-xr-x       0:0" "etc/ +" "Image:        three:1" "in 3 layers" \
 		"Wasted space: " "Efficiency: " "Count  Wasted  Path" "/etc/passwd"
+	# Of the folders all that is below, once it is summed up.
+	wait_screen "1.05MB └── usr/ +"
 	type_keys q
 	wait_screen "left with 0"
 }

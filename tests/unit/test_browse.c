@@ -3,6 +3,7 @@
 
 #include "tools/browse_model.h"
 #include "tools/browse_page.h"
+#include "tools/browse_sizes.h"
 #include "tools/browse_sum.h"
 #include "tools/browse_text.h"
 
@@ -307,6 +308,44 @@ static void what_upper_layers_hide_is_summed_up(void **state)
 	assert_true(browse_efficiency(0, 0) == 100 && browse_efficiency(200, 50) == 75);
 }
 
+static void expect_size(struct browse_sizes *sizes, const struct browse_model *model, const char *path, uint64_t bytes)
+{
+	uint64_t found = 0;
+
+	assert_true(browse_sizes_find(sizes, row_of(model, path)->new, &found));
+	assert_int_equal(found, bytes);
+}
+
+static void folders_are_summed_up(void **state)
+{
+	AUTO(sample_release) struct sample s = { 0 };
+	struct browse_sizes *sizes;
+	struct buf tars[2] = { 0 };
+
+	tar_dir(&tars[0], "a");
+	tar_dir(&tars[0], "a/b");
+	tar_file(&tars[0], "a/b/f", "12345");
+	tar_link(&tars[0], "a/b/g", "a/b/f", true);
+	tar_file(&tars[0], "a/h", "123");
+	tar_dir(&tars[0], "c");
+	tar_file(&tars[1], "a/.wh.h", "");
+	tar_file(&tars[1], "c/new", "1234567");
+	sample_open(&s, "sizes", tars, 2);
+	assert_int_equal(browse_model_open_all(s.model, true), 0);
+	for (size_t layers = 1; layers <= 2; layers++) {
+		show(&s, layers - 1, BROWSE_LAYER);
+		assert_int_equal(browse_sizes_start(s.store, &s.image, layers, &sizes), 0);
+		struct pollfd fd = { .fd = browse_sizes_fd(sizes), .events = POLLIN };
+		assert_int_equal(poll(&fd, 1, 30000), 1);
+		expect_size(sizes, s.model, "a", layers == 1 ? 8 : 5);
+		expect_size(sizes, s.model, "a/b", 5);
+		expect_size(sizes, s.model, "c", layers == 1 ? 0 : 7);
+		browse_sizes_free(sizes);
+	}
+	assert_int_equal(browse_sizes_start(s.store, &s.image, 1, &sizes), 0);
+	browse_sizes_free(sizes);
+}
+
 /* --- text --- */
 
 static void expect_fit(const char *text, size_t skip, int width, const wchar_t *expected, int columns)
@@ -414,6 +453,7 @@ int main(void)
 		cmocka_unit_test(a_filter_shows_matches_and_the_way_to_them),
 		cmocka_unit_test(a_search_opens_what_it_finds),
 		cmocka_unit_test(what_upper_layers_hide_is_summed_up),
+		cmocka_unit_test(folders_are_summed_up),
 		cmocka_unit_test(text_is_cut_at_columns),
 		cmocka_unit_test(many_accents_stay_within_their_room),
 		cmocka_unit_test(tabs_and_control_characters_can_be_shown),
