@@ -14,8 +14,9 @@
  *
  * When a thread has finished and somebody else reads, it sleeps.  Several may read at
  * a time where there is work for them: a leader that finds the next request waiting
- * each time it reads asks for one more, up to the number of processors, and one that
- * has to wait each time does without.
+ * each time it reads, and that of another client, asks for one more, up to the number of
+ * processors, and one that has to wait each time does without.  That the client just
+ * answered has asked again means nothing: on the same processor it goes on before we do.
  *
  * `readers` counts the threads that read, or are on their way to.  It is 0 only while all
  * that are awake are serving; each of them reads when it has done.
@@ -56,6 +57,7 @@ struct worker {
 	pthread_t thread;
 	void *request; /* owned */
 	int at_once, waited;
+	uint32_t client; /* whose request came last; 0: nobody's */
 	struct affinity affinity;
 };
 
@@ -170,13 +172,29 @@ static void stop(struct loop *loop, int error)
 
 /* --- how many read --- */
 
+/*
+ * Does the request show that there are several clients?  What the kernel does by itself bears no number, no more than
+ * clients whose processes are not to be seen from ours.
+ */
+static bool is_of_another(struct worker *worker, const struct fuse_in_header *in)
+{
+	bool another = in->pid != worker->client;
+
+	if (in->pid == 0)
+		return in->opcode != FUSE_WRITE && in->opcode != FUSE_RELEASE;
+	worker->client = in->pid;
+	return another;
+}
+
 /* Did the request wait for us, or we for it? */
-static void note_wait(struct worker *worker, uint64_t ns)
+static void note_wait(struct worker *worker, uint64_t ns, bool another)
 {
 	struct loop *loop = worker->loop;
 	unsigned width = atomic_load(&loop->width);
 
 	if (ns < AT_ONCE_NS) {
+		if (!another)
+			return;
 		worker->waited = 0;
 		if (++worker->at_once < PATIENCE || width >= loop->max_readers)
 			return;
@@ -220,7 +238,7 @@ static void note_request(struct worker *worker, uint64_t start_ns, size_t bytes)
 	const struct fuse_in_header *in = worker->request;
 	uint64_t now = now_ns();
 
-	note_wait(worker, now - start_ns);
+	note_wait(worker, now - start_ns, is_of_another(worker, in));
 	if (atomic_load(&worker->loop->width) > 1 || loop_takes_long(in, bytes))
 		affinity_release(&worker->affinity);
 	else
