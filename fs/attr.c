@@ -4,6 +4,7 @@
 /* chmod, chown, truncate, utimes: one request may ask for several of them. */
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 enum { NS_PER_SECOND = 1000000000 }; /* UTIME_NOW and UTIME_OMIT are above it */
 
@@ -126,11 +127,31 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
+/*
+ * From Linux 6.13 on a file whose times somebody has seen gets, with its next change, a time of its own, to the
+ * nanosecond, and from then on no other file gets an earlier one: the mount's pages neither, whose new times the kernel
+ * would send with each sync rather than with each tick of its clock.  So the times are not asked for where they are
+ * known.
+ */
+static void learn_room(struct fs *fs, struct node *node)
+{
+	struct node_at at;
+	struct statx stx;
+
+	if (!attrs_lack_room_locked(node) || node_at(fs, node, &at) < 0)
+		return;
+	if (statx(at.ref.fd, at.name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS, &stx) == 0)
+		attrs_keep_room_locked(node, stx.stx_size, stx.stx_blocks);
+	fd_put(fs->fds, &at.ref);
+}
+
 /* The attributes, from memory if they are there. names_lock and the time lock are held. */
 static int stat_locked(struct fs *fs, struct node *node, bool any_ctime, struct stat *st)
 {
 	int r;
 
+	if (any_ctime)
+		learn_room(fs, node);
 	if (any_ctime && attrs_get_locked(node, st))
 		return 0;
 	r = node_stat_named(fs, node, st);

@@ -10,8 +10,8 @@
  * of these requests is the one system call that does it, or none.
  *
  *   made(), SETATTR     everything is known, from a stat or from what was set
- *   a change of data    only the modification time, where the kernel has its own
- *   a change of xattrs  the same: an ACL changes the mode, any takes up room
+ *   a change of data    all but size and blocks, where the kernel has its own time
+ *   a change of xattrs  the modification time: an ACL changes the mode, any takes up room
  *   FORGET              nothing
  *
  * The change time is never known, because each change moves it on disk by itself.  The
@@ -20,6 +20,11 @@
  * A file of several names, and a metacopy, say other things of themselves than their
  * own file does: nothing is kept of them.
  *
+ * A change of data sets the modification time, and the driver sets it back: enough for
+ * fsync(2) to wait for a commit of the file system's journal each time, four times as
+ * long as for the data.  So it is also known here whether anything else has changed
+ * since the last time that all was written out.
+ *
  * Everything here is guarded by the file's time lock.  Who changes a file tells after
  * the change, who keeps what stat said holds the lock over the stat: so nothing old
  * is kept.
@@ -27,7 +32,12 @@
 
 #include <stdlib.h>
 
+/* The changes that fsync(2) is about, counted over all files: no number comes twice, nor is one 0. */
+static _Atomic uint64_t changes;
+
 struct node_attrs {
+	uint64_t changed;	 /* the number of the last change that was not of data alone */
+	uint64_t synced;	 /* the number of the last that is on the disk for sure */
 	unsigned known;		 /* enum attrs_known */
 	uint32_t mode, uid, gid; /* as shown */
 	uint32_t blksize, atime_ns, mtime_ns;
@@ -46,13 +56,21 @@ static struct node_attrs *attrs_of(const struct node *node)
 	return has_place(node) && !node_is(node, NODE_MULTI) ? node->back.attrs : NULL;
 }
 
+static void note_change(struct node_attrs *attrs)
+{
+	attrs->changed = atomic_fetch_add(&changes, 1) + 1;
+}
+
 /* NULL: nothing is kept of it, or out of memory. */
 static struct node_attrs *attrs_make(struct node *node)
 {
 	if (!has_place(node) || node_is(node, NODE_MULTI))
 		return NULL;
-	if (!node->back.attrs)
-		node->back.attrs = calloc(1, sizeof(*node->back.attrs));
+	if (node->back.attrs)
+		return node->back.attrs;
+	node->back.attrs = calloc(1, sizeof(*node->back.attrs));
+	if (node->back.attrs)
+		note_change(node->back.attrs); /* as far as is known */
 	return node->back.attrs;
 }
 
@@ -78,6 +96,24 @@ bool attrs_get_locked(struct node *node, struct stat *st)
 	return true;
 }
 
+bool attrs_lack_room_locked(struct node *node)
+{
+	const struct node_attrs *attrs = attrs_of(node);
+
+	return attrs && attrs->known == (ATTRS_MTIME | ATTRS_OWNER);
+}
+
+void attrs_keep_room_locked(struct node *node, uint64_t size, uint64_t blocks)
+{
+	struct node_attrs *attrs = attrs_of(node);
+
+	if (!attrs_lack_room_locked(node))
+		return;
+	attrs->size = (int64_t)size;
+	attrs->blocks = (int64_t)blocks;
+	attrs->known = ATTRS_ALL;
+}
+
 bool attrs_mtime_locked(struct node *node, struct timespec *ret)
 {
 	const struct node_attrs *attrs = attrs_of(node);
@@ -95,6 +131,8 @@ void attrs_keep_locked(struct node *node, const struct stat *st)
 	if (!attrs)
 		return;
 	*attrs = (struct node_attrs){
+		.changed = attrs->changed,
+		.synced = attrs->synced,
 		.known = ATTRS_ALL,
 		.mode = st->st_mode,
 		.uid = st->st_uid,
@@ -126,6 +164,7 @@ void attrs_keep_owner_locked(struct node *node, const struct stat *st, unsigned 
 
 	if (!attrs)
 		return;
+	note_change(attrs);
 	if (set & FS_SET_UID)
 		attrs->uid = st->st_uid;
 	if (set & FS_SET_GID)
@@ -138,8 +177,18 @@ void attrs_lost_locked(struct node *node, unsigned what)
 {
 	struct node_attrs *attrs = attrs_of(node);
 
+	if (!attrs)
+		return;
+	attrs->known &= ~what;
+	note_change(attrs);
+}
+
+void attrs_data_changed_locked(struct node *node)
+{
+	struct node_attrs *attrs = attrs_of(node);
+
 	if (attrs)
-		attrs->known &= ~what;
+		attrs->known &= ~(unsigned)ATTRS_ROOM;
 }
 
 void attrs_lost(struct fs *fs, struct node *node, unsigned what)
@@ -157,4 +206,24 @@ void attrs_drop(struct fs *fs, struct node *node)
 		return;
 	free(node->back.attrs);
 	node->back.attrs = NULL;
+}
+
+uint64_t attrs_sync_begin(struct fs *fs, struct node *node, bool *ret_data_only)
+{
+	struct node_attrs *attrs;
+	LOCKED(time_lock(fs, node));
+
+	attrs = attrs_make(node);
+	*ret_data_only = attrs && attrs->synced == attrs->changed;
+	return attrs ? attrs->changed : 0;
+}
+
+void attrs_sync_end(struct fs *fs, struct node *node, uint64_t change)
+{
+	struct node_attrs *attrs;
+	LOCKED(time_lock(fs, node));
+
+	attrs = attrs_of(node);
+	if (attrs && attrs->synced < change)
+		attrs->synced = change;
 }

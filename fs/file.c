@@ -271,6 +271,7 @@ static int kill_priv(struct fs *fs, struct node *node, int fd, unsigned flags)
 	if (!node_is(node, NODE_KILLPRIV))
 		return 0;
 	(void)xattrs_kill_priv(fd);
+	attrs_lost(fs, node, 0);
 	if (upper_stat(fs, fd, "", fs->override_upper, &st) < 0)
 		return -errno;
 	mode = st.st_mode;
@@ -432,7 +433,10 @@ static ssize_t change_end(int fd, struct change *change, ssize_t r)
 	if (r >= 0 && futimens(fd, change->times) < 0)
 		r = -errno;
 	kept = r >= 0 && change->times[1].tv_nsec != UTIME_OMIT;
-	attrs_lost_locked(change->node, kept ? ATTRS_REST : ATTRS_ALL);
+	if (kept && !change->has_priv)
+		attrs_data_changed_locked(change->node);
+	else
+		attrs_lost_locked(change->node, kept ? ATTRS_REST : ATTRS_ALL);
 	pthread_mutex_unlock(change->lock);
 	return r;
 }
@@ -572,17 +576,26 @@ static int open_to_sync(struct fs *fs, struct node *node, struct fd_ref *ret)
 	return r < 0 ? r : 1;
 }
 
-int fs_fsync(struct fs *fs, struct node *node, bool datasync)
+int fs_fsync(struct fs *fs, struct node *node, unsigned flags)
 {
+	bool data_only = flags & FS_FSYNC_DATA;
+	uint64_t change = 0;
 	struct fd_ref ref;
 	int r;
 
 	fs_enter(fs);
 	r = open_to_sync(fs, node, &ref);
+	if (r > 0 && !(flags & (FS_FSYNC_DATA | FS_FSYNC_PASSED)))
+		change = attrs_sync_begin(fs, node, &data_only);
 	fs_leave(fs);
 	if (r <= 0)
 		return r;
-	r = (datasync ? fdatasync(ref.fd) : fsync(ref.fd)) < 0 ? -errno : 0;
+	r = (data_only ? fdatasync(ref.fd) : fsync(ref.fd)) < 0 ? -errno : 0;
 	fd_put(fs->fds, &ref);
-	return r;
+	if (r < 0 || change == 0)
+		return r;
+	fs_enter(fs);
+	attrs_sync_end(fs, node, change);
+	fs_leave(fs);
+	return 0;
 }

@@ -260,6 +260,7 @@ static int flags_set(struct fs *fs, struct node *node, struct flag_change *chang
 		r = change_of_copy(fs, node, change, shown);
 	if (r == 0 && before != change->protection)
 		r = set_protection(fs, node, change->protection);
+	attrs_lost(fs, node, 0);
 	return r;
 }
 

@@ -263,7 +263,12 @@ int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t
 off_t fs_lseek(struct fs *fs, struct node *node, off_t offset, int whence);
 ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out, off_t out_offset, size_t bytes,
 		      unsigned flags);
-int fs_fsync(struct fs *fs, struct node *node, bool datasync);
+enum fs_fsync_flags {
+	FS_FSYNC_DATA = 1 << 0,	  /* as fdatasync(2) */
+	FS_FSYNC_PASSED = 1 << 1, /* the kernel may have changed the file without asking */
+};
+/** fs_fsync() - the node's file, or folder, is on the disk, with what finds it again. @flags: enum fs_fsync_flags. */
+int fs_fsync(struct fs *fs, struct node *node, unsigned flags);
 
 /**
  * fs_get_flags(), ... - inode flags, as FS_IOC_GETFLAGS, SETFLAGS, FSGETXATTR and FSSETXATTR have them

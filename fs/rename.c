@@ -250,6 +250,14 @@ static int rename_on_disk(struct renaming *m)
 
 /* --- in memory --- */
 
+/* Who syncs a file after it was renamed counts on the name too. names_lock is held exclusively. */
+static void note_moved(struct renaming *m)
+{
+	attrs_lost(m->fs, m->link->node, 0);
+	if (m->flags & RENAME_EXCHANGE)
+		attrs_lost(m->fs, m->newlink->node, 0);
+}
+
 static void exchange_in_memory(struct renaming *m)
 {
 	struct node *node = m->link->node, *other = m->newlink->node;
@@ -443,6 +451,8 @@ static int rename_locked(struct renaming *m, struct node **replaced)
 		EXCLUSIVE(&fs->names_lock);
 
 		r = rename_on_disk(m);
+		if (r == 0)
+			note_moved(m);
 		if (r == 0 && m->flags & RENAME_EXCHANGE)
 			exchange_in_memory(m);
 		else if (r == 0)

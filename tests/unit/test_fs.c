@@ -301,6 +301,120 @@ static void the_next_folder_of_a_walk_is_known_once_it_was_listed(void **state)
 	tree_free(t);
 }
 
+/* --- what a sync has to write --- */
+
+static bool data_is_all(struct tree *t, struct node *node)
+{
+	bool data_only;
+
+	attrs_sync_begin(t->fs, node, &data_only);
+	return data_only;
+}
+
+static void data_comes_in(struct tree *t, struct node *node)
+{
+	assert_int_equal(fs_write(t->fs, node, "x", 1, 0, FS_WRITE_KEEP_MTIME | FS_WRITE_BACK), 0);
+}
+
+static void chmod_one(struct tree *t, struct node *dir, struct node *node)
+{
+	struct stat want = { .st_mode = 0600 }, st;
+
+	assert_int_equal(fs_setattr(t->fs, node, &want, FS_SET_MODE, &st), 0);
+}
+
+static void set_time(struct tree *t, struct node *dir, struct node *node)
+{
+	struct stat want = { .st_mtim = { .tv_sec = 1 } }, st;
+
+	assert_int_equal(fs_setattr(t->fs, node, &want, FS_SET_MTIME | FS_SET_ANY_CTIME, &st), 0);
+	assert_int_equal(st.st_mtim.tv_sec, 1);
+}
+
+static void set_xattr(struct tree *t, struct node *dir, struct node *node)
+{
+	int r = fs_setxattr(t->fs, node, "user.x", "y", 1, 0);
+
+	assert_true(r == 0 || r == -EOPNOTSUPP); /* on an older tmpfs */
+}
+
+static void write_anew(struct tree *t, struct node *dir, struct node *node)
+{
+	assert_int_equal(fs_write(t->fs, node, "z", 1, 0, 0), 0);
+}
+
+static void rename_away(struct tree *t, struct node *dir, struct node *node)
+{
+	assert_int_equal(fs_rename(t->fs, dir, "a", dir, "c", 0), 0);
+}
+
+static void exchange(struct tree *t, struct node *dir, struct node *node)
+{
+	assert_int_equal(fs_rename(t->fs, dir, "b", dir, "c", RENAME_EXCHANGE), 0);
+}
+
+static void link_it(struct tree *t, struct node *dir, struct node *node)
+{
+	struct fs_entry entry;
+
+	assert_int_equal(fs_link(t->fs, node, dir, "d", &entry), 0);
+}
+
+static void a_sync_leaves_nothing_out_but_times_put_back(void **state)
+{
+	static void (*const changes[])(struct tree * t, struct node * dir, struct node * node) = {
+		chmod_one, set_time, set_xattr, write_anew, rename_away, exchange, link_it,
+	};
+	struct tree *t = tree_new(true);
+	struct node *root = fs_root(t->fs);
+	struct fs_entry entry;
+	struct node *node;
+	struct stat before, after;
+
+	assert_int_equal(fs_mknod(t->fs, root, "b", S_IFREG | 0644, 0, &cred, &entry), 0);
+	assert_int_equal(fs_mknod(t->fs, root, "a", S_IFREG | 0644, 0, &cred, &entry), 0);
+	node = entry.node;
+	assert_false(data_is_all(t, node)); /* it is new */
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		assert_int_equal(fs_fsync(t->fs, node, FS_FSYNC_DATA), 0);
+		assert_false(data_is_all(t, node));
+		assert_int_equal(fs_fsync(t->fs, node, 0), 0);
+		assert_true(data_is_all(t, node));
+		assert_int_equal(fs_getattr(t->fs, node, &before), 0);
+		data_comes_in(t, node);
+		assert_true(data_is_all(t, node));
+		assert_int_equal(fs_getattr(t->fs, node, &after), 0);
+		assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(after.st_mtim));
+		changes[i](t, root, node);
+		assert_false(data_is_all(t, node));
+	}
+	/* Of a file of several names nothing is known. */
+	assert_int_equal(fs_fsync(t->fs, node, 0), 0);
+	assert_false(data_is_all(t, node));
+	tree_free(t);
+}
+
+static void a_change_during_a_sync_is_not_taken_for_written(void **state)
+{
+	struct tree *t = tree_new(true);
+	struct node *root = fs_root(t->fs);
+	struct fs_entry entry;
+	bool data_only;
+	uint64_t first, second;
+
+	assert_int_equal(fs_mknod(t->fs, root, "a", S_IFREG | 0644, 0, &cred, &entry), 0);
+	first = attrs_sync_begin(t->fs, entry.node, &data_only);
+	chmod_one(t, root, entry.node);
+	second = attrs_sync_begin(t->fs, entry.node, &data_only);
+	attrs_sync_end(t->fs, entry.node, first);
+	assert_false(data_is_all(t, entry.node));
+	attrs_sync_end(t->fs, entry.node, second);
+	assert_true(data_is_all(t, entry.node));
+	tree_free(t);
+}
+
+/* --- mounts that cannot be --- */
+
 static void a_missing_or_foreign_folder_is_named(void **state)
 {
 	char missing[] = "nowhere", up[] = "up", work[] = "up";
@@ -330,6 +444,8 @@ int main(void)
 		cmocka_unit_test_setup(a_renamed_lower_directory_keeps_what_is_in_it, fresh),
 		cmocka_unit_test_setup(a_listing_survives_removals_and_additions, fresh),
 		cmocka_unit_test_setup(the_next_folder_of_a_walk_is_known_once_it_was_listed, fresh),
+		cmocka_unit_test_setup(a_sync_leaves_nothing_out_but_times_put_back, fresh),
+		cmocka_unit_test_setup(a_change_during_a_sync_is_not_taken_for_written, fresh),
 		cmocka_unit_test_setup(a_missing_or_foreign_folder_is_named, fresh),
 	};
 
