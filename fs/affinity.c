@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +89,11 @@ static bool client_count(struct affinity *affinity, uint32_t pid)
 		client_change(affinity, pid);
 	affinity->streak++;
 	return affinity->streak >= STREAK;
+}
+
+bool affinity_is_alone(const struct affinity *affinity, uint32_t pid)
+{
+	return pid != 0 && pid == affinity->pid && affinity->streak >= STREAK;
 }
 
 static void go_to(struct affinity *affinity, int cpu)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What one thread knows of whom it serves.  Only that thread touches it. */
@@ -31,6 +32,9 @@ void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns);
 
 /* The same where it is known that the client runs on CPU. */
 void affinity_follow_to(struct affinity *affinity, uint32_t pid, int cpu);
+
+/* Have so many requests in a row been of the client PID that there is nobody else? */
+bool affinity_is_alone(const struct affinity *affinity, uint32_t pid);
 
 /* Several clients, or long work: run wherever there is room. */
 void affinity_release(struct affinity *affinity);

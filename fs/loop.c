@@ -7,7 +7,8 @@
  * has the lead: it reads a request, serves it and reads the next, and the others sleep.
  * The lead goes to another
  *
- *   at once     when the request is one that takes long: data, a sync
+ *   at once     when the request is one that takes long: data, a sync, unless the one who
+ *               waits for that was alone before
  *   by 1 ms     when it takes longer than one was to expect: a copy-up, a cold disk.  A
  *               watch looks every millisecond, while requests come in, whether
  *               somebody reads; with nothing to do it sleeps too.
@@ -232,6 +233,23 @@ bool loop_takes_long(const struct fuse_in_header *in, size_t bytes)
 	}
 }
 
+/* A sync takes as long as the disk is slow, and leaves the core for that time (fs_fsync()). */
+static bool enters_itself(const struct fuse_in_header *in)
+{
+	return in->opcode == FUSE_FSYNC || in->opcode == FUSE_FSYNCDIR;
+}
+
+/*
+ * Should another thread read while this one serves the request?  Waking one for each sync of a client that is alone, and
+ * waits for it, takes longer than many a sync; if somebody comes, the watch sees to it.
+ */
+static bool hands_over(const struct worker *worker, size_t bytes)
+{
+	const struct fuse_in_header *in = worker->request;
+
+	return loop_takes_long(in, bytes) && !(enters_itself(in) && affinity_is_alone(&worker->affinity, in->pid));
+}
+
 /* What the request, asked for at START_NS, says of who is there. */
 static void note_request(struct worker *worker, uint64_t start_ns, size_t bytes)
 {
@@ -239,7 +257,7 @@ static void note_request(struct worker *worker, uint64_t start_ns, size_t bytes)
 	uint64_t now = now_ns();
 
 	note_wait(worker, now - start_ns, is_of_another(worker, in));
-	if (atomic_load(&worker->loop->width) > 1 || loop_takes_long(in, bytes))
+	if (atomic_load(&worker->loop->width) > 1 || hands_over(worker, bytes))
 		affinity_release(&worker->affinity);
 	else
 		affinity_follow(&worker->affinity, in->pid, now);
@@ -308,12 +326,6 @@ static ssize_t request_read(struct worker *worker)
 	return n < 0 ? -err : n;
 }
 
-/* A sync takes as long as the disk is slow, and leaves the core for that time (fs_fsync()). */
-static bool enters_itself(const struct fuse_in_header *in)
-{
-	return in->opcode == FUSE_FSYNC || in->opcode == FUSE_FSYNCDIR;
-}
-
 /* What listings tell, which are of use as long as nothing of it does (ahead.c). */
 static bool may_change(const struct fuse_in_header *in)
 {
@@ -364,7 +376,7 @@ static void request_serve(struct worker *worker, size_t bytes)
 	struct loop *loop = worker->loop;
 	struct fuse_buf buf = { .mem = worker->request, .size = bytes };
 
-	if (loop_takes_long(worker->request, bytes) && atomic_load(loop->readers) == 0)
+	if (hands_over(worker, bytes) && atomic_load(loop->readers) == 0)
 		lead_offer(loop);
 	loop_serve(loop->mount, &buf);
 }

@@ -88,10 +88,14 @@ static void one_client_is_followed(void **state)
 	affinity_init(&affinity, &allowed);
 	ask(&affinity, client, ENOUGH - 1);
 	assert_int_equal(affinity.cpu, -1);
+	assert_false(affinity_is_alone(&affinity, (uint32_t)client));
 	ask(&affinity, client, 1);
 	assert_int_equal(affinity.cpu, last);
+	assert_true(affinity_is_alone(&affinity, (uint32_t)client));
+	assert_false(affinity_is_alone(&affinity, (uint32_t)getpid()));
 	assert_true(runs_on(last));
 	affinity_release(&affinity);
+	assert_false(affinity_is_alone(&affinity, (uint32_t)client));
 	assert_true(runs_on(-1));
 	affinity_free(&affinity);
 	client_end(client);
