@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/control.h"
 
+#include "fs/ahead.h"
 #include "fs/jobs.h"
 #include "fs/live.h"
 #include "fs/ops_internal.h"
+#include "fs/stack.h"
+#include "store/base/auto.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* --- who may --- */
@@ -36,7 +41,7 @@ static bool may_control(fuse_req_t req)
 	return is_same(path, "/proc/self/root");
 }
 
-/* --- what --- */
+/* --- the upper --- */
 
 static void switch_run(void *arg)
 {
@@ -65,4 +70,110 @@ void control_switch_upper(fuse_req_t req)
 		r = jobs_start(mount->controls, switch_run, req);
 	if (r < 0)
 		fuse_reply_err(req, -r);
+}
+
+/* --- layers --- */
+
+struct layer_request {
+	fuse_req_t req;
+	unsigned cmd;
+	struct control_layer layer;
+};
+
+enum { ATTRIBUTES_ONLY = -1 };
+
+static void tell(const struct stale *stale, void *arg)
+{
+	const struct mount *mount = arg;
+	fuse_ino_t ino = stale->dir == fs_root(mount->fs) ? FUSE_ROOT_ID : trees_ino(0, stale->dir);
+
+	/* -ENOENT: the kernel did not know it. */
+	if (stale->name)
+		fuse_lowlevel_notify_inval_entry(mount->session, ino, stale->name, strlen(stale->name));
+	else
+		fuse_lowlevel_notify_inval_inode(mount->session, ino, stale->listing ? 0 : ATTRIBUTES_ONLY, 0);
+}
+
+/* Listings that were made ahead know nodes as the kernel does. */
+static void let_go(void *arg)
+{
+	const struct mount *mount = arg;
+
+	fs_enter(mount->fs);
+	ahead_drop(mount->ahead);
+	fs_leave(mount->fs);
+}
+
+static int layers_change(struct mount *mount, unsigned cmd, struct control_layer *layer)
+{
+	struct stack_change change = { .tell = tell, .let_go = let_go, .arg = mount };
+	AUTO(freep) char *what = strdup(layer->text);
+	struct diag diag = { 0 };
+	int r = -ENOMEM;
+
+	ahead_change_begin(mount); /* the request itself has been served */
+	let_go(mount);
+	if (what && cmd == CONTROL_IOC_ADD_LAYER)
+		r = fs_stack_add(mount->fs, what, &change, &diag);
+	else if (what)
+		r = fs_stack_remove(mount->fs, what, &change, &diag);
+	ahead_change_end(mount);
+	layer->number = (change.pause_ns + 999) / 1000;
+	if (r < 0)
+		snprintf(layer->text, sizeof(layer->text), "%s", change.used ? change.used : diag_text(&diag, r));
+	if (change.used)
+		r = CONTROL_USED;
+	else if (r < 0)
+		r = CONTROL_REFUSED;
+	free(change.used);
+	return r;
+}
+
+static void layers_run(void *arg)
+{
+	struct layer_request *request = arg;
+	struct mount *mount = mount_of(request->req);
+	struct control_layer *layer = &request->layer;
+	int r;
+
+	if (request->cmd != CONTROL_IOC_LIST_LAYERS) {
+		r = layers_change(mount, request->cmd, layer);
+	} else {
+		r = fs_stack_list(mount->fs, layer->number, layer->text, sizeof(layer->text));
+		layer->number = r > 0 ? (uint64_t)r : 0;
+	}
+	if (r < 0)
+		fuse_reply_err(request->req, -r);
+	else
+		fuse_reply_ioctl(request->req, r <= CONTROL_USED && request->cmd != CONTROL_IOC_LIST_LAYERS ? r : 0,
+				 layer, sizeof(*layer));
+	free(request);
+}
+
+void control_layers(fuse_req_t req, unsigned cmd, const void *in, size_t bytes)
+{
+	struct mount *mount = mount_of(req);
+	struct layer_request *request = NULL;
+	int r = 0;
+
+	if (!may_control(req))
+		r = -EPERM;
+	else if (!mount->fs || mount->trees ||
+		 mount->opens) /* others stand on it; the kernel reads its files by itself */
+		r = -EOPNOTSUPP;
+	else if (bytes != sizeof(request->layer))
+		r = -ENOTTY;
+	else if (!(request = malloc(sizeof(*request))))
+		r = -ENOMEM;
+	if (r == 0) {
+		request->req = req;
+		request->cmd = cmd;
+		memcpy(&request->layer, in, bytes);
+		request->layer.text[CONTROL_TEXT_BYTES - 1] = '\0';
+		r = jobs_start(mount->controls, layers_run, request);
+	}
+	if (r < 0) {
+		free(request);
+		fuse_reply_err(req, -r);
+	}
 }

@@ -12,10 +12,27 @@
  *	The folder that now stands where the upper stood becomes the upper, the present
  *	upper a read-only lower; see fs/live.h.  Result: for how long requests had to wait,
  *	in microseconds, at least 1; 0: that folder is the upper already.
+ *
+ * CONTROL_IOC_ADD_LAYER, CONTROL_IOC_REMOVE_LAYER, CONTROL_IOC_LIST_LAYERS
+ *	See fs/stack.h.  @text: which layer; afterwards, where the result is CONTROL_REFUSED,
+ *	why, and where it is CONTROL_USED, what is in use.  @number: afterwards, for how many
+ *	microseconds requests had to wait.  Of a list @number is how many layers to leave
+ *	out, afterwards how many lines there are in @text.
  */
 
+#include <stdint.h>
 #include <sys/ioctl.h>
 
+enum { CONTROL_TEXT_BYTES = 8192 };
+struct control_layer {
+	uint64_t number;
+	char text[CONTROL_TEXT_BYTES];
+};
+enum { CONTROL_REFUSED = 1, CONTROL_USED = 2 }; /* results of those that are no errors */
+
 #define CONTROL_IOC_SWITCH_UPPER _IO('N', 0x74)
+#define CONTROL_IOC_ADD_LAYER	 _IOWR('N', 0x75, struct control_layer)
+#define CONTROL_IOC_REMOVE_LAYER _IOWR('N', 0x76, struct control_layer)
+#define CONTROL_IOC_LIST_LAYERS	 _IOWR('N', 0x77, struct control_layer)
 
 #endif

@@ -457,7 +457,7 @@ static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit
 
 	if (r == 0 && copy.st.st_nlink > 1)
 		r = names_of_origin(fs, node, &names);
-	copy.metacopy = r == 0 && !data && metacopy_wanted(fs, &copy.st) && first_dir(fs, node);
+	copy.metacopy = r == 0 && !data && metacopy_wanted(fs, node, &copy.st) && first_dir(fs, node);
 	if (r == 0)
 		r = copy_build(fs, node, limit, &copy);
 	if (r == 0)

@@ -85,7 +85,7 @@ int fs_lease(const struct fs_options *options, struct store *store, struct image
 
 static int layers_room(struct fs *fs, size_t count)
 {
-	uint32_t spare = fs->options->upper ? SPARE_LAYERS : 0;
+	uint32_t spare = fs->is_shared ? 0 : SPARE_LAYERS;
 
 	fs->layers = calloc(spare + count + 1, sizeof(struct layer *));
 	fs->layer_first = fs->layer_end = spare;
@@ -270,6 +270,8 @@ static int root_parts(struct fs *fs, struct dirnode *root)
 		unsigned flags = 0;
 		int r = 0;
 
+		if (layer->removed)
+			continue;
 		if (layer->is_store)
 			r = layer_root(fs->store, layer_store_id(layer), root_row, &flags);
 		if (r == 0)
@@ -396,22 +398,36 @@ static int root_inherit(struct fs *fs, bool fresh)
 	return r;
 }
 
-static int root_make(struct fs *fs)
+int root_new(struct fs *fs, struct dirnode **ret)
 {
 	struct node *node = node_new(S_IFDIR, NO_LAYER);
-	bool fresh = false;
-	struct stat st;
 	int r;
 
 	if (!node)
 		return -ENOMEM;
-	fs->root = node_dir(node);
+	r = root_parts(fs, node_dir(node));
+	if (r == 0)
+		r = root_attributes(fs, node_dir(node));
+	if (r < 0)
+		node_free(fs, node);
+	else
+		*ret = node_dir(node);
+	return r;
+}
+
+static int root_make(struct fs *fs)
+{
+	bool fresh = false;
+	struct node *node;
+	struct stat st;
+	int r = root_new(fs, &fs->root);
+
+	if (r < 0)
+		return r;
+	node = &fs->root->node;
 	atomic_store(&node->nlookup, 1);
 	stats_add(fs->stats, STAT_NODES, 1);
-	r = root_parts(fs, fs->root);
-	if (r == 0)
-		r = root_attributes(fs, fs->root);
-	if (r == 0 && (fs->store || fs->options->fakeroot))
+	if (fs->store || fs->options->fakeroot)
 		r = image_owner(fs, &fresh);
 	if (r < 0)
 		return r;
@@ -529,6 +545,8 @@ static struct fs *fs_alloc(const struct fs_options *options)
 	pthread_mutex_init(&fs->copy_lock, NULL);
 	pthread_cond_init(&fs->copy_cond, NULL);
 	pthread_mutex_init(&fs->inodes.lock, NULL);
+	pthread_mutex_init(&fs->stack_lock, NULL);
+	pthread_mutex_init(&fs->moved_lock, NULL);
 	for (size_t i = 0; i < TIME_LOCKS; i++)
 		pthread_mutex_init(&fs->time_locks[i], NULL);
 	return fs;
@@ -616,6 +634,9 @@ void fs_free(struct fs *fs)
 	pthread_mutex_destroy(&fs->copy_lock);
 	pthread_cond_destroy(&fs->copy_cond);
 	pthread_mutex_destroy(&fs->inodes.lock);
+	pthread_mutex_destroy(&fs->stack_lock);
+	pthread_mutex_destroy(&fs->moved_lock);
+	stales_release(&fs->moved);
 	for (size_t i = 0; i < TIME_LOCKS; i++)
 		pthread_mutex_destroy(&fs->time_locks[i]);
 	free(fs);

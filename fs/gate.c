@@ -4,6 +4,12 @@
 #include <errno.h>
 #include <time.h>
 
+enum {
+	CLOSE_WAIT_NS = 15 * 1000 * 1000, /* so long others wait for a request that takes long */
+	CLOSE_TRIES = 1000,
+	CLOSE_PAUSE_NS = 10 * 1000 * 1000, /* and then go on for so long */
+};
+
 /*
  * Who comes in counts himself first and looks at `closed` afterwards; who closes sets
  * `closed` first and looks at the count afterwards.  So one of the two sees the other.
@@ -84,4 +90,31 @@ void gate_open(struct gate *gate)
 	atomic_store(&gate->closed, false);
 	pthread_cond_broadcast(&gate->changed);
 	pthread_mutex_unlock(&gate->lock);
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int gate_closed(struct gate *gate, int (*fn)(void *arg), void *arg, uint64_t *ret_pause_ns)
+{
+	for (int tries = 0; tries < CLOSE_TRIES; tries++) {
+		uint64_t start;
+		int r;
+
+		if (tries > 0)
+			nanosleep(&(struct timespec){ .tv_nsec = CLOSE_PAUSE_NS }, NULL);
+		start = now_ns();
+		if (gate_close(gate, CLOSE_WAIT_NS) < 0)
+			continue;
+		r = fn(arg);
+		gate_open(gate);
+		*ret_pause_ns = now_ns() - start;
+		return r;
+	}
+	return -EBUSY;
 }

@@ -40,4 +40,13 @@ void gate_leave(struct gate *gate);
 int gate_close(struct gate *gate, uint64_t wait_ns);
 void gate_open(struct gate *gate);
 
+/**
+ * gate_closed() - @fn(@arg) while it is closed
+ * @ret_pause_ns: for how long others had to wait
+ *
+ * Requests that take long are not waited for with all others waiting too: it is tried again, for some 25 seconds.
+ * Return: what @fn returned; -EBUSY: it was not called.
+ */
+int gate_closed(struct gate *gate, int (*fn)(void *arg), void *arg, uint64_t *ret_pause_ns);
+
 #endif

@@ -144,8 +144,8 @@ uint32_t index_count(struct fs *fs, struct node *node, uint32_t names)
 	count_name(&origin, name);
 	if (count_read(fs->index_fd, name, &left))
 		return left;
-	for (uint16_t i = (uint16_t)fs->layer_first; i < node->layer && fs->layers[i]->was_upper; i++) {
-		if (count_read(fs->layers[i]->index_fd, name, &left))
+	for (uint16_t i = (uint16_t)fs->layer_first; i < node->layer; i++) {
+		if (fs->layers[i]->was_upper && count_read(fs->layers[i]->index_fd, name, &left))
 			return left;
 	}
 	SHARED(&fs->names_lock);
@@ -251,6 +251,13 @@ int index_add(struct fs *fs, struct node *node, const struct stat *lower, const 
 	count_name(ret, count);
 	unlinkat(fs->index_fd, count, 0); /* the copy counts for itself */
 	return linkat(fs->work_fd, work, fs->index_fd, name, 0) < 0 ? -errno : 0;
+}
+
+bool index_is_copy_of(const struct fs *fs, const struct node *copy, const struct node *lower)
+{
+	struct index_origin origin = origin_of_multi(fs, lower);
+
+	return copy->back.origin_dev == origin.dev && copy->back.origin_ino == origin.ino;
 }
 
 int index_nlink(struct fs *fs, struct node *node, int change)

@@ -30,6 +30,7 @@
 #include "fs/fs.h"
 #include "fs/gate.h"
 #include "fs/layer.h"
+#include "fs/stack.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
 #include "store/ovl.h"
@@ -73,7 +74,7 @@ enum { TIME_LOCKS = 64 };
 
 #define XATTR_CAPS "security.capability"
 
-enum { SPARE_LAYERS = 1024 }; /* so often an upper may become a lower */
+enum { SPARE_LAYERS = 1024 }; /* so often a layer may come, or an upper become a lower */
 enum { NO_LAYER = 0xffff };   /* node->layer of what only the upper has */
 
 /* Attributes as the index has them; 48 bytes. */
@@ -169,7 +170,7 @@ struct fs {
 	struct store *store;		  /* owned; NULL without store lowers */
 	struct lease *lease;		  /* owned */
 	struct layer **layers;		  /* owned; the topmost lower first, data-only ones last */
-	uint32_t layer_first, layer_end; /* those that are merged; what is before them is for uppers to come (live.c) */
+	uint32_t layer_first, layer_end; /* those that are merged, but for removed ones; before them is room for more */
 	uint32_t data_layer_count;	 /* from layer_end on: only metacopies lead there */
 	int upper_fd, work_fd;		 /* roots of the upper and of what work/ holds; -1: read-only */
 	int index_fd;			 /* links to the copies of lower files that have several names; -1: read-only */
@@ -198,6 +199,11 @@ struct fs {
 	struct limits *limits;	      /* owned; NULL: none were asked for */
 	_Atomic uint32_t work_serial; /* names in work/ */
 	_Atomic bool have_whiteout;   /* work/whiteout can be linked to */
+	_Atomic bool has_redirects;   /* a directory was met whose lower part is elsewhere */
+	pthread_mutex_t stack_lock;   /* before the gate: one change of the stack at a time */
+	_Atomic bool settling;	      /* the kernel is being told what has changed (stack.c) */
+	pthread_mutex_t moved_lock;
+	struct stales moved; /* guarded by moved_lock: names that were moved meanwhile */
 };
 
 static inline unsigned node_flags(const struct node *node)
@@ -265,7 +271,26 @@ static inline bool node_was_upper(const struct fs *fs, const struct node *node)
 	return !node_is(node, NODE_UPPER) && node->layer != NO_LAYER && fs->layers[node->layer]->was_upper;
 }
 
+/** layer_is_passing() - may it be gone while what is in the upper stays? Then no copy may depend on it. */
+static inline bool layer_is_passing(const struct fs *fs, uint16_t layer)
+{
+	return layer != NO_LAYER && (fs->layers[layer]->added || fs->layers[layer]->leaving);
+}
+
+/** layer_is_lowest() - is there no merged layer below it? */
+static inline bool layer_is_lowest(const struct fs *fs, uint16_t layer)
+{
+	uint32_t next = layer + 1u;
+
+	while (next < fs->layer_end && fs->layers[next]->removed)
+		next++;
+	return next == fs->layer_end;
+}
+
 /* --- fs.c --- */
+
+/** root_new() - a root directory as the layers have it now, which is not in the tree. */
+int root_new(struct fs *fs, struct dirnode **ret);
 
 /** fs_lease() - on the image for the life of the mount; its text tells where that is. */
 int fs_lease(const struct fs_options *options, struct store *store, struct image_id image, struct diag *diag,
@@ -488,6 +513,8 @@ int index_add(struct fs *fs, struct node *node, const struct stat *lower, const 
 void index_keep_count(struct fs *fs, struct node *node, uint32_t names);
 /** index_count() - how many of the @names that its layer has are left. */
 uint32_t index_count(struct fs *fs, struct node *node, uint32_t names);
+/** index_is_copy_of() - is @copy, which the index has, one of the store's file @lower? */
+bool index_is_copy_of(const struct fs *fs, const struct node *copy, const struct node *lower);
 /** index_nlink() - @change more names show the copy; at 0 its entry is removed. names_lock is held. */
 int index_nlink(struct fs *fs, struct node *node, int change);
 
@@ -514,8 +541,8 @@ void node_release(struct fs *fs, struct node *node);
 
 /** metacopy_detect() - before the kernel sees a regular file of attributes @st: is it one? @link's directory is locked. */
 int metacopy_detect(struct fs *fs, struct link *link, const struct stat *st);
-/** metacopy_wanted() - may the copy of a file of attributes @st leave the data where it is? */
-bool metacopy_wanted(const struct fs *fs, const struct stat *st);
+/** metacopy_wanted() - may the copy of @node, of attributes @st, leave the data where it is? */
+bool metacopy_wanted(const struct fs *fs, const struct node *node, const struct stat *st);
 /** metacopy_mark() - make @work in work/, @fd, a metacopy of @bytes. Return: 0; -ENOTSUP: it cannot be one here; -errno. */
 int metacopy_mark(struct fs *fs, const char *work, int fd, off_t bytes);
 /** metacopy_set() - the node is one. @data: what is known of its data, owned by the node from now on. */

@@ -12,6 +12,7 @@
  */
 
 #include "fs/fdcache.h"
+#include "store/image.h"
 #include "store/layer.h"
 
 #include <stdlib.h>
@@ -51,6 +52,10 @@ struct layer_ops {
 	/** A reference to subdirectory @name; drop it with leave(). */
 	int (*enter)(struct layer *layer, union dref at, const struct found *dir, union dref *ret);
 	void (*leave)(struct layer *layer, union dref at);
+	/** Are both the same directory? */
+	bool (*same)(struct layer *layer, union dref a, union dref b);
+	/** Nothing is looked for in it any more: what it is on may be unmounted. References are still left() afterwards. */
+	void (*retire)(struct layer *layer);
 	/** Does it hide what is below (@opaque), and is its lower part elsewhere (@redirect, to be freed)? */
 	int (*marks)(struct layer *layer, union dref at, bool *opaque, char **redirect);
 	/** A descriptor of the folder, O_RDONLY; directory layers only, NULL else. */
@@ -67,8 +72,12 @@ struct layer {
 	bool override_stat; /* owners are recorded in user.containers.override_stat */
 	bool is_mapped;	    /* on an idmapped mount: its owners are those to be shown, not those on disk */
 	bool is_store;
-	bool was_upper; /* of this mount, until live.c made it a lower: what is written to uppers only is in it */
-	int index_fd;	/* owned; of such a one: its links to copies (index.c) */
+	bool was_upper;	     /* of this mount, until live.c made it a lower: what is written to uppers only is in it */
+	int index_fd;	     /* owned; of such a one: its links to copies (index.c) */
+	bool added;	     /* to a mount in use: at a remount it is not there (restack.c) */
+	bool leaving;	     /* somebody wants it removed: no copy may come to depend on it */
+	bool removed;	     /* it only stands here for nodes that have outlived it */
+	struct lease *lease; /* owned; of one that was added: on an image that has it */
 	char *name;   /* owned: what user.nacre.layer says: a diff ID, or the path of a directory as it was given */
 	uint64_t dev; /* st_dev of a directory layer; of a store layer a number of its own */
 };
@@ -105,6 +114,7 @@ static inline void layer_free(struct layer *layer)
 {
 	if (!layer)
 		return;
+	lease_drop(layer->lease);
 	free(layer->name);
 	layer->ops->free(layer);
 }

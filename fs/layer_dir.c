@@ -271,6 +271,23 @@ static void dir_leave(struct layer *layer, union dref at)
 	}
 }
 
+static bool dir_same(struct layer *layer, union dref a, union dref b)
+{
+	const struct lowdir *x = a.dir, *y = b.dir;
+
+	while (x != y && x->parent && y->parent && strcmp(x->name, y->name) == 0) {
+		x = x->parent;
+		y = y->parent;
+	}
+	return x == y;
+}
+
+static void dir_retire(struct layer *layer)
+{
+	close(dir_layer(layer)->root_fd);
+	dir_layer(layer)->root_fd = -1;
+}
+
 static int dir_marks(struct layer *layer, union dref at, bool *opaque, char **redirect)
 {
 	struct fd_ref ref;
@@ -319,6 +336,8 @@ static const struct layer_ops dir_ops = {
 	.keep = dir_keep,
 	.enter = dir_enter,
 	.leave = dir_leave,
+	.same = dir_same,
+	.retire = dir_retire,
 	.marks = dir_marks,
 	.dir_fd = dir_fd,
 	.named = dir_named,

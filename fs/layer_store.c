@@ -76,6 +76,15 @@ static int store_marks(struct layer *layer, union dref at, bool *opaque, char **
 	return 0;
 }
 
+static bool store_same(struct layer *layer, union dref a, union dref b)
+{
+	return a.no == b.no;
+}
+
+static void store_retire(struct layer *layer)
+{
+}
+
 static void store_layer_free(struct layer *layer)
 {
 	free(layer);
@@ -88,6 +97,8 @@ static const struct layer_ops store_ops = {
 	.keep = store_keep,
 	.enter = store_enter,
 	.leave = store_leave,
+	.same = store_same,
+	.retire = store_retire,
 	.marks = store_marks,
 };
 

@@ -35,13 +35,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
-#include <time.h>
-
-enum {
-	CLOSE_WAIT_NS = 15 * 1000 * 1000, /* so long others wait for a request that takes long */
-	CLOSE_TRIES = 1000,
-	CLOSE_PAUSE_NS = 10 * 1000 * 1000, /* and then go on for so long */
-};
 
 /* A directory of the upper, with what will be its parts. */
 struct frozen_dir {
@@ -66,14 +59,6 @@ struct switching {
 	size_t file_count, file_room;
 	struct node **inodes; /* owned: for inodes_rekey() */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* --- the folders --- */
 
@@ -404,8 +389,9 @@ static void apply(struct switching *s)
 
 /* --- the whole --- */
 
-static int switch_closed(struct switching *s)
+static int switch_closed(void *arg)
 {
+	struct switching *s = arg;
 	int r = gather(s);
 
 	if (r == 0)
@@ -415,32 +401,11 @@ static int switch_closed(struct switching *s)
 	return r;
 }
 
-/* Requests that take long are not waited for with all others waiting too. */
-static int switch_gated(struct switching *s, uint64_t *ret_pause_ns)
-{
-	int r = -EAGAIN;
-
-	for (int tries = 0; r == -EAGAIN && tries < CLOSE_TRIES; tries++) {
-		uint64_t start;
-
-		if (tries > 0)
-			nanosleep(&(struct timespec){ .tv_nsec = CLOSE_PAUSE_NS }, NULL);
-		start = now_ns();
-		r = gate_close(&s->fs->gate, CLOSE_WAIT_NS);
-		if (r < 0)
-			continue;
-		r = switch_closed(s);
-		gate_open(&s->fs->gate);
-		*ret_pause_ns = now_ns() - start;
-		return r;
-	}
-	return -EBUSY;
-}
-
 int fs_switch_upper(struct fs *fs, uint64_t *ret_pause_ns)
 {
 	struct switching s = { .fs = fs, .upper_fd = -1, .index_fd = -1 };
 	int r;
+	LOCKED(&fs->stack_lock);
 
 	*ret_pause_ns = 0;
 	if (fs->upper_fd < 0)
@@ -449,7 +414,7 @@ int fs_switch_upper(struct fs *fs, uint64_t *ret_pause_ns)
 		return -EOPNOTSUPP;
 	r = prepare(&s);
 	if (r == 0)
-		r = switch_gated(&s, ret_pause_ns);
+		r = gate_closed(&fs->gate, switch_closed, &s, ret_pause_ns);
 	release(&s);
 	return r < 0 ? r : 0;
 }

@@ -595,9 +595,11 @@ int fs_readlink(struct fs *fs, struct node *node, char **ret)
 int fs_statfs(struct fs *fs, struct statvfs *st)
 {
 	struct fd_ref ref = { .fd = fs->upper_fd };
-	struct layer *layer = fs->layer_end > fs->layer_first ? fs->layers[fs->layer_first] : NULL;
+	struct layer *layer = NULL;
 	int r = 0;
 
+	for (uint32_t i = fs->layer_first; i < fs->layer_end && (!layer || layer->removed); i++)
+		layer = fs->layers[i];
 	if (fs->upper_fd < 0 && layer && layer->is_store)
 		return statvfs(store_dir(fs->store), st) < 0 ? -errno : 0;
 	if (fs->upper_fd < 0)

@@ -515,6 +515,7 @@ int loop_run(struct mount *mount, const struct loop_options *options)
 	if (r == 0)
 		await_end(options);
 	jobs_end(mount->jobs); /* they wait for requests that must still be served */
+	jobs_end(mount->controls);
 	stop(&loop, 0);
 	loop_join(&loop);
 	if (loop.rings)

@@ -233,7 +233,7 @@ static int marks_find(struct fs *fs, struct part_span span, uint32_t *keep, char
 		bool opaque = false;
 		int r;
 
-		if (part.layer + 1u == fs->layer_end)
+		if (layer_is_lowest(fs, part.layer))
 			break; /* there is nothing below that a mark could hide or name */
 		r = layer->ops->marks(layer, part.at, &opaque, redirect);
 		if (r < 0)
@@ -241,6 +241,7 @@ static int marks_find(struct fs *fs, struct part_span span, uint32_t *keep, char
 		if (opaque) /* then it leads nowhere, as the kernel has it */
 			free(TAKE(*redirect));
 		if (opaque || *redirect) {
+			fs->has_redirects |= *redirect != NULL;
 			*keep = i + 1;
 			return 0;
 		}
@@ -323,6 +324,7 @@ int dir_parts_locked(struct fs *fs, struct dirnode *dir)
 		r = upper_marks(fs, dir, &opaque, &redirect);
 	if (r == 0 && !opaque && !redirect)
 		r = marks_find(fs, (struct part_span){ dir->parts, dir->part_count }, &keep, &redirect);
+	fs->has_redirects |= redirect != NULL;
 	if (r == 0 && (redirect || keep < dir->part_count))
 		r = parts_replace(fs, dir, keep, opaque ? NULL : redirect);
 	if (r == 0)

@@ -51,6 +51,7 @@ struct search {
 	struct fs *fs;
 	uint16_t layer;
 	union dref at;
+	bool skip_added; /* no copy was made of what is in a layer that was added meanwhile */
 	bool found;
 	int fd; /* owned; of a directory layer's file */
 	struct content_id content;
@@ -122,7 +123,7 @@ static int search_parts(struct search *search, const struct part *parts, uint32_
 	int r = 0;
 
 	for (uint32_t i = 0; i < count && r == 0 && !search->found && !search->redirect; i++) {
-		if (parts[i].layer >= first)
+		if (parts[i].layer >= first && !(search->skip_added && search->fs->layers[parts[i].layer]->added))
 			r = search_in(search, parts[i].layer, parts[i].at, name);
 	}
 	return r;
@@ -245,6 +246,7 @@ static int locate(struct fs *fs, struct node *node, struct search *search)
 		return -EIO;
 	if (!node_is(node, NODE_UPPER))
 		search->first = (uint16_t)(node->layer + 1);
+	search->skip_added = node_is(node, NODE_UPPER) || !fs->layers[node->layer]->added;
 	r = metacopy_redirect(fs, node, &redirect);
 	if (r == 0)
 		r = search_data(search, link->dir, link->name, redirect);
@@ -345,10 +347,12 @@ int metacopy_detect(struct fs *fs, struct link *link, const struct stat *st)
 
 /* --- making and completing --- */
 
-bool metacopy_wanted(const struct fs *fs, const struct stat *st)
+bool metacopy_wanted(const struct fs *fs, const struct node *node, const struct stat *st)
 {
 	off_t from = fs->options->metacopy_from;
 
+	if (!node_is(node, NODE_UPPER) && layer_is_passing(fs, node->layer))
+		return false;
 	return from > 0 && S_ISREG(st->st_mode) && st->st_size >= from && st->st_nlink == 1;
 }
 

@@ -429,6 +429,11 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 		control_switch_upper(req);
 		return;
 	}
+	if (ino == FUSE_ROOT_ID &&
+	    (cmd == CONTROL_IOC_ADD_LAYER || cmd == CONTROL_IOC_REMOVE_LAYER || cmd == CONTROL_IOC_LIST_LAYERS)) {
+		control_layers(req, cmd, in, in_bytes);
+		return;
+	}
 	if (in_bytes >= bytes)
 		memcpy(&value, in, bytes);
 	if (cmd == FS_IOC_GETFLAGS && out_bytes >= bytes)

@@ -51,6 +51,8 @@ bool ops_may_ask(fuse_req_t req);
 
 /** control_switch_upper() - answers the request, later (control.c) */
 void control_switch_upper(fuse_req_t req);
+/** control_layers() - the same; @in: of @bytes, what came with @cmd. */
+void control_layers(fuse_req_t req, unsigned cmd, const void *in, size_t bytes);
 
 /* --- listing.c --- */
 

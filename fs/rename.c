@@ -119,6 +119,7 @@ static int mark_directory(struct fs *fs, struct dirnode *dir, bool lower_at_new_
 	if (r < 0)
 		return r;
 	if (dir->part_count > 0) {
+		fs->has_redirects = true;
 		r = lower_path(fs, &dir->node, &path);
 		if (r == 0)
 			r = ovl_set_redirect(ref.fd, fs->xattr_ns, buf_str(&path));
@@ -146,6 +147,16 @@ static int mark_metacopy(struct fs *fs, struct node *node)
 	return r;
 }
 
+/* A redirect would lead nowhere at the next mount. */
+static bool has_passing_part(const struct fs *fs, const struct dirnode *dir)
+{
+	for (uint32_t i = 0; i < dir->part_count; i++) {
+		if (layer_is_passing(fs, dir->parts[i].layer))
+			return true;
+	}
+	return false;
+}
+
 /* @link is about to stand where @other stands (NULL: nothing does). */
 static int mark_mover(struct fs *fs, struct link *link, const struct link *other, bool same_folder)
 {
@@ -156,7 +167,7 @@ static int mark_mover(struct fs *fs, struct link *link, const struct link *other
 		return node_is(link->node, NODE_METACOPY) ? mark_metacopy(fs, link->node) : 0;
 	LOCKED(&dir->lock);
 	r = dir_parts_locked(fs, dir);
-	if (r == 0 && dir->part_count > 0 && fs->options->redirect != FS_REDIRECT_ON)
+	if (r == 0 && dir->part_count > 0 && (fs->options->redirect != FS_REDIRECT_ON || has_passing_part(fs, dir)))
 		r = -EXDEV;
 	return r < 0 ? r : mark_directory(fs, dir, other && other->flags & LINK_LOWER, same_folder);
 }
@@ -549,7 +560,11 @@ int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *ne
 	if (r < 0)
 		return r;
 	LOCKED(&fs->rename_lock);
-	r = copyup_dir(fs, m.dir);
+	r = stack_note_move(fs, newdir, newname);
+	if (r == 0 && flags & RENAME_EXCHANGE)
+		r = stack_note_move(fs, dir, name);
+	if (r == 0)
+		r = copyup_dir(fs, m.dir);
 	if (r == 0)
 		r = copyup_dir(fs, m.newdir);
 	if (r == 0)

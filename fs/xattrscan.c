@@ -189,6 +189,22 @@ void xattr_scan_go_on(struct xattr_scan *scan)
 	pthread_mutex_unlock(&scan->lock);
 }
 
+bool xattr_scan_give_up(struct xattr_scan *scan)
+{
+	bool found_none;
+
+	if (!scan)
+		return true;
+	pthread_mutex_lock(&scan->lock);
+	found_none = atomic_load(&scan->verdict) == FOUND_NONE;
+	if (atomic_load(&scan->verdict) == GOING_ON) {
+		folders_close(scan);
+		atomic_store(&scan->verdict, FOUND_SOME);
+	}
+	pthread_mutex_unlock(&scan->lock);
+	return !found_none;
+}
+
 bool xattr_scan_found_none(const struct xattr_scan *scan)
 {
 	return scan && atomic_load(&scan->verdict) == FOUND_NONE;

@@ -19,5 +19,7 @@ void xattr_scan_free(struct xattr_scan *scan);
 void xattr_scan_go_on(struct xattr_scan *scan);
 /** xattr_scan_found_none() - has all of it been looked at, and nothing found? NULL: no. */
 bool xattr_scan_found_none(const struct xattr_scan *scan);
+/** xattr_scan_give_up() - the layers are going to change: find no more. Return: has it not found that there are none? */
+bool xattr_scan_give_up(struct xattr_scan *scan);
 
 #endif

@@ -25,7 +25,7 @@ file_timeout=300
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
 # forget inodes: what holds only as long as the kernel remembers must not pass.
 pressed='fs/basic.bats fs/meta.bats fs/model.bats fs/names.bats fs/rename.bats fs/write.bats'
-# And once more, as root, with io=passthrough: all suites on the tree, each with directory lowers.  And with io_uring,
+# And once more, as root, with io=passthrough: all suites on the tree, each with directory lowers, but of what is refused then.  And with io_uring,
 # where the kernel has it: what it changes is how requests come, and on which threads; some in the thread build too.
 ringed='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/flags.bats fs/flags.root.bats fs/holes.bats
 	fs/limits.bats fs/locks.bats fs/loop.root.bats fs/model.bats fs/size.bats fs/sqlite.bats fs/stats.bats
@@ -513,7 +513,8 @@ main() {
 				queue+=("$name pressure $file")
 			fi
 			if [ "$name" = release ] && [ "${identities[0]}" = root ] &&
-				[[ $file == fs/* && $file != *.user.bats && $file != fs/passthrough.* && $file != fs/io_uring.* ]]; then
+				[[ $file == fs/* && $file != *.user.bats && $file != fs/passthrough.* && $file != fs/io_uring.* &&
+					$file != fs/restack.* ]]; then
 				queue+=("$name passthrough $file")
 			fi
 			if [ "${identities[0]}" = root ] && runs_by_ring "$name" "$file"; then
