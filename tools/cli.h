@@ -32,7 +32,8 @@ enum operand {
 	OPERAND_COPY,  /* a file, or "CONTAINER:PATH" */
 	OPERAND_COMMAND,
 	OPERAND_SHELL,
-	OPERAND_OTHER, /* nothing that could be guessed */
+	OPERAND_LAYER_VERB, /* of nacre layer */
+	OPERAND_OTHER,	    /* nothing that could be guessed */
 };
 
 enum { OPERANDS_MAX = 3, OPERANDS_ANY = -1 };
@@ -158,6 +159,7 @@ int cmd_images(struct cli *cli, const struct args *args);
 int cmd_import(struct cli *cli, const struct args *args);
 int cmd_info(struct cli *cli, const struct args *args);
 int cmd_inspect(struct cli *cli, const struct args *args);
+int cmd_layer(struct cli *cli, const struct args *args);
 int cmd_layers(struct cli *cli, const struct args *args);
 int cmd_load(struct cli *cli, const struct args *args);
 int cmd_logs(struct cli *cli, const struct args *args);

@@ -16,9 +16,16 @@
 static const char *kind_word(enum operand kind)
 {
 	static const char *const words[] = {
-		[OPERAND_NONE] = "none",   [OPERAND_FILE] = "file",	      [OPERAND_DIR] = "dir",
-		[OPERAND_IMAGE] = "image", [OPERAND_CONTAINER] = "container", [OPERAND_MOUNT] = "mount",
-		[OPERAND_COPY] = "copy",   [OPERAND_COMMAND] = "command",     [OPERAND_SHELL] = "shell",
+		[OPERAND_NONE] = "none",
+		[OPERAND_FILE] = "file",
+		[OPERAND_DIR] = "dir",
+		[OPERAND_IMAGE] = "image",
+		[OPERAND_CONTAINER] = "container",
+		[OPERAND_MOUNT] = "mount",
+		[OPERAND_COPY] = "copy",
+		[OPERAND_COMMAND] = "command",
+		[OPERAND_SHELL] = "shell",
+		[OPERAND_LAYER_VERB] = "layer_verb",
 		[OPERAND_OTHER] = "none",
 	};
 
@@ -77,6 +84,7 @@ static const char bash_lead[] =
 	"\t\tif ((${#COMPREPLY[@]})); then compopt -o nospace; else _nacre_values file; fi ;;\n"
 	"\tcommand) COMPREPLY=($(compgen -W \"${_nacre_commands// /$IFS}\" -- \"$cur\")) ;;\n"
 	"\tshell) COMPREPLY=($(compgen -W $'bash\\nzsh\\nfish' -- \"$cur\")) ;;\n"
+	"\tlayer_verb) COMPREPLY=($(compgen -W $'add\\nremove\\nls' -- \"$cur\")) ;;\n"
 	"\tesac\n"
 	"}\n"
 	"\n";
@@ -194,6 +202,8 @@ static const char *zsh_action(enum operand kind)
 		return "_nacre_commands";
 	case OPERAND_SHELL:
 		return "(bash zsh fish)";
+	case OPERAND_LAYER_VERB:
+		return "(add remove ls)";
 	default:
 		return " ";
 	}
@@ -324,6 +334,8 @@ static const char *fish_values(enum operand kind)
 		return " -a \"$__nacre_commands\"";
 	case OPERAND_SHELL:
 		return " -a 'bash zsh fish'";
+	case OPERAND_LAYER_VERB:
+		return " -a 'add remove ls'";
 	default:
 		return "";
 	}

@@ -249,6 +249,13 @@ static const struct option_desc layers_options[] = {
 	{ 'q', "quiet", NULL, "diff IDs only" }, OPTION_NO_TRUNC, OPTION_JSON, OPTION_FORMAT, OPTIONS_END,
 };
 
+static const struct option_desc layer_options[] = {
+	OPTION_NO_TRUNC,
+	OPTION_JSON,
+	OPTION_FORMAT,
+	OPTIONS_END,
+};
+
 static const struct option_desc du_options[] = {
 	OPTION_NO_TRUNC,
 	OPTION_JSON,
@@ -498,6 +505,15 @@ const struct command commands[] = {
 	  { OPERAND_CONTAINER },
 	  cmd_rm },
 
+	{ "layer",
+	  "add DIR|CONTAINER LAYER|FOLDER | remove DIR|CONTAINER LAYER|FOLDER | ls [--no-trunc] [--json|--format TEMPLATE] DIR|CONTAINER",
+	  "stack a layer on a mount in use, or take one off",
+	  GROUP_LAYERS,
+	  layer_options,
+	  2,
+	  3,
+	  { OPERAND_LAYER_VERB, OPERAND_MOUNT, OPERAND_DIR },
+	  cmd_layer },
 	{ "layers",
 	  "[-q] [--no-trunc] [--json|--format TEMPLATE] IMAGE",
 	  "list the layers of an image, and what each changes and wastes",

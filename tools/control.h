@@ -16,6 +16,10 @@ enum control_verb {
 	CONTROL_SIGNAL, /* send the container's first process signal @value; answered by DONE */
 	CONTROL_SYNC,	/* write to the upper what the kernel keeps; answered by DONE */
 	CONTROL_SWITCH, /* go on with a fresh upper (live.h); answered by DONE */
+	/* as of the driver (fs/control.h), with its @text; answered by DONE with its result, or how many lines, and @text */
+	CONTROL_ADD_LAYER,
+	CONTROL_REMOVE_LAYER,
+	CONTROL_LIST_LAYERS,
 	CONTROL_WAIT,	/* tell when it has ended; answered by EXITED, then */
 	CONTROL_RESIZE, /* of who started it: the terminal's size has changed; not answered */
 	CONTROL_MAPPED, /* of who started it: the user namespace has its numbers */

@@ -4,6 +4,7 @@
 #include "fs/control.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
+#include "tools/control.h"
 #include "tools/mountlist.h"
 #include "tools/mounts.h"
 #include "tools/process.h"
@@ -192,6 +193,20 @@ int driver_switch_upper(const char *mountpoint)
 	if (fd < 0)
 		return -errno;
 	return ioctl(fd, CONTROL_IOC_SWITCH_UPPER) < 0 ? -errno : 0;
+}
+
+int driver_layers(const char *mountpoint, unsigned verb, struct control_layer *layer)
+{
+	AUTO(closep) int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned long request = verb == CONTROL_ADD_LAYER      ? CONTROL_IOC_ADD_LAYER
+				: verb == CONTROL_REMOVE_LAYER ? CONTROL_IOC_REMOVE_LAYER
+							       : CONTROL_IOC_LIST_LAYERS;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = ioctl(fd, request, layer);
+	return r < 0 ? -errno : r;
 }
 
 /*

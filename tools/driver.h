@@ -61,4 +61,14 @@ int driver_sync(const char *mountpoint);
  */
 int driver_switch_upper(const char *mountpoint);
 
+/**
+ * driver_layers() - ask a live mount to add or remove a layer, or for its layers
+ * @verb: CONTROL_ADD_LAYER, CONTROL_REMOVE_LAYER or CONTROL_LIST_LAYERS (tools/control.h)
+ * @layer: what is asked, and answered: see fs/control.h
+ *
+ * Return: 0; CONTROL_REFUSED; CONTROL_USED; -ENOTTY, -EPERM, -EOPNOTSUPP, ... .
+ */
+struct control_layer;
+int driver_layers(const char *mountpoint, unsigned verb, struct control_layer *layer);
+
 #endif

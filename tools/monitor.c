@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/monitor.h"
 
+#include "fs/control.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 #include "tools/bundle.h"
@@ -299,6 +300,27 @@ static int send_signal(const struct monitor *m, int number)
 	return kill(m->init, number) < 0 ? -errno : 0;
 }
 
+/* A message has less room than the driver's answer: of a list it gets as many lines as go into it. */
+static bool serve_layers(const struct monitor *m, struct peer *peer, const struct control_message *message)
+{
+	struct control_layer layer = { .number = (uint64_t)message->value };
+	size_t used = 0, len;
+	int lines = 0, r;
+
+	snprintf(layer.text, sizeof(layer.text), "%s", message->text);
+	r = driver_layers(m->rootfs, message->verb, &layer);
+	if (r == 0 && message->verb == CONTROL_LIST_LAYERS) {
+		while ((len = strcspn(layer.text + used, "\n")),
+		       layer.text[used] && used + len + 1 < sizeof(message->text)) {
+			used += len + 1;
+			lines++;
+		}
+		layer.text[used] = '\0';
+		r = lines;
+	}
+	return control_send(peer->fd, CONTROL_DONE, r, layer.text) == 0;
+}
+
 /* Return: false when the peer has nothing more to say, or is gone. */
 static bool serve(struct monitor *m, struct peer *peer)
 {
@@ -313,6 +335,10 @@ static bool serve(struct monitor *m, struct peer *peer)
 		return control_send(peer->fd, CONTROL_DONE, driver_sync(m->rootfs), NULL) == 0;
 	case CONTROL_SWITCH:
 		return control_send(peer->fd, CONTROL_DONE, driver_switch_upper(m->rootfs), NULL) == 0;
+	case CONTROL_ADD_LAYER:
+	case CONTROL_REMOVE_LAYER:
+	case CONTROL_LIST_LAYERS:
+		return serve_layers(m, peer, &message);
 	case CONTROL_WAIT:
 		peer->waits = true;
 		return true;

@@ -102,6 +102,8 @@ teardown() { unmount_all; }
 	schema_ok diff
 	run nacre diff --json "$MNT"
 	schema_ok diff-container
+	run nacre layer ls --json "$MNT"
+	schema_ok layer
 	run nacre inspect two:1
 	schema_ok inspect
 }

@@ -87,14 +87,15 @@ seen() {
 # as_new_mount [FOLDER...]: $MNT shows what a new mount of its upper, these folders and the lowers does; and its listings,
 # lookups and attributes agree.
 as_new_mount() {
-	local other=$BATS_TEST_TMPDIR/other folder stack=$UPPER
+	local other=$BATS_TEST_TMPDIR/other folder stack=$UPPER options=ro
+	is_fake && options+=,fakeroot
 	for folder; do
 		stack+=:$folder
 	done
 	stack+=:$LOWERS
 	mkdir -p "$other"
 	sync -f "$MNT"
-	nacrefs -o "ro,lowerdir=$stack$(is_fake && echo ,fakeroot || true)" "$other"
+	nacrefs -o "$options,lowerdir=$stack" "$other"
 	diff <(seen "$other") <(seen "$MNT") || fail "it is not as a new mount of the same layers ($KIND)"
 	unmount "$other"
 }
