@@ -11,15 +11,19 @@
 
 /*
  * Signals are held back but for the moments of waiting, so that none comes
- * between a look at what it did and the wait.  Curses itself stops on SIGTSTP
- * and gives the terminal back before; SIGWINCH has only to end the wait.
+ * between a look at what it did and the wait.  SIGWINCH has only to end it.
  */
 
-static volatile sig_atomic_t last_signal;
+static volatile sig_atomic_t last_signal, stop_asked;
 
 static void on_signal(int number)
 {
 	last_signal = number;
+}
+
+static void on_stop(int number)
+{
+	stop_asked = 1;
 }
 
 static void nothing(int number)
@@ -29,7 +33,7 @@ static void nothing(int number)
 static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
 
 /* One that was ignored stays so: nohup(1). */
-static void catch (int number, void (*handler)(int number))
+static void catch_signal(int number, void (*handler)(int number))
 {
 	struct sigaction action = { .sa_handler = handler }, before;
 
@@ -44,10 +48,10 @@ static void hold_signals(sigset_t *ret_before)
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(ending); i++) {
-		catch (ending[i], on_signal);
+		catch_signal(ending[i], on_signal);
 		sigaddset(&set, ending[i]);
 	}
-	catch (SIGWINCH, nothing);
+	catch_signal(SIGWINCH, nothing);
 	sigaddset(&set, SIGWINCH);
 	sigaddset(&set, SIGTSTP);
 	sigprocmask(SIG_BLOCK, &set, ret_before);
@@ -63,6 +67,20 @@ static void die_of_signal(const sigset_t *before)
 	signal(number, SIG_DFL);
 	sigprocmask(SIG_SETMASK, before, NULL);
 	raise(number);
+}
+
+/* As if nobody had caught it, but with the terminal as it was before; what is drawn next is seen again. */
+static void stop(struct browse *browse, const sigset_t *mask)
+{
+	sigset_t held;
+
+	stop_asked = 0;
+	screen_suspend(browse->screen);
+	signal(SIGTSTP, SIG_DFL);
+	raise(SIGTSTP);
+	sigprocmask(SIG_SETMASK, mask, &held); /* here it stops */
+	sigprocmask(SIG_SETMASK, &held, NULL);
+	catch_signal(SIGTSTP, on_stop);
 }
 
 /* Return: false: the terminal is gone. */
@@ -97,6 +115,8 @@ static int loop(struct browse *browse, const sigset_t *mask)
 		screen_flush(browse->screen);
 		if (!wait_for_key(browse, mask))
 			return FAILED;
+		if (stop_asked)
+			stop(browse, mask);
 		while (!browse->leaves && (key = screen_key(browse->screen)) != SCREEN_NONE)
 			browse_key(browse, key);
 	}
@@ -164,6 +184,8 @@ static int run(struct browse *browse, struct diag *diag, int *ret_status)
 	if (r == 0 && browse_sum_start(browse->store, browse->image, &browse->sum) < 0)
 		browse->sum = NULL;
 	if (r == 0) {
+		/* Curses has taken it for itself, with a handler that changes errno and forgets keys. */
+		catch_signal(SIGTSTP, on_stop);
 		browse_measure(browse);
 		*ret_status = loop(browse, &before);
 	}

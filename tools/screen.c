@@ -199,6 +199,11 @@ void screen_flush(struct screen *screen)
 	wrefresh(screen->window);
 }
 
+void screen_suspend(struct screen *screen)
+{
+	endwin();
+}
+
 static int key_of(wint_t code)
 {
 	switch (code) {

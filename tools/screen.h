@@ -71,6 +71,9 @@ void screen_cursor(struct screen *screen, int row, int column);
 /** screen_flush() - let it be seen */
 void screen_flush(struct screen *screen);
 
+/** screen_suspend() - the terminal as it was before, until the next screen_flush() */
+void screen_suspend(struct screen *screen);
+
 /** screen_key() - a key that was pressed, or what there is instead; never waits. */
 int screen_key(struct screen *screen);
 

@@ -240,8 +240,6 @@ browse() {
 	assert_equal "$(tmux_do display-message -p '#{alternate_on} #{cursor_flag}')" "0 1"
 }
 
-# The handler of SIGTSTP is curses' own, which ThreadSanitizer finds to change errno.
-# bats test_tags=slow
 @test "it stops and goes on" {
 	browse 100 30
 	type_keys Down
