@@ -15,8 +15,11 @@ tmux_start() {
 	wait_screen 'ready>'
 }
 
-# For teardown.
+# For teardown.  What runs on the terminal goes first, and at once: the SIGCONT that comes with a hangup makes
+# LeakSanitizer, which stops the process at its end to look at it, wait for ever.
 tmux_stop() {
+	local shell
+	shell=$(tmux_do display-message -p '#{pane_pid}' 2>/dev/null) && { pkill -KILL -P "$shell" || true; }
 	tmux_do kill-server 2>/dev/null || true
 }
 
