@@ -3,6 +3,8 @@
 
 /* chmod, chown, truncate, utimes: one request may ask for several of them. */
 
+#include "fs/attrcache.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 

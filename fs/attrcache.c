@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/internal.h"
+#include "fs/attrcache.h"
 
 /*
  * Attributes of the upper's regular files that are known without asking the disk.

@@ -9,6 +9,7 @@
  * is held over both.
  */
 
+#include "fs/attrcache.h"
 #include "fs/limits.h"
 #include "store/base/io.h"
 

@@ -6,6 +6,7 @@
  * it needs is found in, or opened into, the cache.
  */
 
+#include "fs/attrcache.h"
 #include "fs/limits.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"

@@ -15,6 +15,7 @@
  * or close.  What goes by a request of its own, as truncation, fails at once.
  */
 
+#include "fs/attrcache.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 

@@ -181,7 +181,7 @@ struct fs {
 	bool any_xattrs;
 	struct xattr_scan *xattr_scan; /* owned; NULL: it would be of no use */
 	_Atomic bool layer_asked;      /* somebody wants user.nacre.layer */
-	uid_t owner_uid; /* who mounted: under fakeroot he is shown for */
+	uid_t owner_uid;	       /* who mounted: under fakeroot he is shown for */
 	gid_t owner_gid;
 	uid_t image_uid; /* this one of the image: root, see ids.c */
 	gid_t image_gid;
@@ -287,10 +287,14 @@ static inline bool layer_is_lowest(const struct fs *fs, uint16_t layer)
 	return next == fs->layer_end;
 }
 
-/* --- fs.c --- */
+/* --- root.c --- */
 
+/** root_make() - of a mount that is being set up: fs->root, known to the kernel. */
+int root_make(struct fs *fs);
 /** root_new() - a root directory as the layers have it now, which is not in the tree. */
 int root_new(struct fs *fs, struct dirnode **ret);
+
+/* --- fs.c --- */
 
 /** fs_lease() - on the image for the life of the mount; its text tells where that is. */
 int fs_lease(const struct fs_options *options, struct store *store, struct image_id image, struct diag *diag,
@@ -594,50 +598,6 @@ static inline pthread_mutex_t *time_lock(struct fs *fs, const struct node *node)
 int file_truncate(struct fs *fs, struct node *node, off_t size, unsigned flags);
 /** node_pin() - open what is about to lose its last name, and keep it open. names_lock is held. */
 int node_pin(struct fs *fs, struct node *node);
-
-/* --- attrcache.c: attributes of the upper's regular files that are known without asking the disk --- */
-
-enum attrs_known {
-	ATTRS_MTIME = 1 << 0,
-	ATTRS_ROOM = 1 << 1,  /* size and blocks */
-	ATTRS_OWNER = 1 << 2, /* mode, owner, and the time of access */
-	ATTRS_REST = ATTRS_ROOM | ATTRS_OWNER,
-	ATTRS_ALL = ATTRS_MTIME | ATTRS_REST,
-};
-/**
- * attrs_get_locked() - all attributes but the change time, in whose place stands the modification time
- *
- * The node's time lock is held, here and by all that is called _locked below.  Return: false: they are not known.
- */
-bool attrs_get_locked(struct node *node, struct stat *st);
-/** attrs_lack_room_locked() - are size and blocks all that attrs_get_locked() lacks? */
-bool attrs_lack_room_locked(struct node *node);
-/** attrs_keep_room_locked() - the file was just seen to have them. Nothing happens if they are not all that lacks. */
-void attrs_keep_room_locked(struct node *node, uint64_t size, uint64_t blocks);
-/** attrs_mtime_locked() - the modification time. Return: false: it is not known. */
-bool attrs_mtime_locked(struct node *node, struct timespec *ret);
-/** attrs_keep_locked() - @st is what the file has, as it is shown; the lock was held over the stat. */
-void attrs_keep_locked(struct node *node, const struct stat *st);
-/** attrs_keep_mtime_locked() - the same of the modification time alone. */
-void attrs_keep_mtime_locked(struct node *node, const struct timespec *mtime);
-/** attrs_keep_owner_locked() - owner and mode of @st, as far as @set says, were set and are shown just so. */
-void attrs_keep_owner_locked(struct node *node, const struct stat *st, unsigned set);
-/** attrs_lost(), attrs_lost_locked() - a change was made to @what (enum attrs_known), or, with 0, to what is not kept here. */
-void attrs_lost(struct fs *fs, struct node *node, unsigned what);
-void attrs_lost_locked(struct node *node, unsigned what);
-/** attrs_data_changed_locked() - data was changed, and the modification time is again the one that it was before. */
-void attrs_data_changed_locked(struct node *node);
-/**
- * attrs_sync_begin() - all of the node's file is about to be written out
- * @ret_data_only: nothing but data has changed since that was done last
- *
- * Return: what attrs_sync_end() wants to know once it is written.
- */
-uint64_t attrs_sync_begin(struct fs *fs, struct node *node, bool *ret_data_only);
-/** attrs_sync_end() - what attrs_sync_begin() found changed, which gave @change, is on the disk. */
-void attrs_sync_end(struct fs *fs, struct node *node, uint64_t change);
-/** attrs_drop() - free them; they may be kept anew. */
-void attrs_drop(struct fs *fs, struct node *node);
 
 /* --- xattr.c --- */
 

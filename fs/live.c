@@ -28,6 +28,7 @@
  * a name.  They remain files of the upper, reached through their pinned descriptors.
  */
 
+#include "fs/attrcache.h"
 #include "fs/limits.h"
 #include "fs/live.h"
 

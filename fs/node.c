@@ -18,6 +18,7 @@
  * node (96), a slot (8), and in tables of more than a few names 6 bytes of index.
  */
 
+#include "fs/attrcache.h"
 #include "fs/limits.h"
 #include "store/base/auto.h"
 

@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/attrcache.h"
 #include "store/base/buf.h"
 #include "store/base/io.h"
 

@@ -9,6 +9,7 @@
  * open or a copy would stumble over.
  */
 
+#include "fs/attrcache.h"
 #include "fs/layername.h"
 #include "fs/limits.h"
 #include "fs/marks.h"

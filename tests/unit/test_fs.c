@@ -6,6 +6,7 @@
  * kernel would keep it from happening or answer it itself.
  */
 
+#include "fs/attrcache.h"
 #include "fs/internal.h"
 
 #include <pthread.h>
