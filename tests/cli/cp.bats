@@ -8,12 +8,7 @@ load ../lib/common
 load ../lib/cli
 load ../lib/podman
 
-setup_file() {
-	export NACRE_STORE=$BATS_FILE_TMPDIR/store
-	make_base_tree "$BATS_FILE_TMPDIR/base"
-	tar -C "$BATS_FILE_TMPDIR/base" --owner=0 --group=0 -cf "$BATS_FILE_TMPDIR/base.tar" .
-	nacre import "$BATS_FILE_TMPDIR/base.tar" base:1 >/dev/null
-}
+setup_file() { container_store; }
 
 setup() {
 	export HOME=$BATS_TEST_TMPDIR/home
@@ -22,14 +17,7 @@ setup() {
 	cd "$BATS_TEST_TMPDIR/here" || exit
 }
 
-teardown() {
-	local pids
-	# shellcheck disable=SC2046
-	nacre rm -f $(nacre ps -aq) none >/dev/null
-	pids=$(driver_pids "$NACRE_STORE")
-	unmount_all
-	wait_gone "$pids"
-}
+teardown() { containers_gone; }
 
 # each_way: the container "box", running, ended and mounted in turn, to be used in a loop; 1 when all were had.
 each_way() {

@@ -21,13 +21,7 @@ setup() {
 	echo other >"$BATS_TEST_TMPDIR/hosts/etc/hosts"
 }
 
-teardown() {
-	local pids
-	nacre rm -f try >/dev/null
-	pids=$(driver_pids "$NACRE_STORE")
-	unmount_all
-	wait_gone "$pids"
-}
+teardown() { containers_gone; }
 
 @test "a container goes on with one layer more, and one less" {
 	nacre run -d --name try base:1 sh -c 'while :; do sleep 1; done' >/dev/null

@@ -111,7 +111,7 @@ change() {
 
 @test "programs go on with their files while it happens" {
 	mount_rw
-	NACRE_BIN=$NACRE timeout 120 python3 "$NACRE_TOP/tests/cli/live.py" "$MNT" 4 3>&- 4>&- || fail "see above"
+	programs_beside 120 cli/live.py "$MNT" 4 || fail "see above"
 	before=$(listing "$MNT") files=$(contents "$MNT")
 	nacre umount "$MNT"
 	nacre mount --container "$CONTAINER" "$MNT"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs that work in a mount while its upper is switched: nothing of what they do may get lost.
 
-usage: live.py MOUNT COMMITS      NACRE_BIN names the program
+usage: live.py MOUNT COMMITS      NACRE names the program
 
 Each program keeps to itself what must be there; what was synced before a commit must be in its image.
 """
@@ -13,29 +13,12 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import time
 
-NACRE = os.environ["NACRE_BIN"]
+from programs import check, failures, program, run_beside, stop
+
+NACRE = os.environ["NACRE"]
 ROOT = sys.argv[1]
-stop = threading.Event()
-failures = []
-
-
-def program(fn):
-    def run():
-        try:
-            fn()
-        except BaseException as e:  # the others are to end too
-            failures.append("%s: %r" % (fn.__name__, e))
-            stop.set()
-
-    return run
-
-
-def check(condition, *what):
-    if not condition:
-        raise AssertionError(" ".join(map(str, what)))
 
 
 def path(*names):
@@ -180,20 +163,13 @@ def commit(i):
     check(log[:whole * 10] == b"".join(map(record, range(whole))), "the log of the image")
 
 
-threads = [threading.Thread(target=t) for t in (append, reread, map_shared, tree, nameless)]
-for t in threads:
-    t.start()
-try:
+def commits():
     for i in range(int(sys.argv[2])):
         time.sleep(0.2)
         if stop.is_set():
             break
         commit(i)
-except BaseException as e:
-    failures.append(str(e))
-stop.set()
-for t in threads:
-    t.join()
-for f in failures:
-    print(f)
+
+
+run_beside((append, reread, map_shared, tree, nameless), commits, sys.stdout)
 sys.exit(1 if failures else 0)

@@ -234,8 +234,8 @@ as_new_mount() {
 	for seed in ${NACRE_SEEDS:-1}; do
 		KINDS_DONE=0 KIND=''
 		fresh_mount volatile
-		NACRE=$NACRE timeout 200 python3 "$NACRE_TOP/tests/fs/restack.py" "$MNT" "$EXTRA" "${NACRE_CHANGES:-16}" "$seed" \
-			>"$BATS_TEST_TMPDIR/stack" 3>&- 4>&- || fail "see above (seed $seed)"
+		programs_beside 200 fs/restack.py "$MNT" "$EXTRA" "${NACRE_CHANGES:-16}" "$seed" >"$BATS_TEST_TMPDIR/stack" ||
+			fail "see above (seed $seed)"
 		mapfile -t folders <"$BATS_TEST_TMPDIR/stack"
 		[ -n "${folders[0]}" ] || folders=()
 		as_new_mount "${folders[@]}"

@@ -12,30 +12,13 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import time
+
+from programs import check, failures, program, run_beside, stop
 
 NACRE = os.environ["NACRE"]
 ROOT, FOLDERS, CHANGES, SEED = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-stop = threading.Event()
-failures = []
 done = {"walks": 0, "writes": 0, "refused": 0, "changes": 0}
-
-
-def program(fn):
-    def run():
-        try:
-            fn()
-        except BaseException as e:  # the others are to end too
-            failures.append("%s: %r" % (fn.__name__, e))
-            stop.set()
-
-    return run
-
-
-def check(condition, *what):
-    if not condition:
-        raise AssertionError(" ".join(map(str, what)))
 
 
 def path(*names):
@@ -160,23 +143,19 @@ def change(rng, stack):
     done["changes"] += run.returncode == 0
 
 
-rng, stack = random.Random(SEED + 3), []
-threads = [threading.Thread(target=t) for t in (walk, own_files, lower_files, open_files)]
-for t in threads:
-    t.start()
-try:
+stack = []
+
+
+def changes():
+    rng = random.Random(SEED + 3)
     for i in range(CHANGES):
         change(rng, stack)
         if stop.is_set():
             break
         time.sleep(rng.random() * 0.02)
-except BaseException as e:
-    failures.append(repr(e))
-stop.set()
-for t in threads:
-    t.join()
+
+
+run_beside((walk, own_files, lower_files, open_files), changes)
 print("# %s" % done, file=sys.stderr)
-for f in failures:
-    print(f, file=sys.stderr)
 print("\n".join(os.path.join(FOLDERS, folder) for folder in stack))
 sys.exit(1 if failures or done["changes"] < 2 else 0)

@@ -61,3 +61,21 @@ schema_ok() {
 		jsonschema.Draft7Validator(schema, format_checker=jsonschema.FormatChecker()).validate(json.load(open(sys.argv[2])))
 	END
 }
+
+# container_store: for setup_file, $NACRE_STORE with base:1, which has what containers need (make_base_tree of podman.bash).
+container_store() {
+	export NACRE_STORE=$BATS_FILE_TMPDIR/store
+	make_base_tree "$BATS_FILE_TMPDIR/base"
+	tar -C "$BATS_FILE_TMPDIR/base" --owner=0 --group=0 -cf "$BATS_FILE_TMPDIR/base.tar" .
+	nacre import "$BATS_FILE_TMPDIR/base.tar" base:1 >/dev/null
+}
+
+# containers_gone: for teardown.
+containers_gone() {
+	local pids
+	# shellcheck disable=SC2046
+	nacre rm -f $(nacre ps -aq) none >/dev/null
+	pids=$(driver_pids "$NACRE_STORE")
+	unmount_all
+	wait_gone "$pids"
+}

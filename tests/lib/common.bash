@@ -149,6 +149,12 @@ remount_dirs() {
 	mount_dirs "$@"
 }
 
+# programs_beside SECONDS PROGRAM [ARG...]: a script of ours that uses programs.py, in at most that time.
+programs_beside() {
+	NACRE=$NACRE PYTHONPATH=$NACRE_TOP/tests/lib PYTHONDONTWRITEBYTECODE=1 timeout "$1" python3 "$NACRE_TOP/tests/$2" "${@:3}" \
+		3>&- 4>&-
+}
+
 # Wait until none of the processes is left; 1 after a minute.  A mount namespace that another test made meanwhile holds
 # copies of all mounts, and a driver stays as long as one is left.
 wait_gone() {
