@@ -8,7 +8,7 @@
 #   FILTER  part of a name, as in unit, unit/layer, fs/, cli/import: run only what matches one of them
 # environment:
 #   NACRE_BUILDS   the builds to run: "release address thread" unless told
-#   NACRE_JOBS     bats files at a time: as many as there are processors unless told
+#   NACRE_JOBS     bats files at a time: one more than there are processors unless told, as each waits now and then
 #   NACRE_SETUP=0  install nothing
 #   NACRE_FUZZ_SECONDS  how long each libFuzzer target runs, beside the address build: 60 unless told
 #   NACRE_CRASH_POINTS  at how many calls each operation is killed by cli/crash.user.bats: 5 unless told, 0 for all
@@ -19,7 +19,7 @@ cd "$top"
 
 filters=("$@")
 builds=${NACRE_BUILDS:-release address thread}
-jobs=${NACRE_JOBS:-$(nproc)}
+jobs=${NACRE_JOBS:-$(($(nproc) + 1))}
 user=${NACRE_TEST_USER:-nacre-test}
 file_timeout=300
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
@@ -31,6 +31,10 @@ ringed='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/
 	fs/limits.bats fs/locks.bats fs/loop.root.bats fs/model.bats fs/size.bats fs/sqlite.bats fs/stats.bats
 	fs/stats.root.bats fs/torture.bats fs/vanish.bats fs/write.bats'
 ringed_threads='fs/holes.bats fs/locks.bats fs/loop.root.bats fs/torture.bats fs/vanish.bats'
+# Of the suites on the tree those that do one thing after the other: for ThreadSanitizer there is more in the others.
+one_by_one='fs/acl.bats fs/badinput.bats fs/badinput.root.bats fs/context.root.bats fs/interop.root.bats fs/meta.bats
+	fs/meta.root.bats fs/names.bats fs/nested.bats fs/oddlowers.root.bats fs/options.bats fs/privbits.root.bats
+	fs/whiteouts.bats'
 # Commands with threads of their own, or with a driver that is more than a mount: for ThreadSanitizer.
 threaded='cli/commit.bats cli/container.bats cli/forest.bats cli/import.bats cli/live.bats cli/live.root.bats cli/load.bats
 	cli/mount.bats cli/pull.bats cli/push.bats cli/repair.bats cli/run.bats cli/save.bats cli/serve-layers.bats
@@ -446,6 +450,7 @@ runs_by_ring() {
 # sanitizers, which are after the same code of both, one: the driver does more with its memory for a plain user.
 runs_as() {
 	case $3 in
+	fs/*) [ "$1" != thread ] || [ ${#filters[@]} -gt 0 ] || ! is_one_of "$3" "$one_by_one" || return ;;
 	podman/*) [ "$1" = release ] || return ;; # they are slow and after what other programs see of the driver
 	cli/*) [ "$1" != thread ] || [ ${#filters[@]} -gt 0 ] || is_one_of "$3" "$threaded" || return ;;
 	esac

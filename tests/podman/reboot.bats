@@ -8,10 +8,9 @@ setup_file() { setup_podman; }
 teardown() { remove_containers; }
 teardown_file() { remove_podman; }
 
-# Programs that were started with this file's folders, whatever they do: podman itself, conmon, drivers, containers'.
+# Programs that were started with this file's folders, whatever they do: podman itself, conmon, drivers, those of a build.
 all_processes() {
 	local process
-	podman ps -q | xargs -r podman inspect --format '{{.State.Pid}}'
 	for process in /proc/[0-9]*; do
 		case $(readlink "$process/exe" 2>/dev/null) in
 		*/podman | */conmon | */nacrefs | */crun | */busybox | */sleep)
@@ -23,11 +22,17 @@ all_processes() {
 
 # The mounts end with the namespace that started() has made, and the run root is in memory.
 power_off() {
-	local pids
-	pids=$(all_processes | sort -u)
+	local containers pids='' now
+	containers=$(podman ps -q | xargs -r podman inspect --format '{{.State.Pid}}')
+	# All stand still before the first is killed: conmon, which sees its container die, starts podman to clean up.
+	while now=$(all_processes) && [ "$now" != "$pids" ]; do
+		pids=$now
+		# shellcheck disable=SC2086
+		kill -STOP $pids 2>/dev/null || true
+	done
 	# shellcheck disable=SC2086
-	kill -KILL $pids
-	wait_gone "$pids"
+	kill -KILL $containers $pids
+	wait_gone "$containers $pids"
 	[ -z "$(storage_drivers)" ]
 	! grep -F " $PODMAN_DIR/" /proc/self/mountinfo | grep fuse || fail "a mount was left"
 	rm -rf "${PODMAN_RUN:?}"/*
