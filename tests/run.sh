@@ -33,8 +33,10 @@ ringed='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/
 ringed_threads='fs/holes.bats fs/locks.bats fs/loop.root.bats fs/torture.bats fs/vanish.bats'
 # Of the suites on the tree those that do one thing after the other: for ThreadSanitizer there is more in the others.
 one_by_one='fs/acl.bats fs/badinput.bats fs/badinput.root.bats fs/context.root.bats fs/interop.root.bats fs/meta.bats
-	fs/meta.root.bats fs/names.bats fs/nested.bats fs/oddlowers.root.bats fs/options.bats fs/privbits.root.bats
+	fs/meta.root.bats fs/nested.bats fs/oddlowers.root.bats fs/options.bats fs/privbits.root.bats
 	fs/whiteouts.bats'
+# Suites of commands that others test one by one: in the release build only.
+retold='cli/completion.bats cli/docker.bats cli/help.bats cli/walk.bats'
 # Commands with threads of their own, or with a driver that is more than a mount: for ThreadSanitizer.
 threaded='cli/commit.bats cli/container.bats cli/forest.bats cli/import.bats cli/live.bats cli/live.root.bats cli/load.bats
 	cli/mount.bats cli/pull.bats cli/push.bats cli/repair.bats cli/run.bats cli/save.bats cli/serve-layers.bats
@@ -446,14 +448,22 @@ runs_by_ring() {
 	is_one_of "$2" "${files[$1]:-}"
 }
 
+# suits BUILD FILE: is there something in it for that build? Whoever names files gets them in all but podman's, which are
+# slow and after what other programs see of the driver.
+suits() {
+	case $1:$2 in
+	release:*) ;;
+	*:podman/*) false ;;
+	thread:fs/*) [ ${#filters[@]} -gt 0 ] || ! is_one_of "$2" "$one_by_one" ;;
+	thread:cli/*) [ ${#filters[@]} -gt 0 ] || is_one_of "$2" "$threaded" ;;
+	address:cli/*) [ ${#filters[@]} -gt 0 ] || ! is_one_of "$2" "$retold" ;;
+	esac
+}
+
 # runs_as BUILD IDENTITY FILE: of those that this user can be.  Each identity in the release build; in those of the
 # sanitizers, which are after the same code of both, one: the driver does more with its memory for a plain user.
 runs_as() {
-	case $3 in
-	fs/*) [ "$1" != thread ] || [ ${#filters[@]} -gt 0 ] || ! is_one_of "$3" "$one_by_one" || return ;;
-	podman/*) [ "$1" = release ] || return ;; # they are slow and after what other programs see of the driver
-	cli/*) [ "$1" != thread ] || [ ${#filters[@]} -gt 0 ] || is_one_of "$3" "$threaded" || return ;;
-	esac
+	suits "$1" "$3" || return
 	case $1:$3 in
 	*.root.bats) [ "$2" = root ] ;;
 	*.user.bats) [ "$2" = user ] ;;

@@ -253,6 +253,7 @@ teardown_file() { lowers_unchanged; }
 	done
 }
 
+# bats test_tags=slow
 @test "rm -rf of 10,000 files" {
 	KINDS=$(one_kind)
 	while fresh_mount; do
