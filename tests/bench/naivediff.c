@@ -86,8 +86,10 @@ static int read_user_xattrs(struct info *info, const char *path)
 	char list[XATTR_BYTES], value[XATTR_BYTES];
 
 	info->list_bytes = llistxattr(path, list, sizeof(list));
+	if (info->list_bytes < 0 && errno == ENOTSUP)
+		info->list_bytes = 0; /* there are none, and a mount may come to say so at any time */
 	if (info->list_bytes < 0)
-		return errno == ENOTSUP ? 0 : -errno;
+		return -errno;
 	for (char *name = list; name < list + info->list_bytes; name += strlen(name) + 1) {
 		ssize_t n = strncmp(name, "user.", 5) == 0 ? lgetxattr(path, name, value, sizeof(value)) : 0;
 
