@@ -519,6 +519,13 @@ void ahead_drop(struct ahead *ahead)
 
 /* --- life --- */
 
+bool ahead_is_of_use(void)
+{
+	cpu_set_t processors;
+
+	return sched_getaffinity(0, sizeof(processors), &processors) < 0 || CPU_COUNT(&processors) > 1;
+}
+
 struct ahead *ahead_new(struct mount *mount)
 {
 	struct ahead *ahead = calloc(1, sizeof(*ahead));

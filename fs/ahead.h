@@ -18,6 +18,8 @@ struct ahead_listing {
 	size_t bytes;
 };
 
+/** ahead_is_of_use() - has this process more than one processor? */
+bool ahead_is_of_use(void);
 /** ahead_new() - @mount: borrowed, and its session, from the first request on; NULL: out of memory. */
 struct ahead *ahead_new(struct mount *mount);
 /** ahead_free() - no request is served any more; NULL is fine. */

@@ -71,6 +71,21 @@ def plain(seen):
 	done
 }
 
+@test "nothing is made ahead where there is one processor" {
+	mount_kinds() { one_kind; }
+	fresh_mount io=cached
+	(
+		taskset -pc "$(taskset -pc "$BASHPID" | sed 's/.*: \([0-9]*\).*/\1/')" "$BASHPID" >/dev/null
+		remount
+	)
+	in_python <<-END
+		$walk
+		for i in range(20):
+		    walk("t")
+		eq(ahead()["Made"], 0)
+	END
+}
+
 @test "what changes before a folder is listed shows in its listing" {
 	mount_kinds() { one_kind; }
 	while fresh_mount io=cached; do
