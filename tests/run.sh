@@ -23,10 +23,14 @@ jobs=${NACRE_JOBS:-$(($(nproc) + 1))}
 user=${NACRE_TEST_USER:-nacre-test}
 file_timeout=300
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
-# forget inodes: what holds only as long as the kernel remembers must not pass.
+# forget inodes: what holds only as long as the kernel remembers must not pass.  Last, since all of the machine forgets.
 pressed='fs/basic.bats fs/meta.bats fs/model.bats fs/names.bats fs/rename.bats fs/write.bats'
-# And once more, as root, with io=passthrough: all suites on the tree, each with directory lowers, but of what is refused then.  And with io_uring,
-# where the kernel has it: what it changes is how requests come, and on which threads; some in the thread build too.
+# And once more, as root and with directory lowers, with io=passthrough: what opens, reads, writes and copies up.  And with
+# io_uring, where the kernel has it: what it changes is how requests come, and on which threads; some in the thread build too.
+passed_through='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/flags.bats fs/flags.root.bats
+	fs/holes.bats fs/layers.root.bats fs/limits.bats fs/locks.bats fs/loop.root.bats fs/lowers.bats fs/meta.bats
+	fs/metacopy.bats fs/metacopy.root.bats fs/model.bats fs/privbits.root.bats fs/programs.bats fs/realtree.bats
+	fs/size.bats fs/sqlite.bats fs/stats.bats fs/stats.root.bats fs/torture.bats fs/vanish.bats fs/write.bats'
 ringed='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/flags.bats fs/flags.root.bats fs/holes.bats
 	fs/limits.bats fs/locks.bats fs/loop.root.bats fs/model.bats fs/size.bats fs/sqlite.bats fs/stats.bats
 	fs/stats.root.bats fs/torture.bats fs/vanish.bats fs/write.bats'
@@ -460,15 +464,19 @@ suits() {
 	esac
 }
 
-# runs_as BUILD IDENTITY FILE: of those that this user can be.  Each identity in the release build; in those of the
-# sanitizers, which are after the same code of both, one: the driver does more with its memory for a plain user.
+# runs_as BUILD IDENTITY FILE: of those that this user can be.  Each identity once: root in the release build, the plain
+# user, for whom the driver does more with its memory, in the address build, or in the release build what that one leaves out.
 runs_as() {
 	suits "$1" "$3" || return
-	case $1:$3 in
+	case $1:$2:$3 in
 	*.root.bats) [ "$2" = root ] ;;
 	*.user.bats) [ "$2" = user ] ;;
+	release:user:*)
+		[[ " ${good[*]} " != *" address "* ]] || ! suits address "$3" ||
+			grep -q '^# bats test_tags=.*slow' "tests/$3"
+		;;
 	release:*) ;;
-	address:fs/*) [ "$2" = user ] ;;
+	address:*) [ "$2" = user ] ;;
 	*) [ "$2" = "${identities[0]}" ] ;;
 	esac
 }
@@ -508,7 +516,7 @@ main() {
 
 	[[ " $builds " != *" address "* ]] || run_fuzz
 
-	local -a identities queue=()
+	local -a identities queue=() last=()
 	if [ "$(id -u)" = 0 ]; then
 		make_user
 		identities=(root user)
@@ -524,12 +532,10 @@ main() {
 			for identity in "${identities[@]}"; do
 				! runs_as "$name" "$identity" "$file" || queue+=("$name $identity $file")
 			done
-			if [ "$name" = release ] && [ "${identities[0]}" = root ] && [[ " $pressed " == *" $file "* ]]; then
-				queue+=("$name pressure $file")
+			if [ "$name" = release ] && [ "${identities[0]}" = root ] && is_one_of "$file" "$pressed"; then
+				last+=("$name pressure $file")
 			fi
-			if [ "$name" = release ] && [ "${identities[0]}" = root ] &&
-				[[ $file == fs/* && $file != *.user.bats && $file != fs/passthrough.* && $file != fs/io_uring.* &&
-					$file != fs/restack.* ]]; then
+			if [ "$name" = release ] && [ "${identities[0]}" = root ] && is_one_of "$file" "$passed_through"; then
 				queue+=("$name passthrough $file")
 			fi
 			if [ "${identities[0]}" = root ] && runs_by_ring "$name" "$file"; then
@@ -537,6 +543,7 @@ main() {
 			fi
 		done
 	done
+	queue+=("${last[@]}")
 	if [[ " ${queue[*]} " == *" uring "* ]] && ! uring_on; then
 		say "io_uring: this kernel has it not for FUSE, or lets nobody switch it on: nothing is run with it"
 		local -a others=()
