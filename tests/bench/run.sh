@@ -7,7 +7,7 @@
 # turns at each row, so that a disturbance meets all of them alike; each round has fresh uppers.  rows.txt has the rows.
 #
 # usage: tests/bench/run.sh [OPTION...]
-#   --quick           less of everything: about three minutes rather than twenty
+#   --quick           less of everything: one round, about three minutes rather than twenty
 #   --rounds N        N rounds of every row, rather than one to five: with 1 about twelve minutes
 #   --tmpfs           uppers on a tmpfs, where no journal hides what a file system adds of its own
 #   --loop            uppers on a new ext4 with a journal in a loop device, whatever file system is below (root)
@@ -61,7 +61,6 @@ is_root() { [ "$(id -u)" = 0 ]; }
 groups='small names walk layers threads data tree diff big image import load'
 declare -A rounds=([small]=3 [names]=5 [walk]=2 [layers]=2 [threads]=3 [data]=3 [tree]=2 [diff]=1 [big]=1 [image]=1
 	[import]=2 [load]=2)
-declare -A quick_rounds=([small]=2 [names]=2)
 
 quick='' tmpfs='' loop='' json='' results='' svg='' goals='' filter=. only_peers='' only_rounds='' build='' image='' data=''
 prepare_only='' parent=${TMPDIR:-/tmp}
@@ -247,7 +246,7 @@ main() {
 
 	for group in "${chosen[@]}"; do
 		count=${rounds[$group]}
-		[ -z "$quick" ] || count=${quick_rounds[$group]:-1}
+		[ -z "$quick" ] || count=1
 		count=${only_rounds:-$count}
 		for ((round = 0; round < count; round++)); do
 			say "bench: $group, round $((round + 1)) of $count ($SECONDS s)"
