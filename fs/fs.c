@@ -241,9 +241,25 @@ static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct di
 
 /* --- life --- */
 
-/* Descriptors are cached; the more may be open the better, within reason. */
-static uint32_t descriptor_limit(void)
+enum {
+	MOST_DESCRIPTORS = 7168,  /* cached */
+	OTHER_DESCRIPTORS = 1024, /* layers, index, device */
+};
+
+/*
+ * The kernel's table of our descriptors doubles where it is too small, and where there are threads it waits each time until
+ * no processor can still use the old one: 10 to 20 ms, of which many small files have their share each.
+ */
+static void make_room_for(rlim_t descriptors)
 {
+	AUTO(closep) int some = open("/", O_PATH | O_CLOEXEC);
+	AUTO(closep) int last = some < 0 ? -1 : fcntl(some, F_DUPFD_CLOEXEC, (int)descriptors - 1);
+}
+
+/* Descriptors are cached; the more may be open the better, within reason. Return: how many. */
+static uint32_t prepare_descriptors(void)
+{
+	rlim_t most = MOST_DESCRIPTORS + OTHER_DESCRIPTORS;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -253,9 +269,8 @@ static uint32_t descriptor_limit(void)
 		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 			getrlimit(RLIMIT_NOFILE, &limit);
 	}
-	if (limit.rlim_cur > 16384)
-		return 8192;
-	return (uint32_t)limit.rlim_cur / 2;
+	make_room_for(limit.rlim_cur < most ? limit.rlim_cur : most);
+	return limit.rlim_cur < 2 * MOST_DESCRIPTORS ? (uint32_t)limit.rlim_cur / 2 : MOST_DESCRIPTORS;
 }
 
 /*
@@ -276,7 +291,7 @@ static void number_devices(struct fs *fs)
 
 static int layers_of_options(struct fs *fs, const struct mounts *mounts, struct diag *diag)
 {
-	fs->fds = fdcache_new(descriptor_limit());
+	fs->fds = fdcache_new(prepare_descriptors());
 	fs->stats = stats_new();
 	if (!fs->fds || !fs->stats)
 		return -ENOMEM;
@@ -383,7 +398,7 @@ int fs_new_tree(const struct fs_options *options, const struct fs_shared *shared
 
 int fs_shared_open(const char *store, struct diag *diag, struct fs_shared *ret)
 {
-	*ret = (struct fs_shared){ .fds = fdcache_new(descriptor_limit()), .stats = stats_new() };
+	*ret = (struct fs_shared){ .fds = fdcache_new(prepare_descriptors()), .stats = stats_new() };
 	if (!ret->fds || !ret->stats)
 		return -ENOMEM;
 	return store_open(store, STORE_READ, diag, &ret->store);
