@@ -480,6 +480,11 @@ bool fs_read_only(const struct fs *fs)
 	return fs->upper_fd < 0;
 }
 
+bool fs_syncs(const struct fs *fs)
+{
+	return !fs_read_only(fs) && !fs->options->volatile_upper;
+}
+
 bool fs_has_xattrs(const struct fs *fs)
 {
 	return fs->any_xattrs && !fs->options->noxattrs;

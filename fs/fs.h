@@ -133,6 +133,8 @@ struct node *fs_root(struct fs *fs);
 /** fs_root_entry() - the root as an answer to a lookup: one is counted. */
 int fs_root_entry(struct fs *fs, struct fs_entry *ret);
 bool fs_read_only(const struct fs *fs);
+/** fs_syncs() - can fs_fsync() have anything to do? */
+bool fs_syncs(const struct fs *fs);
 /** fs_has_xattrs() - false: no file of this mount can have an xattr to show. */
 bool fs_has_xattrs(const struct fs *fs);
 /** fs_is_bare() - false: a file of this mount may have one, as far as is known. */

@@ -173,9 +173,14 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	unsigned flags = (datasync ? FS_FSYNC_DATA : 0) | (mount_of(req)->opens ? FS_FSYNC_PASSED : 0);
+	const struct mount *mount = mount_of(req);
+	unsigned flags = (datasync ? FS_FSYNC_DATA : 0) | (mount->opens ? FS_FSYNC_PASSED : 0);
 
-	fuse_reply_err(req, -fs_fsync(fs_of(req, ino), node_of(req, ino), flags));
+	/* The kernel goes on to write back what it has, tells of errors in that, and says "done" without asking again. */
+	if (mount->fs && !fs_syncs(mount->fs))
+		fuse_reply_err(req, ENOSYS);
+	else
+		fuse_reply_err(req, -fs_fsync(fs_of(req, ino), node_of(req, ino), flags));
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length, struct fuse_file_info *fi)

@@ -115,7 +115,11 @@ def since(before):
 			for fd in held:
 			    os.write(fd, b"x")
 			    os.fsync(fd)
+			os.fsync(os.open("many", os.O_RDONLY))
 			after = ask()
+			# Nothing is synced; who asks for it 40 times is told so once.
+			eq(after["RequestsByOpcode"]["FSYNC"], 1)
+			eq(after["RequestsByOpcode"]["FSYNCDIR"], 1)
 			assert 40 <= after["Cache"]["Descriptors"] <= after["Cache"]["DescriptorLimit"], after
 			for i, fd in enumerate(held):
 			    os.close(fd)
