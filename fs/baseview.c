@@ -29,6 +29,7 @@
 #include "store/base/auto.h"
 #include "store/ovl.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/fuse.h>
 #include <pthread.h>
@@ -73,6 +74,25 @@ static int add_lower(struct buf *text, const char *path)
 	return 0;
 }
 
+/*
+ * Where a layer has none below it, containers/storage gives overlayfs, which wants one, an empty folder of that name.  The
+ * container above it is not given that one.
+ */
+static bool is_stand_in(const char *path)
+{
+	const char *name = strrchr(path, '/');
+	struct dirent *entry;
+	bool empty = true;
+	DIR *dir;
+
+	if (!name || strcmp(name, "/empty") != 0 || !(dir = opendir(path)))
+		return false;
+	while (empty && (entry = readdir(dir)))
+		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+	closedir(dir);
+	return empty;
+}
+
 static void add_maps(struct buf *text, const struct fs_idmap *maps, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -85,11 +105,14 @@ int base_key(const struct mount_options *o, uint8_t ret[BASE_KEY_BYTES])
 	const struct fs_options *fs = &o->fs;
 	struct buf text = { 0 };
 	XXH128_canonical_t hash;
+	size_t lowers = fs->lower_count;
 	int r = 0;
 
 	if (fs->store || fs->data_lower_count || fs->ino32 || o->passthrough || o->timeout >= 0 || !o->in_storage)
 		return 0;
-	for (size_t i = 0; r == 0 && i < fs->lower_count; i++)
+	if (lowers > 1 && is_stand_in(fs->lowers[lowers - 1]))
+		lowers--;
+	for (size_t i = 0; r == 0 && i < lowers; i++)
 		r = add_lower(&text, fs->lowers[i]);
 	add_maps(&text, fs->uid_maps, fs->uid_map_count);
 	add_maps(&text, fs->gid_maps, fs->gid_map_count);

@@ -208,3 +208,20 @@ assert_same_changes() {
 	assert_status 0
 	[ "$output" != "$(device "$H/ctr/merged")" ]
 }
+
+@test "a base with no layer below it, to which podman gives an empty folder as a lower" {
+	mkdir "$H/base/empty"
+	nacrefs -o "lowerdir=$H/base/diff,upperdir=$H/ctr/diff,workdir=$H/ctr/work" "$H/ctr/merged"
+	echo more >>"$H/ctr/merged/same/base1"
+	nacrefs -o "lowerdir=$H/base/diff:$H/base/empty" "$H/base/merged"
+	is_shared
+	run assert_same_changes
+	assert_status 0
+	assert_output_has same/base1
+	unmount "$H/base/merged"
+	# What is in it counts.
+	touch "$H/base/empty/file"
+	nacrefs -o "lowerdir=$H/base/diff:$H/base/empty" "$H/base/merged"
+	! is_shared
+	[ -e "$H/base/merged/file" ]
+}
