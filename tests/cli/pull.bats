@@ -13,6 +13,7 @@ setup() {
 	serve_app
 }
 teardown() { stop_registries; }
+teardown_file() { stop_faults; }
 
 # ---- a real registry ------------------------------------------------------------------------------------------------
 

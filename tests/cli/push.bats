@@ -14,6 +14,7 @@ setup() {
 	nacre load -q served/app
 }
 teardown() { stop_registries; }
+teardown_file() { stop_faults; }
 
 copy() { skopeo --insecure-policy copy -q "$@"; }
 

@@ -13,6 +13,7 @@ setup() {
 	serve_app
 }
 teardown() { stop_registries; }
+teardown_file() { stop_faults; }
 
 pull_app() {
 	start_faults
@@ -178,7 +179,7 @@ damage_rows() {
 	before=$(store_state)
 	for fault in flip short "status:blobs:404:9"; do
 		stop_registries
-		start_faults_again "$fault"
+		start_faults "$fault"
 		run nacre verify --repair --retry 0
 		assert_status 1
 		assert_output_has "Not repaired: layer"
@@ -190,14 +191,9 @@ damage_rows() {
 	assert_status 1
 	assert_output_has "Not repaired: layer"
 	diff <(printf '%s\n' "$before") <(store_state)
-	start_faults_again
+	start_faults
 	nacre verify -q --repair >/dev/null
 	assert_whole
-}
-
-# The same port, which the store knows.
-start_faults_again() {
-	NACRE_FAULT_PORT=${REGISTRY##*:} start_faults "$@"
 }
 
 @test "what no registry has is told as that; what one has is repaired all the same" {

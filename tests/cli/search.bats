@@ -13,6 +13,7 @@ setup() {
 	serve_app
 }
 teardown() { stop_registries; }
+teardown_file() { stop_faults; }
 
 @test "search finds images of the store by a part of their names" {
 	nacre import -q base.tar tools/one:1

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A registry that misbehaves as it is told, for the tests of pull, push and search.
 
-usage: fault_registry.py DIR [FAULT...]
+usage: fault_registry.py CONTROL
+
+Begins anew with each SIGHUP, since a process for each of many tests would take longer than most of them: the first line
+of the file CONTROL is DIR then, each other one a FAULT; without a DIR nothing listens.  CONTROL is removed when that is done.
 
 Serves the blobs of the OCI layouts DIR/NAME as repository NAME, with the tags of their index.json, on a port of
-127.0.0.1 that it writes to DIR/port; "another host" is a second port, in DIR/other-port.  Each request becomes a line of
-DIR/log: PORT METHOD PATH RANGE AUTHORIZATION ("-" for none).  Uploads are kept in memory.  $NACRE_FAULT_PORT asks for a
-port, that of a server that has gone.
+127.0.0.1 that it writes to DIR/port, always the same one; "another host" is a second port, in DIR/other-port.  Each request
+becomes a line of DIR/log: PORT METHOD PATH RANGE AUTHORIZATION ("-" for none).  Uploads are kept in memory.
 
 FAULT is NAME[:ARGUMENT...]; those that count end after that many times.
   status:KIND:CODE:TIMES[:RETRY-AFTER]  KIND is manifests, blobs, uploads, token: answer with this status
@@ -37,8 +39,8 @@ import base64
 import hashlib
 import http.server
 import json
-import os
 import pathlib
+import signal
 import sys
 import threading
 import urllib.parse
@@ -347,21 +349,32 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.reply(201, Location=f"/v2/{name}/blobs/{digest}", Docker_Content_Digest=digest)
 
 
-def serve(port=0):
+def serve(port):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_port
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    return server
 
 
 def main():
-    registry = Handler.registry = Registry(sys.argv[1], sys.argv[2:])
-    registry.port = serve(int(os.environ.get("NACRE_FAULT_PORT", "0")))
-    registry.other_port = serve()
-    (registry.root / "other-port").write_text(str(registry.other_port))
-    (registry.root / "port.new").write_text(str(registry.port))
-    os.rename(registry.root / "port.new", registry.root / "port")
-    threading.Event().wait()
+    control = pathlib.Path(sys.argv[1])
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    servers, ports = [], [0, 0]
+    while True:
+        root, *faults = control.read_text().splitlines() or [""]
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+        servers = []
+        if root:
+            registry = Registry(root, faults)
+            servers = [serve(port) for port in ports]
+            ports = registry.port, registry.other_port = [server.server_port for server in servers]
+            Handler.registry = registry
+            (registry.root / "port").write_text(str(registry.port))
+            (registry.root / "other-port").write_text(str(registry.other_port))
+        control.unlink()
+        signal.sigwait({signal.SIGHUP})
 
 
 main()

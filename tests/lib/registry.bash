@@ -15,6 +15,7 @@ stop_registries() {
 		while [ -e "/proc/$pid" ] && [[ $(process_state "$pid") != [XZ]* ]]; do sleep 0.02; done
 	done
 	rm -f "$BATS_TEST_TMPDIR"/*.registry-pid
+	[ ! -e "$BATS_FILE_TMPDIR/faults.pid" ] || tell_faults ""
 }
 
 wait_for() {
@@ -79,26 +80,51 @@ cut_connections() {
 	REGISTRY=localhost:$(<"$port")
 }
 
-# start_faults FAULT...: fault_registry.py over the layouts in $BATS_TEST_TMPDIR/served; $REGISTRY, $OTHER and $LOG.
+# start_faults FAULT...: fault_registry.py over the layouts in $BATS_TEST_TMPDIR/served; $REGISTRY, $OTHER and $LOG.  One
+# process serves all tests of a file: stop_faults belongs into teardown_file.
 start_faults() {
 	local dir=$BATS_TEST_TMPDIR/served
 	mkdir -p "$dir"
-	rm -f "$dir/port"
-	python3 "$NACRE_TOP/tests/lib/fault_registry.py" "$dir" "$@" 2>"$dir/errors" 3>&- 4>&- &
-	echo $! >"$BATS_TEST_TMPDIR/faults.registry-pid"
-	wait_for test -e "$dir/port"
-	REGISTRY=127.0.0.1:$(<"$dir/port")
-	OTHER=$(<"$dir/other-port")
 	LOG=$dir/log
 	: >"$LOG"
+	tell_faults "$dir" "$@"
+	REGISTRY=127.0.0.1:$(<"$dir/port")
+	OTHER=$(<"$dir/other-port")
 }
 
-# serve_app: app:1, of two layers, in fault_registry.py's folder
+# tell_faults [DIR FAULT...]: to the process, which is started if there is none.
+tell_faults() {
+	local control=$BATS_FILE_TMPDIR/faults tries
+	printf '%s\n' "$@" >"$control"
+	if [ -e "$control.pid" ]; then
+		kill -HUP "$(<"$control.pid")"
+	else
+		python3 "$NACRE_TOP/tests/lib/fault_registry.py" "$control" 2>"$control.errors" 3>&- 4>&- &
+		echo $! >"$control.pid"
+	fi
+	for ((tries = 0; tries < 3000; tries++)); do
+		[ -e "$control" ] || return 0
+		sleep 0.01
+	done
+	fail "the registry with faults does not start: $(<"$control.errors")"
+}
+
+stop_faults() {
+	[ ! -e "$BATS_FILE_TMPDIR/faults.pid" ] || kill "$(<"$BATS_FILE_TMPDIR/faults.pid")" || true
+}
+
+# serve_app: app:1, of two layers, in fault_registry.py's folder; base.tar and second.tar.  Made once for a file's tests.
 serve_app() {
-	make_archive base base.tar
-	make_archive second second.tar
+	local made=$BATS_FILE_TMPDIR/app
+	if [ ! -d "$made" ]; then
+		mkdir -p "$made.new/served"
+		make_archive base "$made.new/base.tar"
+		make_archive second "$made.new/second.tar"
+		make_archive layout "$made.new/served/app" app:1 "$made.new/base.tar" "$made.new/second.tar"
+		mv "$made.new" "$made"
+	fi
 	rm -rf served/app
-	make_archive layout served/app app:1 base.tar second.tar
+	cp -a "$made/." .
 }
 
 # requests PATTERN: how many lines of the log have it
