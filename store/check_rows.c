@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/check_priv.h"
 #include "store/image_config.h"
+#include "store/origin.h"
 #include "store/schema.h"
 
 #include <string.h>
@@ -190,13 +191,25 @@ static int check_config(struct check *c, const struct image_info *image, const c
 	return 0;
 }
 
+static int check_manifest(struct check *c, const struct image_info *image, const char *label)
+{
+	AUTO(origin_manifest_release) struct origin_manifest manifest = { 0 };
+	int r = origin_manifest(c->store, image->id, &manifest);
+
+	if (r < 0 || !manifest.text || manifest.sound)
+		return r;
+	return check_reportf(c, 0, "image %s: the manifest that it came with is damaged", label);
+}
+
 static int check_image(struct check *c, const struct image_info *image)
 {
 	char text[DIGEST_TEXT_BYTES];
 	struct digest digest;
 	const char *label = label_of(image, text);
-	int r = digest_of(image->config, image->config_bytes, &digest);
+	int r = check_manifest(c, image, label);
 
+	if (r == 0)
+		r = digest_of(image->config, image->config_bytes, &digest);
 	if (r == 0 && !digest_eq(&digest, &image->digest))
 		return check_reportf(c, 0, "image %s: its config is damaged: it has another digest", label);
 	return r < 0 ? r : check_config(c, image, label);

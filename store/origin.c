@@ -2,8 +2,12 @@
 #include "store/origin.h"
 
 #include "store/base/auto.h"
+#include "store/image_config.h"
 
 #include <string.h>
+
+#define OCI_MANIFEST	"application/vnd.oci.image.manifest.v1+json"
+#define DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
 
 void origin_blob_release(struct origin_blob *blob)
 {
@@ -28,18 +32,50 @@ void origin_manifest_release(struct origin_manifest *manifest)
 
 int origin_keep(struct txn *txn, struct image_id image, const struct origin_manifest *manifest)
 {
+	struct digest digest;
 	sqlite3_stmt *stmt;
+	int r = digest_of(manifest->text, manifest->bytes, &digest);
+
 	/* The image may have gone meanwhile. */
-	int r = db_stmt(txn_db(txn),
-			"INSERT OR REPLACE INTO manifest(image, media_type, body)"
-			" SELECT id, ?2, ?3 FROM image WHERE id = ?1",
-			&stmt);
+	if (r == 0)
+		r = db_stmt(txn_db(txn),
+			    "INSERT OR REPLACE INTO manifest(image, media_type, body, digest)"
+			    " SELECT id, ?2, ?3, ?4 FROM image WHERE id = ?1",
+			    &stmt);
 	if (r < 0)
 		return r;
 	db_bind_int(stmt, 1, image.value);
 	db_bind_text(stmt, 2, manifest->media_type);
 	db_bind_blob(stmt, 3, manifest->text, manifest->bytes);
+	db_bind_blob(stmt, 4, digest.bytes, DIGEST_BYTES);
 	return db_run(stmt);
+}
+
+int origin_restore(struct store *store, struct image_id image, const struct origin_manifest *manifest)
+{
+	AUTO(txn_abortp) struct txn *txn = NULL;
+	sqlite3_stmt *stmt;
+	int r = txn_begin(store, &txn);
+
+	if (r == 0)
+		r = db_stmt(txn_db(txn), "UPDATE manifest SET media_type = ?2, body = ?3 WHERE image = ?1", &stmt);
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, image.value);
+	db_bind_text(stmt, 2, manifest->media_type);
+	db_bind_blob(stmt, 3, manifest->text, manifest->bytes);
+	r = db_run(stmt);
+	return r < 0 ? r : txn_commit(TAKE(txn));
+}
+
+int origin_forget(struct store *store, struct image_id image)
+{
+	AUTO(txn_abortp) struct txn *txn = NULL;
+	int r = txn_begin(store, &txn);
+
+	if (r == 0)
+		r = DB_RUN(txn_db(txn), "DELETE FROM manifest WHERE image = ?", image.value);
+	return r < 0 ? r : txn_commit(TAKE(txn));
 }
 
 int origin_keep_blob(struct txn *txn, struct layer_id layer, const struct origin_blob *blob)
@@ -60,29 +96,67 @@ int origin_keep_blob(struct txn *txn, struct layer_id layer, const struct origin
 	return db_run(stmt);
 }
 
+int origin_manifest_type(const char *text, size_t bytes, char **ret)
+{
+	AUTO(json_decrefp) json_t *json = NULL;
+	int r = image_json_parse(text, bytes, "manifest", NULL, &json);
+	const char *own;
+
+	if (r < 0)
+		return r;
+	own = json_string_value(json_object_get(json, "mediaType"));
+	*ret = strdup(own ? own : OCI_MANIFEST);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* Without a word of its own it has the type that it came with: one of the two that there are. */
+static int judge_manifest(struct origin_manifest *m, const void *digest, size_t digest_bytes)
+{
+	AUTO(freep) char *own = NULL;
+	struct digest found;
+	int r = digest_of(m->text, m->bytes, &found);
+
+	m->sound = false;
+	if (r < 0 || digest_bytes != DIGEST_BYTES)
+		return r;
+	memcpy(m->digest.bytes, digest, DIGEST_BYTES);
+	if (!digest_eq(&found, &m->digest))
+		return 0;
+	r = origin_manifest_type(m->text, m->bytes, &own);
+	m->sound = r == 0 && (strcmp(m->media_type, own) == 0 ||
+			      (strcmp(own, OCI_MANIFEST) == 0 && strcmp(m->media_type, DOCKER_MANIFEST) == 0));
+	return r == -ENOMEM ? r : 0;
+}
+
 int origin_manifest(struct store *store, struct image_id image, struct origin_manifest *ret)
 {
+	AUTO(origin_manifest_release) struct origin_manifest m = { .sound = true };
 	AUTO(db_loan_end) struct db_loan loan = { .store = store };
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
 	int r = db_loan_begin(&loan);
 
 	*ret = (struct origin_manifest){ 0 };
-	if (r < 0)
-		return r;
-	r = db_stmt(loan.db, "SELECT media_type, body FROM manifest WHERE image = ?", &stmt);
+	/* All columns: an index of version 2, on a medium that cannot be written, has no digest. */
+	if (r == 0)
+		r = db_stmt(loan.db, "SELECT * FROM manifest WHERE image = ?", &stmt);
 	if (r < 0)
 		return r;
 	db_bind_int(stmt, 1, image.value);
 	r = db_step(stmt);
 	if (r <= 0)
 		return r;
-	ret->bytes = (size_t)sqlite3_column_bytes(stmt, 1);
-	ret->media_type = strdup((const char *)sqlite3_column_text(stmt, 0));
-	ret->text = strndup((const char *)sqlite3_column_blob(stmt, 1), ret->bytes);
-	if (ret->media_type && ret->text)
-		return 0;
-	origin_manifest_release(ret);
-	return -ENOMEM;
+	m.bytes = (size_t)sqlite3_column_bytes(stmt, 2);
+	m.media_type = strdup((const char *)sqlite3_column_text(stmt, 1));
+	m.text = strndup((const char *)sqlite3_column_blob(stmt, 2), m.bytes);
+	if (!m.media_type || !m.text)
+		return -ENOMEM;
+	if (sqlite3_column_count(stmt) > 3)
+		r = judge_manifest(&m, sqlite3_column_blob(stmt, 3), (size_t)sqlite3_column_bytes(stmt, 3));
+	if (r < 0)
+		return r;
+	*ret = m;
+	m = (struct origin_manifest){ 0 };
+	return 0;
 }
 
 int origin_layer(struct store *store, const struct digest *blob, struct layer_id *ret, uint64_t *ret_bytes)

@@ -71,6 +71,9 @@ int outgoing_init(struct store *store, struct image_id image, struct diag *diag,
 	}
 	if (r == 0)
 		r = origin_manifest(store, image, &o.manifest);
+	if (r == 0 && o.manifest.text && !o.manifest.sound)
+		return diag_set(diag, -EIO,
+				"the manifest that it came with is damaged: 'nacre verify --repair' brings it back");
 	if (r == 0)
 		r = read_manifest(&o);
 	if (r < 0)

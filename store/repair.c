@@ -2,9 +2,7 @@
 #include "store/repair.h"
 
 #include "store/base/auto.h"
-#include "store/base/buf.h"
-#include "store/origin.h"
-#include "store/registry/refetch.h"
+#include "store/repair_priv.h"
 #include "store/store_priv.h"
 #include "store/tarback.h"
 #include "store/unpack.h"
@@ -23,15 +21,6 @@
  * What one layer brings back is back for all that share it.
  * Rows of the index that are not what the stream says are made anew from it, when it is whole (restore_rows.c).
  */
-struct repair {
-	struct store *store;		      /* borrowed */
-	const struct repair_options *options; /* borrowed */
-	struct diag *diag;		      /* borrowed */
-	struct writer *writer;		      /* owned: keeps gc away */
-	struct db *db;			      /* owned: with temp.bad(content) */
-	struct refetch refetch;		      /* owned */
-	size_t transfers;		      /* begun so far */
-};
 
 static void repair_release(struct repair *rp)
 {
@@ -161,16 +150,15 @@ static void tell_end(const struct transfer *t)
 
 /* As ingest_tar() reads a layer; nothing of it is the store's yet. */
 static int read_again(struct repair *rp, struct blob *blob, const struct ingest_options *options, struct stage *stage,
-		      struct diag *why, struct tar_result *ret)
+		      struct diag *why, struct repair_reading *ret)
 {
 	AUTO(unpack_freep) struct unpack *unpack = NULL;
-	struct unpack_totals stream;
 	int r = unpack_new(blob_source(blob), options, NULL, &unpack);
 
 	if (r == 0)
-		r = tar_read(stage, unpack, options->name, NULL, why, ret);
+		r = tar_read(stage, unpack, options->name, NULL, why, &ret->tar);
 	if (r == 0)
-		r = unpack_finish(unpack, why, &stream);
+		r = unpack_finish(unpack, why, &ret->stream);
 	if (r < 0 && blob->diag.text[0]) /* says more than that the layer could not be read */
 		*why = blob->diag;
 	return r;
@@ -185,13 +173,11 @@ static int list_suspects(const struct suspects *s, struct content_list *ret)
 	return r;
 }
 
-static int repair_from_blob(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin,
-			    const struct suspects *s, struct diag *why)
+int repair_fetch(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin, struct diag *why,
+		 struct stage **ret, struct repair_reading *ret_reading)
 {
 	AUTO(stage_freep) struct stage *stage = NULL;
 	AUTO(blob_release) struct blob blob = { 0 };
-	AUTO(content_list_release) struct content_list damaged = { 0 };
-	AUTO(content_list_release) struct content_list done = { 0 };
 	struct transfer transfer = { rp->options->events, rp->transfers };
 	struct ingest_options options = {
 		.name = origin->source,
@@ -202,22 +188,35 @@ static int repair_from_blob(struct repair *rp, const struct layer_info *layer, c
 		.progress = on_progress,
 		.progress_arg = &transfer,
 	};
-	struct tar_result tar;
-	int r = list_suspects(s, &damaged);
+	int r = stage_new(rp->store, why, &stage);
 
-	if (r == 0)
-		r = stage_new(rp->store, why, &stage);
 	if (r == 0)
 		r = refetch_blob(&rp->refetch, origin->source, &origin->digest, (uint64_t)origin->bytes, why, &blob);
 	if (r < 0)
 		return r;
 	rp->transfers++;
 	tell_begin(&transfer, origin);
-	r = read_again(rp, &blob, &options, stage, why, &tar);
+	r = read_again(rp, &blob, &options, stage, why, ret_reading);
 	if (r < 0)
 		return r;
 	tell_end(&transfer);
-	r = restore_from_stage(stage, layer->id, &tar, &damaged, why, &done);
+	*ret = TAKE(stage);
+	return 0;
+}
+
+static int repair_from_blob(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin,
+			    const struct suspects *s, struct diag *why)
+{
+	AUTO(stage_freep) struct stage *stage = NULL;
+	AUTO(content_list_release) struct content_list damaged = { 0 };
+	AUTO(content_list_release) struct content_list done = { 0 };
+	struct repair_reading reading;
+	int r = list_suspects(s, &damaged);
+
+	if (r == 0)
+		r = repair_fetch(rp, layer, origin, why, &stage, &reading);
+	if (r == 0)
+		r = restore_from_stage(stage, layer->id, &reading.tar, &damaged, why, &done);
 	for (size_t i = 0; r == 0 && i < done.count; i++)
 		r = forget_bad(rp, done.ids[i]);
 	return r;
@@ -225,13 +224,7 @@ static int repair_from_blob(struct repair *rp, const struct layer_info *layer, c
 
 /* ---- a layer ---- */
 
-/* What was reached and what was not, for one report. */
-struct attempt {
-	struct buf text; /* owned */
-	size_t contents;
-};
-
-static void attempt_note(struct attempt *a, const char *what, const char *name, const char *more)
+void attempt_note(struct attempt *a, const char *what, const char *name, const char *more)
 {
 	if (a->text.len > 0)
 		buf_adds(&a->text, "; ");
@@ -240,9 +233,14 @@ static void attempt_note(struct attempt *a, const char *what, const char *name, 
 	buf_adds(&a->text, more);
 }
 
-static void attempt_failed(struct attempt *a, const char *source, const char *why)
+void attempt_failed(struct attempt *a, const char *source, const char *why)
 {
 	attempt_note(a, source, ": ", why);
+}
+
+void attempt_release(struct attempt *a)
+{
+	buf_release(&a->text);
 }
 
 /* How many of its contents are whole now that were not. */
@@ -302,11 +300,6 @@ static int try_registries(struct repair *rp, const struct layer_info *layer, str
 	return r;
 }
 
-static void attempt_release(struct attempt *a)
-{
-	buf_release(&a->text);
-}
-
 static int repair_layer(struct repair *rp, struct layer_id id)
 {
 	AUTO(suspects_release) struct suspects s = { 0 };
@@ -363,124 +356,6 @@ static int repair_layers(struct repair *rp)
 	}
 }
 
-/* ---- configs ---- */
-
-static int put_config(struct repair *rp, struct image_id image, const char *text, size_t bytes)
-{
-	AUTO(txn_abortp) struct txn *txn = NULL;
-	sqlite3_stmt *stmt;
-	int r = txn_begin(rp->store, &txn);
-
-	if (r == 0)
-		r = db_stmt(txn_db(txn), "UPDATE image SET config = ? WHERE id = ?", &stmt);
-	if (r < 0)
-		return r;
-	db_bind_blob(stmt, 1, text, bytes);
-	db_bind_int(stmt, 2, image.value);
-	r = db_run(stmt);
-	return r < 0 ? r : txn_commit(TAKE(txn));
-}
-
-/* A repository that has a layer of the image may have its config. */
-static int try_config_from(struct repair *rp, const struct image_info *image, const char *source, struct attempt *a)
-{
-	AUTO(freep) char *text = NULL;
-	struct diag why = { 0 };
-	size_t bytes;
-	int r = refetch_text(&rp->refetch, source, &image->digest, &why, &text, &bytes);
-
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0) {
-		attempt_failed(a, source, diag_text(&why, r));
-		return 0;
-	}
-	r = put_config(rp, image->id, text, bytes);
-	if (r < 0)
-		return diag_errno(rp->diag, r, "cannot write to the index");
-	attempt_note(a, "fetched again from ", source, "");
-	a->contents++;
-	return 0;
-}
-
-static const char sources_sql[] = "SELECT DISTINCT source FROM blob WHERE source IS NOT NULL AND layer IN"
-				  " (SELECT layer FROM image_layer WHERE image = ?)";
-
-static int repair_config(struct repair *rp, const struct image_info *image)
-{
-	AUTO(attempt_release) struct attempt a = { 0 };
-	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
-	int r = db_stmt(rp->db, sources_sql, &stmt);
-
-	if (r < 0)
-		return r;
-	db_bind_int(stmt, 1, image->id.value);
-	while (a.contents == 0 && (r = db_step(stmt)) > 0) {
-		r = try_config_from(rp, image, (const char *)sqlite3_column_text(stmt, 0), &a);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0 || buf_error(&a.text) < 0)
-		return r < 0 ? r : -ENOMEM;
-	if (a.text.len == 0)
-		buf_adds(&a.text, "no registry is known that has it");
-	rp->options->report(
-		&(struct repair_report){ .image = &image->digest, .whole = a.contents > 0, .text = buf_str(&a.text) },
-		rp->options->arg);
-	return 0;
-}
-
-static int repair_configs(struct repair *rp)
-{
-	struct image_info *images = NULL;
-	size_t count = 0;
-	int r = image_list(rp->store, rp->diag, &images, &count);
-
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct digest found;
-
-		r = digest_of(images[i].config, images[i].config_bytes, &found);
-		if (r == 0 && !digest_eq(&found, &images[i].digest))
-			r = repair_config(rp, &images[i]);
-	}
-	image_list_free(images, count);
-	return r;
-}
-
-/* ---- rows ---- */
-
-/* Last, as they come out of the layer's stream. */
-static int repair_rows(struct repair *rp, struct layer_id id)
-{
-	struct layer_info layer = { 0 };
-	struct diag why = { 0 };
-	int r = layer_info(rp->store, id, &layer);
-	bool whole;
-
-	if (r < 0)
-		return r;
-	r = restore_rows(rp->store, id, &why);
-	if (r == -ENOMEM || r == -ENOSPC)
-		return diag_set(rp->diag, r, "%s", diag_text(&why, r));
-	whole = r == 0;
-	rp->options->report(&(struct repair_report){ .layer = &layer.diff_id,
-						     .whole = whole,
-						     .text = whole ? "its rows in the index, from its stream"
-								   : diag_text(&why, r) },
-			    rp->options->arg);
-	return 0;
-}
-
-static int repair_all_rows(struct repair *rp)
-{
-	const struct layer_list *rows = rp->options->rows;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && rows && i < rows->count; i++)
-		r = repair_rows(rp, rows->ids[i]);
-	return r;
-}
-
 /* ---- all of it ---- */
 
 int store_repair(struct store *store, const struct content_list *damaged, const struct repair_options *options,
@@ -498,8 +373,8 @@ int store_repair(struct store *store, const struct content_list *damaged, const 
 	if (r == 0)
 		r = repair_layers(&rp);
 	if (r == 0)
-		r = repair_configs(&rp);
+		r = repair_images(&rp);
 	if (r == 0)
-		r = repair_all_rows(&rp);
+		r = repair_rows(&rp);
 	return r < 0 ? diag_errno(diag, r, "the store cannot be repaired") : 0;
 }

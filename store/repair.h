@@ -3,17 +3,18 @@
 #define NACRE_STORE_REPAIR_H
 
 /*
- * Making whole what store_check() found damaged: contents, configs of images, and rows of layers.
+ * Making whole what store_check() found damaged: contents, configs and manifests of images, and rows of layers.
  */
 
 #include "store/registry.h"
 #include "store/restore.h"
 #include "store/restore_rows.h"
 
-/* What was done for one layer, or one image's config; all borrowed for the call. */
+/* What was done for one layer, or one image's config or manifest; all borrowed for the call. */
 struct repair_report {
-	const struct digest *layer; /* its diff ID; NULL: a config */
-	const struct digest *image; /* of a config: the image's ID; else NULL */
+	const struct digest *layer; /* its diff ID; else NULL */
+	const struct digest *image; /* of a config or manifest: the image's ID; else NULL */
+	bool manifest;		    /* of the image it is that */
 	uint64_t contents;	    /* that are whole again */
 	bool whole;		    /* all that was damaged of it is */
 	const char *text;	    /* where from, or why not */

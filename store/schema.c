@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/schema.h"
 
+#include "store/base/digest.h"
+
 #include <string.h>
 
 /*
@@ -17,7 +19,8 @@
  * content	each distinct run of bytes.  pack NULL: a file of objects/; otherwise at offset in packs/PACK.
  *		refs = rows of entry (hidden ones too) plus layer.framing that name it; never 0.
  * pack		live is the sum of the sizes of the contents in it; at 0 the pack goes.
- * manifest	what an image had around it outside (origin.h); goes with the image.
+ * manifest	what an image had around it outside (origin.h); goes with the image.  digest is the body's SHA-256: of one
+ *		that came in before version 3, as it was when the index was brought to that.
  * blob		what a layer was outside: digest and size of the archive, compressed or not; goes with the layer.
  *
  * A row of entry costs about 60 bytes plus its name: 0, 1 and NULL take no space in SQLite beyond their type byte.
@@ -79,12 +82,16 @@ static const char version_2[] =
 	"  no INTEGER PRIMARY KEY, layer INTEGER NOT NULL, digest BLOB NOT NULL, bytes INTEGER NOT NULL,"
 	"  media_type TEXT NOT NULL, source TEXT, UNIQUE(layer, digest));";
 
+/* sha256() is sha256_sql(). */
+static const char version_3[] = "ALTER TABLE manifest ADD COLUMN digest BLOB NOT NULL DEFAULT x'';"
+				"UPDATE manifest SET digest = sha256(body);";
+
 /* migrations[v] brings an index from version v to v + 1.  Entries are never changed once released. */
-static const char *const migrations[] = { version_1, version_2 };
+static const char *const migrations[] = { version_1, version_2, version_3 };
 
 _Static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "a migration for each version");
 
-int schema_check(struct db *db, struct diag *diag, bool *ret_old)
+int schema_check(struct db *db, struct diag *diag, int *ret_version)
 {
 	int64_t version = 0, application = 0, tables = 0;
 	int r = db_int(db, "PRAGMA user_version", &version);
@@ -95,7 +102,7 @@ int schema_check(struct db *db, struct diag *diag, bool *ret_old)
 		r = db_int(db, "SELECT count(*) FROM sqlite_schema", &tables);
 	if (r < 0)
 		return db_diag(db, diag, r, "the index cannot be read");
-	*ret_old = version < STORE_VERSION;
+	*ret_version = (int)version;
 	if (version == 0 && application == 0 && tables == 0)
 		return 0; /* empty: it is being made */
 	if (application != APPLICATION_ID)
@@ -106,19 +113,32 @@ int schema_check(struct db *db, struct diag *diag, bool *ret_old)
 	return 0;
 }
 
-static int migrate_locked(struct db *db)
+static void sha256_sql(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	struct digest digest;
+
+	if (count != 1 || digest_of(sqlite3_value_blob(values[0]), (size_t)sqlite3_value_bytes(values[0]), &digest) < 0)
+		sqlite3_result_error_nomem(context);
+	else
+		sqlite3_result_blob(context, digest.bytes, DIGEST_BYTES, SQLITE_TRANSIENT);
+}
+
+static int migrate_locked(struct db *db, int to)
 {
 	int64_t version;
 	int r = db_int(db, "PRAGMA user_version", &version);
 
-	for (; r == 0 && version < STORE_VERSION; version++)
+	if (r == 0)
+		r = db_errno(sqlite3_create_function(db_handle(db), "sha256", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL,
+						     sha256_sql, NULL, NULL));
+	for (; r == 0 && version < to; version++)
 		r = db_exec(db, migrations[version]);
 	if (r == 0)
 		r = db_exec(db, "PRAGMA application_id=" STRING(APPLICATION_ID));
 	if (r == 0) {
 		char sql[64];
 
-		snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", STORE_VERSION);
+		snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", to);
 		r = db_exec(db, sql);
 	}
 	return r;
@@ -151,11 +171,14 @@ int schema_compare(struct db *db, char **ret)
 	AUTO(db_resetp) sqlite3_stmt *is = NULL;
 	AUTO(db_resetp) sqlite3_stmt *should = NULL;
 	bool end = false;
+	int64_t version = 0;
 	int r = db_open(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &fresh);
 
 	*ret = NULL;
 	if (r == 0)
-		r = migrate_locked(fresh);
+		r = db_int(db, "PRAGMA user_version", &version);
+	if (r == 0)
+		r = migrate_locked(fresh, version < STORE_VERSION ? (int)version : STORE_VERSION);
 	if (r == 0)
 		r = db_stmt(fresh, declarations_sql, &should);
 	if (r == 0)
@@ -179,7 +202,7 @@ int schema_migrate(struct db *db, struct diag *diag)
 	int r = db_exec(db, "PRAGMA page_size=8192; BEGIN IMMEDIATE");
 
 	if (r == 0) {
-		r = migrate_locked(db);
+		r = migrate_locked(db, STORE_VERSION);
 		if (r < 0)
 			db_diag(db, diag, r, "the index cannot be set up");
 		if (r == 0)

@@ -8,16 +8,17 @@
 
 /**
  * schema_check() - is this index ours, and of a version that we know?
- * @ret_old: true if schema_migrate() has work to do
+ * @ret_version: of the index; below STORE_VERSION schema_migrate() has work to do
  * Return: 0, -EPROTO: newer than this program; -EBADMSG: damaged or no index of a store.
  */
-int schema_check(struct db *db, struct diag *diag, bool *ret_old);
+int schema_check(struct db *db, struct diag *diag, int *ret_version);
 
 /**
  * schema_compare() - are the tables declared as they were made?
  * @ret: the name of one that is not, owned; NULL: they are
  *
- * A changed bit in a declaration is a valid one of a column that nobody asks for.
+ * As they were made in the index's own version.  A changed bit in a declaration is a valid one of a column that nobody
+ * asks for.
  */
 int schema_compare(struct db *db, char **ret);
 

@@ -143,14 +143,16 @@ static int store_migrate(struct store *store, struct db *db, struct diag *diag)
 
 /*
  * Who only reads needs the index in today's form too.  A writer's open brings it there; where that cannot be, on
- * a read-only medium or in somebody else's store, there is no other way but to say so.
+ * a read-only medium or in somebody else's store, it is read as it is, or there is no other way but to say so.
  */
-static int store_migrate_for_reading(struct store *store, struct diag *diag)
+static int store_migrate_for_reading(struct store *store, int version, struct diag *diag)
 {
 	AUTO(store_closep) struct store *writing = NULL;
 	struct diag why = { 0 };
 	int r = store_open(store->dir, STORE_WRITE, &why, &writing);
 
+	if (r < 0 && version >= STORE_VERSION_READ)
+		return 0;
 	if (r < 0)
 		diag_set(diag, -EBADMSG,
 			 "the store's index is incomplete or of an older version: it must be opened for writing once,"
@@ -162,13 +164,13 @@ static int store_migrate_for_reading(struct store *store, struct diag *diag)
 static int store_try_index(struct store *store, struct diag *diag)
 {
 	AUTO(db_loan_end) struct db_loan loan = { .store = store };
-	bool old = false;
+	int version = 0;
 	int r = db_loan_begin(&loan);
 
 	if (r == 0)
-		r = schema_check(loan.db, diag, &old);
-	if (r == 0 && old)
-		r = store->mode == STORE_READ ? store_migrate_for_reading(store, diag)
+		r = schema_check(loan.db, diag, &version);
+	if (r == 0 && version < STORE_VERSION)
+		r = store->mode == STORE_READ ? store_migrate_for_reading(store, version, diag)
 					      : store_migrate(store, loan.db, diag);
 	if (r == 0 && store->mode == STORE_WRITE)
 		r = medium_set_journal(loan.db, store->shared);

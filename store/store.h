@@ -58,13 +58,13 @@ struct image_id {
 };
 
 enum store_mode {
-	STORE_READ,	/* must exist; nothing is written, but an index of an older version is brought up to date;
-			 * also works on a read-only medium, if it is up to date */
-	STORE_WRITE,	/* made if it is not there */
+	STORE_READ,  /* must exist; nothing is written, but an index of an older version is brought up to date; also
+			 * works on a read-only medium, if the index is of STORE_VERSION_READ or newer */
+	STORE_WRITE, /* made if it is not there */
 };
 
-/** The version of the index this build writes and reads (PRAGMA user_version). */
-enum { STORE_VERSION = 2 };
+/** The version of the index this build writes and reads (PRAGMA user_version), and the oldest that it can read as it is. */
+enum { STORE_VERSION = 3, STORE_VERSION_READ = 2 };
 
 /**
  * store_open() - open the store in folder @dir

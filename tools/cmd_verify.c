@@ -179,6 +179,8 @@ static void add_repair(json_t *list, const struct repair_report *report)
 		json_put_digest(row, "Layer", report->layer);
 	else
 		json_put_digest(row, "Image", report->image);
+	if (report->image)
+		json_put_bool(row, "Manifest", report->manifest);
 	json_put_bool(row, "Whole", report->whole);
 	json_put_number(row, "Contents", report->contents);
 	json_put_text(row, "Text", report->text);
@@ -194,7 +196,10 @@ static void print_repair(const struct verify *v, const struct repair_report *rep
 			       report->whole	      ? "Repaired"
 			       : report->contents > 0 ? "Repaired in part"
 						      : "Not repaired",
-			       report->layer ? "layer" : "config of image", ui_id(digest, v->whole, id), report->text);
+			       report->layer	  ? "layer"
+			       : report->manifest ? "manifest of image"
+						  : "config of image",
+			       ui_id(digest, v->whole, id), report->text);
 
 	puts(line);
 }

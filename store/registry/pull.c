@@ -18,11 +18,6 @@
  * one in what led to it.
  */
 
-static const char manifest_types[] = "application/vnd.oci.image.manifest.v1+json, "
-				     "application/vnd.oci.image.index.v1+json, "
-				     "application/vnd.docker.distribution.manifest.v2+json, "
-				     "application/vnd.docker.distribution.manifest.list.v2+json";
-
 struct pull {
 	struct store *store;			/* borrowed */
 	const struct registry_options *options; /* borrowed */
@@ -61,7 +56,9 @@ static int fetch_text(struct pull *p, const char *kind, const char *wanted, stru
 		      size_t *ret_bytes, struct exchange **ret_exchange)
 {
 	bool is_manifest = strcmp(kind, "manifests") == 0;
-	struct http_request request = { .method = "GET", .accept = is_manifest ? manifest_types : NULL, .body_fd = -1 };
+	struct http_request request = { .method = "GET",
+					.accept = is_manifest ? REGISTRY_MANIFEST_TYPES : NULL,
+					.body_fd = -1 };
 	AUTO(freep) char *path = NULL;
 	AUTO(freep) char *what = NULL;
 

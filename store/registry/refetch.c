@@ -51,20 +51,41 @@ int refetch_blob(struct refetch *rf, const char *source, const struct digest *di
 	return r < 0 ? r : blob_init(ret, rf->session, rf->http, repository_of(source), digest, bytes);
 }
 
-int refetch_text(struct refetch *rf, const char *source, const struct digest *digest, struct diag *diag, char **ret,
-		 size_t *ret_bytes)
+/* "/v2/REPOSITORY/blobs/DIGEST", and what messages call it */
+static int text_request(const char *source, bool is_manifest, const struct digest *digest, char **ret_path,
+			char **ret_what)
 {
-	AUTO(blob_release) struct blob blob = { 0 };
+	char text[DIGEST_TEXT_BYTES];
+
+	digest_format(digest, text);
+	if (asprintf(ret_path, "/v2/%s/%s/%s", repository_of(source), is_manifest ? "manifests" : "blobs", text) < 0) {
+		*ret_path = NULL;
+		return -ENOMEM;
+	}
+	if (asprintf(ret_what, "%s %s", is_manifest ? "manifest" : "blob", text) < 0) {
+		*ret_what = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int refetch_text(struct refetch *rf, const char *source, bool is_manifest, const struct digest *digest,
+		 struct diag *diag, char **ret, size_t *ret_bytes)
+{
+	struct http_request request = { .method = "GET", .body_fd = -1 };
+	AUTO(freep) char *path = NULL;
+	AUTO(freep) char *what = NULL;
 	AUTO(freep) char *text = NULL;
 	struct digest found;
-	int r = refetch_blob(rf, source, digest, 0, diag, &blob);
+	int r = connect_to(rf, source, diag);
 
-	if (r == 0) {
-		struct http_request request = { .method = "GET", .url = blob.path, .body_fd = -1 };
-
-		r = session_text(rf->session, rf->http, &request, blob.what, IMAGE_JSON_MAX_BYTES, diag, &text,
-				 ret_bytes, NULL);
-	}
+	if (r == 0)
+		r = text_request(source, is_manifest, digest, &path, &what);
+	if (r < 0)
+		return r;
+	request.url = path;
+	request.accept = is_manifest ? REGISTRY_MANIFEST_TYPES : NULL;
+	r = session_text(rf->session, rf->http, &request, what, IMAGE_JSON_MAX_BYTES, diag, &text, ret_bytes, NULL);
 	if (r == 0)
 		r = digest_of(text, *ret_bytes, &found);
 	if (r < 0)

@@ -25,8 +25,8 @@ void refetch_release(struct refetch *refetch);
 int refetch_blob(struct refetch *refetch, const char *source, const struct digest *digest, uint64_t bytes,
 		 struct diag *diag, struct blob *ret);
 
-/** refetch_text() - a small blob whole, its digest checked; @ret: owned. -EKEYREJECTED: it is another. */
-int refetch_text(struct refetch *refetch, const char *source, const struct digest *digest, struct diag *diag,
-		 char **ret, size_t *ret_bytes);
+/** refetch_text() - a small blob, or a manifest, whole, its digest checked; @ret: owned. -EKEYREJECTED: it is another. */
+int refetch_text(struct refetch *refetch, const char *source, bool is_manifest, const struct digest *digest,
+		 struct diag *diag, char **ret, size_t *ret_bytes);
 
 #endif

@@ -10,6 +10,13 @@
 #include "store/registry/http.h"
 #include "store/registry/name.h"
 
+/* What one is ready to take where a manifest is asked for. */
+#define REGISTRY_MANIFEST_TYPES                                  \
+	"application/vnd.oci.image.manifest.v1+json, "           \
+	"application/vnd.oci.image.index.v1+json, "              \
+	"application/vnd.docker.distribution.manifest.v2+json, " \
+	"application/vnd.docker.distribution.manifest.list.v2+json"
+
 struct session;
 
 /**

@@ -107,8 +107,16 @@ writing_is_refused() {
 	assert_equal "$(nacre --store "$BATS_TEST_TMPDIR/copy" cat more:1 etc/motd)" welcome
 }
 
-@test "a medium that cannot be written, with an index of an older version" {
-	sqlite3 "$NACRE_STORE/index.db" 'DROP TABLE manifest; DROP TABLE blob; PRAGMA user_version = 1' >/dev/null
+@test "a medium that cannot be written, with an index of an older version: of version 2 it is read as it is" {
+	nacre load -q "$BATS_TEST_TMPDIR/oci"
+	sqlite3 "$NACRE_STORE/index.db" 'ALTER TABLE manifest DROP COLUMN digest; PRAGMA user_version = 2'
+	burn
+	reading_works
+	assert_equal "$(nacre info --json | jq .Images)" 2
+	umount "$MEDIUM"
+	rm -r "$MEDIUM" "$BATS_TEST_TMPDIR/store.squashfs"
+	export NACRE_STORE=$BATS_TEST_TMPDIR/store
+	sqlite3 "$NACRE_STORE/index.db" 'DROP TABLE manifest; DROP TABLE blob; PRAGMA user_version = 1'
 	burn
 	assert_refused "of an older version: it must be opened for writing once, which was tried and failed: " nacre images
 	assert_output_has "Read-only file system"

@@ -182,7 +182,7 @@ push_with_skopeo() {
 @test "names that are none" {
 	for name in "" UPPER/case a//b "localhost/a:" "localhost/a@sha256:12" "localhost/a@md5:$(printf '0%.0s' {1..32})" \
 		"localhost/a b" "localhost/a@" "http://localhost/a"; do
-		run nacre pull "$name"
+		run nacre pull --retry 0 "$name"
 		[ "$status" != 0 ] || fail "taken: $name"
 		[[ $output == *nacre:* || $output == *Usage* ]] || fail "$output"
 	done

@@ -173,6 +173,31 @@ damage_rows() {
 	nacre verify -q
 }
 
+@test "a damaged manifest comes back; where nobody has it, it is forgotten" {
+	pull_app
+	nacre load -q served/app
+	sqlite3 "$NACRE_STORE/index.db" "UPDATE manifest SET body = CAST(replace(body, 'sha256', 'sha257') AS BLOB)"
+	run nacre verify
+	assert_status 1
+	assert_output_has "the manifest that it came with is damaged"
+	assert_refused "the manifest that it came with is damaged" nacre save --format oci-archive -o out.tar "$REGISTRY/app:1"
+	run nacre verify --repair
+	assert_status 0
+	assert_output_has "Repaired: manifest of image"
+	assert_output_has "fetched again from $REGISTRY/app"
+	assert_equal "$(nacre push --json "$REGISTRY/app:1" "$REGISTRY/more:1" | jq .SameManifest)" true
+	sqlite3 "$NACRE_STORE/index.db" "UPDATE manifest SET media_type = 'application/json'"
+	run nacre verify --repair
+	assert_status 0
+	assert_output_has "its media type, from its text"
+	nacre verify -q
+	sqlite3 "$NACRE_STORE/index.db" "UPDATE manifest SET body = x'41'; UPDATE blob SET source = NULL"
+	run nacre verify --repair
+	assert_status 0
+	assert_output_has "so it is forgotten"
+	nacre save --format oci-archive -o out.tar "$REGISTRY/app:1"
+}
+
 @test "wrong bytes, a missing blob, a registry that is gone: nothing is worse, and the reason is told" {
 	pull_app
 	flip_in welcome

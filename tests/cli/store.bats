@@ -77,20 +77,37 @@ teardown() { unmount_all; }
 	assert_equal "$(nacre images --json | jq length)" 9
 }
 
-# As a program before version 2 left it.
+# make_old VERSION: as a program of that time left it
 make_old() {
-	sqlite3 "$NACRE_STORE/index.db" 'DROP TABLE manifest; DROP TABLE blob; PRAGMA user_version = 1' >/dev/null
+	sqlite3 "$NACRE_STORE/index.db" 'ALTER TABLE manifest DROP COLUMN digest; PRAGMA user_version = 2'
+	[ "$1" = 2 ] || sqlite3 "$NACRE_STORE/index.db" 'DROP TABLE manifest; DROP TABLE blob; PRAGMA user_version = 1'
 }
 
 @test "an index of an older version is brought up to date by who only reads, and by a mount" {
-	make_old
+	make_old 1
 	run nacre images -q
 	assert_status 0
-	assert_equal "$(sqlite3 "$NACRE_STORE/index.db" 'PRAGMA user_version')" 2
+	assert_equal "$(sqlite3 "$NACRE_STORE/index.db" 'PRAGMA user_version')" 3
 	nacre verify -q
-	make_old
+	make_old 1
 	nacrefs -o ro,store="$NACRE_STORE",image=base:1 "$MNT"
 	assert_equal "$(cat "$MNT/etc/motd")" welcome
 	unmount_all
 	nacre verify -q
+}
+
+@test "manifests of an index of version 2 get their digests in one step, which an end in the middle leaves undone" {
+	make_archive layout "$BATS_TEST_TMPDIR/oci" two:1 "$BASE_TAR"
+	nacre load -q "$BATS_TEST_TMPDIR/oci"
+	nacre save --format oci-archive -o "$BATS_TEST_TMPDIR/before.tar" two:1
+	make_old 2
+	LD_PRELOAD=$NACRE_BUILD/tests/fault/libnacre_fault.so NACRE_FAULT=kill NACRE_FAULT_AT=4 run "$NACRE" tag two:1 x
+	[ "$status" != 0 ]
+	[ "$(sqlite3 "$NACRE_STORE/index.db" 'PRAGMA user_version')" = 2 ]
+	nacre tag two:1 more:1
+	assert_equal "$(sqlite3 "$NACRE_STORE/index.db" 'SELECT hex(digest) FROM manifest' | tr A-F a-f)" \
+		"$(jq -r '.manifests[0].digest[7:]' "$BATS_TEST_TMPDIR/oci/index.json")"
+	nacre verify -q
+	nacre save --format oci-archive -o "$BATS_TEST_TMPDIR/after.tar" two:1
+	cmp "$BATS_TEST_TMPDIR/before.tar" "$BATS_TEST_TMPDIR/after.tar"
 }

@@ -118,6 +118,20 @@ flip_in() {
 @test "one flipped bit, wherever: verify finds it, or nothing is another" {
 	make_archive second "$BATS_TEST_TMPDIR/second.tar"
 	make_archive layout "$BATS_TEST_TMPDIR/oci" two:1 "$BASE_TAR" "$BATS_TEST_TMPDIR/second.tar"
+	# With annotations, which nothing else in the store is made of.
+	python3 - "$BATS_TEST_TMPDIR/oci" <<-'END'
+		import hashlib, json, pathlib, sys
+		root = pathlib.Path(sys.argv[1])
+		index = json.loads((root / "index.json").read_text())
+		entry = index["manifests"][0]
+		manifest = json.loads((root / "blobs/sha256" / entry["digest"][7:]).read_text())
+		manifest["annotations"] = {f"org.example.{i}": "x" * 100 for i in range(20)}
+		text = json.dumps(manifest).encode()
+		name = hashlib.sha256(text).hexdigest()
+		(root / "blobs/sha256" / name).write_bytes(text)
+		entry.update(digest="sha256:" + name, size=len(text))
+		(root / "index.json").write_text(json.dumps(index))
+	END
 	nacre load -q "$BATS_TEST_TMPDIR/oci"
 	run python3 "$NACRE_TOP/tests/lib/flips.py" "$NACRE" "$NACRE_STORE" "${NACRE_FLIP_SEED:-1}" "${NACRE_FLIPS:-60}"
 	assert_status 0

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NACRE_STORE_REPAIR_PRIV_H
+#define NACRE_STORE_REPAIR_PRIV_H
+
+/* What the parts of store_repair() share. */
+
+#include "store/base/buf.h"
+#include "store/origin.h"
+#include "store/registry/refetch.h"
+#include "store/repair.h"
+#include "store/unpack.h"
+
+struct repair {
+	struct store *store;		      /* borrowed */
+	const struct repair_options *options; /* borrowed */
+	struct diag *diag;		      /* borrowed */
+	struct writer *writer;		      /* owned: keeps gc away */
+	struct db *db;			      /* owned: with temp.bad(content) */
+	struct refetch refetch;		      /* owned */
+	size_t transfers;		      /* begun so far */
+};
+
+/* What was reached and what was not, for one report. */
+struct attempt {
+	struct buf text; /* owned */
+	size_t contents;
+};
+void attempt_note(struct attempt *a, const char *what, const char *name, const char *more);
+void attempt_failed(struct attempt *a, const char *source, const char *why);
+void attempt_release(struct attempt *a);
+
+/* What came of reading a layer's stream. */
+struct repair_reading {
+	struct tar_result tar;
+	struct unpack_totals stream;
+};
+
+/**
+ * repair_fetch() - a layer's blob from the registry, read as at the first time
+ * @ret: owned by the caller; nothing of it is the store's yet; its stream had the layer's diff ID
+ */
+int repair_fetch(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin, struct diag *why,
+		 struct stage **ret, struct repair_reading *ret_reading);
+
+/* repair_image.c: configs and manifests */
+int repair_images(struct repair *rp);
+
+/* repair_rows.c: rows of the layers that store_check() told, and what is counted of them */
+int repair_rows(struct repair *rp);
+
+#endif
