@@ -355,11 +355,22 @@ static bool may_change(const struct fuse_in_header *in)
 	}
 }
 
+/* Of nodes that others may be changing just now. */
+static bool tells_attributes(const struct fuse_in_header *in)
+{
+	enum { STATX = 52 }; /* newer than the oldest headers this builds with */
+
+	return in->opcode == FUSE_LOOKUP || in->opcode == FUSE_GETATTR || in->opcode == STATX ||
+	       in->opcode == FUSE_READDIRPLUS;
+}
+
 void loop_serve(struct mount *mount, const struct fuse_buf *buf)
 {
 	bool gated = mount->fs && !enters_itself(buf->mem);
 	bool changes = mount->ahead && may_change(buf->mem);
 
+	if (tells_attributes(buf->mem))
+		told_note(&mount->told, ((const struct fuse_in_header *)buf->mem)->pid);
 	if (changes)
 		ahead_change_begin(mount);
 	if (gated)

@@ -321,6 +321,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 	struct diag diag = { 0 };
 	int r, status;
 
+	told_init(&mount.told);
 	r = mount_more(o, key, &mount, &diag);
 	if (r == 0 && !(mount.session = session_new(o, &mount)))
 		r = diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint);
@@ -335,6 +336,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 	baseviews_free(mount.baseviews);
 	trees_free(mount.trees);
 	layerstore_free(mount.layerstore);
+	told_release(&mount.told);
 	return status;
 }
 

@@ -255,13 +255,23 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
+/* Before the answer to who has changed the node's attributes but for setting them; @r: 0, or he has not. See told.c. */
+static int changed(fuse_req_t req, fuse_ino_t ino, int r)
+{
+	struct mount *mount = mount_of(req);
+
+	if (r == 0 && told_others(&mount->told, (uint32_t)fuse_req_ctx(req)->pid))
+		fuse_lowlevel_notify_inval_inode(mount->session, ino, -1, 0);
+	return r;
+}
+
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
 	struct fs_cred cred = cred_of(req);
 	struct fs_entry entry;
 	int r = fs_mknod(fs_of(req, parent), node_of(req, parent), name, mode, rdev, &cred, &entry);
 
-	reply_entry(req, parent, r, &entry);
+	reply_entry(req, parent, changed(req, parent, r), &entry);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -270,7 +280,7 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 	struct fs_entry entry;
 	int r = fs_mkdir(fs_of(req, parent), node_of(req, parent), name, mode, &cred, &entry);
 
-	reply_entry(req, parent, r, &entry);
+	reply_entry(req, parent, changed(req, parent, r), &entry);
 }
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -279,7 +289,7 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 	struct fs_entry entry;
 	int r = fs_symlink(fs_of(req, parent), node_of(req, parent), name, target, &cred, &entry);
 
-	reply_entry(req, parent, r, &entry);
+	reply_entry(req, parent, changed(req, parent, r), &entry);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
@@ -290,7 +300,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const cha
 	if (trees_number(ino) == trees_number(parent))
 		r = fs_link(fs_of(req, ino), node_of(req, ino), node_of(req, parent), name, &entry);
 
-	reply_entry(req, parent, r, &entry);
+	reply_entry(req, parent, changed(req, parent, r), &entry);
 }
 
 static void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
@@ -322,12 +332,16 @@ static void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(req, -fs_unlink(fs_of(req, parent), node_of(req, parent), name));
+	int r = fs_unlink(fs_of(req, parent), node_of(req, parent), name);
+
+	fuse_reply_err(req, -changed(req, parent, r));
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fuse_reply_err(req, -fs_rmdir(fs_of(req, parent), node_of(req, parent), name));
+	int r = fs_rmdir(fs_of(req, parent), node_of(req, parent), name);
+
+	fuse_reply_err(req, -changed(req, parent, r));
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent, const char *newname,
@@ -337,6 +351,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 
 	if (trees_number(parent) == trees_number(newparent))
 		r = fs_rename(fs_of(req, parent), node_of(req, parent), name, node_of(req, newparent), newname, flags);
+	changed(req, newparent, changed(req, parent, r));
 	fuse_reply_err(req, -r);
 }
 
@@ -585,12 +600,14 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const 
 
 	if (r == 0 && strcmp(name, "system.posix_acl_access") == 0)
 		r = acl_kill_sgid(req, ino);
-	fuse_reply_err(req, -r);
+	fuse_reply_err(req, -changed(req, ino, r));
 }
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	fuse_reply_err(req, -fs_removexattr(fs_of(req, ino), node_of(req, ino), name));
+	int r = fs_removexattr(fs_of(req, ino), node_of(req, ino), name);
+
+	fuse_reply_err(req, -changed(req, ino, r));
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)

@@ -5,6 +5,7 @@
 /* The FUSE side of the driver: requests in, replies out. */
 
 #include "fs/fs.h"
+#include "fs/told.h"
 
 #include <pthread.h>
 
@@ -36,6 +37,7 @@ struct mount {
 	struct ahead *ahead;		 /* owned; NULL: no listing is made before it is asked for */
 	_Atomic uint64_t changes;	 /* requests so far that may change something (ahead.c) */
 	_Atomic unsigned changing;	 /* those of them that are being served */
+	struct told told;		 /* and who was told attributes, as long as that may matter */
 	struct rings *rings;		 /* owned; NULL: requests come through the device */
 	double timeout;			 /* seconds the kernel may keep what it was told */
 	bool lasting;			 /* for ever: nothing changes without a request */

@@ -4,6 +4,7 @@
 # shellcheck disable=SC2016,SC2034,SC2154
 bats_require_minimum_version 1.5.0
 load ../lib/common
+load ../lib/fs
 
 setup() {
 	setup_store
@@ -117,4 +118,61 @@ for n in range(8):
 		! mountpoint -q "$MNT" || fail "still mounted"
 		rm -rf "$UPPER" "$WORK"
 	done
+}
+
+# What one client asks for and another changes meanwhile.  The first is kept from its processor just then, by somebody who has
+# precedence there; the second one and the driver have the other processor.  The first lists the folder before, since the kernel
+# then asks for the attributes once more, but needs none of them to go through the folder.
+@test "a folder's attributes do not stay as they were before a change that overtook the answer" {
+	local driver cpus
+	cpus=$(nproc)
+	[ "$cpus" -gt 1 ] || skip "one processor"
+	chrt --fifo 1 true 2>/dev/null || skip "no precedence for anybody"
+	mount_dirs "$LOWER"
+	driver=$(driver_pids "$MNT")
+	in_python "$MNT" "$UPPER" "$driver" <<-'END'
+		upper, driver = sys.argv[1:]
+		here, there = sorted(os.sched_getaffinity(0))[:2]
+		done, tell_done = os.pipe()
+		children = []
+
+		def child(cpu, act, priority=0):
+		    go, tell = os.pipe()
+		    children.append(os.fork())
+		    if children[-1] == 0:
+		        os.sched_setaffinity(0, {cpu})
+		        if priority:
+		            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+		        while os.read(go, 1):
+		            act()
+		            os.write(tell_done, b".")
+		    return tell
+
+		def hinder():
+		    time.sleep(random.uniform(0, 200e-6))
+		    end = time.monotonic() + 0.003
+		    while time.monotonic() < end:
+		        pass
+
+		for task in os.listdir(f"/proc/{driver}/task"):
+		    os.sched_setaffinity(int(task), {here})
+		os.sched_setaffinity(0, {here})
+		hind, ask = child(there, hinder, 1), child(there, lambda: os.stat("d"))
+		try:
+		    for i in range(120):
+		        os.mknod(f"d/before{i}")
+		        os.stat("d")
+		        os.listdir("d")
+		        os.write(ask, b".")
+		        os.write(hind, b".")
+		        time.sleep(0.001)
+		        os.mknod(f"d/after{i}")
+		        for _ in range(2):
+		            os.read(done, 1)
+		        eq(os.stat("d").st_mtime_ns, os.stat(upper + "/d").st_mtime_ns)
+		finally:
+		    for pid in children:
+		        os.kill(pid, 9)
+	END
+	unmount
 }
