@@ -162,8 +162,9 @@ mount_command() {
 	mergerfs)
 		branches=$(printf ":$data/%s=RO" "${dirs[@]}")
 		[ -n "$upper" ] && branches="$upper/upper=RW$branches" || branches=${branches#:}
-		# What its manual recommends where mmap is needed, with all that is new in the first branch.
-		options=use_ino,cache.files=partial,dropcacheonclose=true,category.create=ff,minfreespace=1M,fsname=mergerfs
+		# What its manual recommends where mmap is needed, with all that is new in the first branch; but for
+		# dropcacheonclose, which takes what it has read out of the page cache that the next column reads from.
+		options=use_ino,cache.files=partial,category.create=ff,minfreespace=1M,fsname=mergerfs
 		! is_root || options+=,allow_other
 		command=("${program[$peer]}" -o "$options" "$branches" "$point")
 		;;
