@@ -212,6 +212,25 @@ static size_t bytes_there(const struct content_ref *ref, off_t offset, size_t by
 	return bytes < left ? bytes : (size_t)left;
 }
 
+/*
+ * The kernel asks for whole pages, up to the one in which the file ends as far as it knows.  What stops within
+ * that one has come to the end, and is not asked a second time whether it has; elsewhere an error may follow.
+ */
+static ssize_t read_pages(int fd, char *buf, size_t bytes, off_t offset)
+{
+	enum { PAGE_BYTES = 4096 };
+	ssize_t n = pread(fd, buf, bytes, offset), rest;
+
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	if (n < 0)
+		n = 0;
+	if ((size_t)n == bytes || (bytes - (size_t)n < PAGE_BYTES && (offset + n) % PAGE_BYTES != 0))
+		return n;
+	rest = io_pread_full(fd, buf + n, bytes - (size_t)n, offset + n);
+	return rest < 0 ? rest : n + rest;
+}
+
 ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t offset)
 {
 	struct content_ref ref;
@@ -221,7 +240,7 @@ ssize_t fs_read(struct fs *fs, struct node *node, void *buf, size_t bytes, off_t
 		return n;
 	bytes = bytes_there(&ref, offset, bytes);
 	if (bytes > 0)
-		n = io_pread_full(ref.fd, buf, bytes, (off_t)ref.offset + offset);
+		n = read_pages(ref.fd, buf, bytes, (off_t)ref.offset + offset);
 	/* What the index says is there must be: a short store file is damage, not an end. */
 	if (n >= 0 && ref.bytes != UINT64_MAX && (size_t)n < bytes)
 		n = -EIO;
