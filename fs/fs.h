@@ -190,6 +190,17 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
  */
 typedef bool (*fs_dirent_fn)(const char *name, const struct fs_entry *entry, uint64_t cookie, void *arg);
 int fs_readdir(struct fs *fs, struct node *dir, uint64_t cookie, bool plus, fs_dirent_fn fn, void *arg);
+/** fs_list_begin() - the kernel is told what is in @dir, with attributes and from the start: it may keep the listing. */
+void fs_list_begin(struct node *dir);
+/** fs_list_end() - to its end. Return: it is better told anew the next time too, and counts as dropped. */
+bool fs_list_end(struct node *dir);
+/**
+ * fs_list_outworn() - count a question about @node, of which a listing tells too: is that better told anew?
+ *
+ * It is where one file of a folder after the other is asked for.
+ * Return: the folder, a lookup of it counted, and its listing counts as dropped; NULL: no.
+ */
+struct node *fs_list_outworn(struct fs *fs, struct node *node);
 /**
  * fs_next_dir() - the folder that who walks the tree lists after @dir, which he has listed
  *

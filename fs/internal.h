@@ -155,6 +155,11 @@ struct dirnode {
 	struct part *parts; /* owned: the lowers that have it, topmost first; lock and names_lock guard it */
 	uint32_t part_count;
 	_Atomic uint32_t live; /* reasons to keep the table: children that the kernel knows, children's tables */
+	/* See fs_list_outworn(): */
+	_Atomic uint32_t asked;	     /* 0: the kernel has no listing; else questions since it was told it, and 1 */
+	_Atomic uint32_t asked_last; /* what the last question was about */
+	uint8_t drops;		     /* so many listings are dropped as soon as they have been told; guarded by lock */
+	_Atomic uint8_t next_drops;  /* and so many the next time */
 };
 
 /* Inodes with several names: (device or layer, inode number) -> node. */

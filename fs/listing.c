@@ -55,6 +55,23 @@ ssize_t listing_make(const struct mount *mount, fuse_ino_t dir, char *buf, size_
 	return r < 0 && l.used == 0 ? r : (ssize_t)l.used;
 }
 
+/* The lock that this takes in the kernel is that of the listing's pages, with which nobody waits for us. */
+static void drop(const struct mount *mount, fuse_ino_t dir)
+{
+	fuse_lowlevel_notify_inval_inode(mount->session, dir, 0, 0);
+}
+
+void listing_asked(const struct mount *mount, fuse_ino_t ino)
+{
+	struct fs *fs = mount_tree(mount, ino);
+	struct node *dir = mount->writeback ? fs_list_outworn(fs, mount_node(mount, ino)) : NULL;
+
+	if (!dir)
+		return;
+	drop(mount, mount_ino(mount, ino, dir));
+	fs_forget(fs, dir, 1);
+}
+
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
 	struct mount *mount = mount_of(req);
@@ -66,6 +83,8 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 		n = listing_make(mount, ino, buf, size, (uint64_t)offset, plus, &next);
 	if (n > 0 && plus)
 		ahead_missed(mount->ahead, ino, (uint64_t)offset, next, size);
+	if (n == 0 && plus && fs_list_end(node_of(req, ino)))
+		drop(mount, ino); /* the answer ends it, what was dropped before is missed when it is next read */
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);
 	else
@@ -81,6 +100,8 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 {
 	struct ahead_listing ready;
 
+	if (offset == 0)
+		fs_list_begin(node_of(req, ino));
 	if (!ahead_take(mount_of(req)->ahead, ino, (uint64_t)offset, size, &ready)) {
 		list(req, ino, size, offset, true);
 		return;

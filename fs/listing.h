@@ -19,4 +19,12 @@
 ssize_t listing_make(const struct mount *mount, fuse_ino_t dir, char *buf, size_t room, uint64_t offset, bool plus,
 		     uint64_t *ret_next);
 
+/**
+ * listing_asked() - the kernel asks for attributes or content of @ino, which it knows
+ *
+ * With its write-back cache it drops what it knows of a file whenever that is closed, and asks again, file by file, where the
+ * file is opened: all of a folder's are told by one listing, if only it asks for that.  So it is made to.
+ */
+void listing_asked(const struct mount *mount, fuse_ino_t ino);
+
 #endif

@@ -17,6 +17,7 @@
 #include "fs/control.h"
 #include "fs/forest.h"
 #include "fs/layername.h"
+#include "fs/listing.h"
 #include "fs/ops_internal.h"
 #include "fs/passthrough.h"
 #include "fs/stats.h"
@@ -167,6 +168,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct node *node = node_of(req, ino);
 	int r = fs_getattr(fs_of(req, ino), node, &st);
 
+	listing_asked(mount_of(req), ino);
 	reply_attr(req, r, node, &st);
 }
 

@@ -5,6 +5,7 @@
  * Requests on what is in files.
  */
 
+#include "fs/listing.h"
 #include "fs/passthrough.h"
 #include "fs/ring.h"
 #include "fs/seek.h"
@@ -90,6 +91,8 @@ void ops_read(fuse_req_t req, struct fs *fs, struct node *node, size_t size, off
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
+	if (offset == 0) /* somebody opened it, and will close it */
+		listing_asked(mount_of(req), ino);
 	ops_read(req, fs_of(req, ino), node_of(req, ino), size, offset);
 }
 

@@ -26,6 +26,13 @@ static inline struct node *mount_node(const struct mount *mount, fuse_ino_t ino)
 {
 	return ino == FUSE_ROOT_ID ? fs_root(mount->fs) : trees_node(ino);
 }
+/* The number of @node, which is of the same tree as @near. */
+static inline fuse_ino_t mount_ino(const struct mount *mount, fuse_ino_t near, const struct node *node)
+{
+	if (trees_number(near) == 0 && mount->fs && node == fs_root(mount->fs))
+		return FUSE_ROOT_ID;
+	return trees_ino(trees_number(near), node);
+}
 static inline struct node *node_of(fuse_req_t req, fuse_ino_t ino)
 {
 	return mount_node(mount_of(req), ino);

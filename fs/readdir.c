@@ -79,6 +79,89 @@ int fs_readdir(struct fs *fs, struct node *node, uint64_t cookie, bool plus, fs_
 	return 0;
 }
 
+/* --- telling anew --- */
+
+/*
+ * The kernel may keep the listing of a folder and have to ask for the attributes of each of its files (listing.c). Then it is
+ * dropped, and told anew when somebody lists the folder: attributes and all, in one answer.  Of who then opens the files
+ * nothing is heard any more, and the next time would be as the first: so the next few listings are dropped as soon as they
+ * are told, and more of them each time that this has proved right.
+ */
+enum {
+	ASKED_MIN = 4,	 /* fewer questions cost less than a listing does, */
+	ASKED_SHARE = 4, /* and so do those about fewer than one in so many entries */
+	DROPS_FIRST = 3,
+	DROPS_MAX = 64,
+};
+
+void fs_list_begin(struct node *dir)
+{
+	atomic_store(&node_dir(dir)->asked, 1);
+}
+
+bool fs_list_end(struct node *node)
+{
+	struct dirnode *dir = node_dir(node);
+	LOCKED(&dir->lock);
+
+	if (dir->drops == 0)
+		return false;
+	dir->drops--;
+	atomic_store(&dir->asked, 0);
+	return true;
+}
+
+/* Return: questions in a row about another one each; 0: it is about the same, or the kernel has no listing. */
+static uint32_t count_question(struct dirnode *dir, const struct node *node)
+{
+	uint32_t mark = (uint32_t)((uintptr_t)node >> 4);
+
+	if (atomic_load(&dir->asked) == 0 || atomic_exchange(&dir->asked_last, mark) == mark)
+		return 0;
+	/* Should it be dropped just now, it seems to be there for one time more. */
+	return atomic_fetch_add(&dir->asked, 1);
+}
+
+static bool is_outworn(struct dirnode *dir, uint32_t asked)
+{
+	uint8_t next;
+	LOCKED(&dir->lock);
+
+	if (asked < (dir->table.count - dir->table.whiteouts) / ASKED_SHARE || atomic_exchange(&dir->asked, 0) == 0)
+		return false;
+	next = atomic_load(&dir->next_drops);
+	dir->drops = next ? next : DROPS_FIRST;
+	atomic_store(&dir->next_drops, dir->drops < DROPS_MAX / 2 ? dir->drops * 2 : DROPS_MAX);
+	return true;
+}
+
+/* Who only walks asks about folders, because he lists them: those listings are of use. */
+static bool counts(struct node *node)
+{
+	return !node_is_dir(node) || atomic_load(&node_dir(node)->next_drops) > 0;
+}
+
+struct node *fs_list_outworn(struct fs *fs, struct node *node)
+{
+	struct dirnode *dir = NULL;
+	uint32_t asked = 0;
+
+	pthread_rwlock_rdlock(&fs->names_lock);
+	if (node->links && counts(node)) {
+		dir = node->links->dir;
+		asked = count_question(dir, node);
+		if (asked >= ASKED_MIN)
+			node_get_named(fs, &dir->node);
+	}
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (asked < ASKED_MIN)
+		return NULL;
+	if (is_outworn(dir, asked))
+		return &dir->node;
+	fs_forget(fs, &dir->node, 1);
+	return NULL;
+}
+
 /* --- walking --- */
 
 /* The first folder in @node behind @cookie that has been listed; a lookup is counted. */

@@ -20,6 +20,11 @@ walked_tree() {
 		os.mkdir("t/large")
 		for f in range(600):
 		    os.symlink("target%d" % f, "t/large/link%d" % f)
+		for d in range(4):
+		    os.makedirs("o/d%d" % d)
+		    for f in range(30):
+		        with open("o/d%d/f%d" % (d, f), "w") as file:
+		            file.write("x" * f)
 	END
 }
 
@@ -181,4 +186,49 @@ def plain(seen):
 		# What the kernel was told of: the root, t, and what these folders hold.
 		assert nodes <= 2 + 17 + 60 + 10, nodes
 	END
+}
+
+@test "a folder whose files are opened one after the other is told as a whole, each time as it is" {
+	while fresh_mount io=cached; do
+		in_python <<-END
+			$walk
+			def getattrs():
+			    text = subprocess.run([os.environ["NACREFS"], "--stats", "--json", "."], check=True,
+			                          stdout=subprocess.PIPE).stdout
+			    return json.loads(text)["RequestsByOpcode"]["GETATTR"]
+			want = {"o/d%d/f%d" % (d, f): ("x" * f, 0o644) for d in range(4) for f in range(30)}
+			def grep():
+			    seen = {}
+			    for d in sorted(os.listdir("o")):
+			        for name in os.listdir("o/" + d):
+			            with open("o/%s/%s" % (d, name)) as file:
+			                st = os.fstat(file.fileno())
+			                seen["o/%s/%s" % (d, name)] = (file.read(), stat.S_IMODE(st.st_mode))
+			                eq(st.st_size, len(seen["o/%s/%s" % (d, name)][0]))
+			    return seen
+			counts = []
+			for i in range(12):
+			    before = getattrs()
+			    eq(grep(), want)
+			    counts.append(getattrs() - before)
+			    # Nothing of it stays as it was told before.
+			    d = "o/d%d/" % (i % 4)
+			    with open(d + "f3", "a") as file:
+			        file.write("more")
+			    want[d + "f3"] = (want[d + "f3"][0] + "more", 0o644)
+			    os.chmod(d + "f5", 0o600 + i)
+			    want[d + "f5"] = (want[d + "f5"][0], 0o600 + i)
+			    os.rename(d + "f%d" % (10 + i), d + "g%d" % i)
+			    want[d + "g%d" % i] = want.pop(d + "f%d" % (10 + i))
+			    if i % 4 == 3:
+			        os.unlink(d + "f%d" % (9 - i // 4))
+			        want.pop(d + "f%d" % (9 - i // 4))
+			    with open(d + "n%d" % i, "w") as file:
+			        file.write("new")
+			    os.chmod(d + "n%d" % i, 0o644)
+			    want[d + "n%d" % i] = ("new", 0o644)
+			# One for each file it would be, of 120 and more.
+			assert min(counts[1:]) < 40, counts
+		END
+	done
 }
