@@ -10,7 +10,8 @@
 
 enum {
 	STREAK = 64,		 /* requests of one client in a row, before it is alone */
-	LOOK_EVERY = 64,	 /* requests between two looks at its processor */
+	LEAST_WAITS = 2,	 /* in a row, before its processor is looked at */
+	MOST_WAITS = 64,	 /* where looks find nothing, or one follows the other */
 	LOOK_AFTER_NS = 5000000, /* and no longer than that: it may have been moved away from a busy one */
 	STAT_PROCESSOR = 39,	 /* the field of /proc/PID/stat, from 1 */
 	STAT_COMMAND = 2,	 /* in brackets; may hold blanks and brackets */
@@ -18,7 +19,7 @@ enum {
 
 void affinity_init(struct affinity *affinity, const cpu_set_t *allowed)
 {
-	*affinity = (struct affinity){ .allowed = allowed, .stat_fd = -1, .cpu = -1 };
+	*affinity = (struct affinity){ .allowed = allowed, .stat_fd = -1, .cpu = -1, .patience = LEAST_WAITS };
 	pthread_setaffinity_np(pthread_self(), sizeof(*allowed), allowed);
 }
 
@@ -68,6 +69,7 @@ static void bind_to(struct affinity *affinity, int cpu)
 void affinity_release(struct affinity *affinity)
 {
 	affinity->streak = 0;
+	affinity->moved_at = 0;
 	bind_to(affinity, -1);
 }
 
@@ -78,6 +80,8 @@ static void client_change(struct affinity *affinity, uint32_t pid)
 	affinity_free(affinity);
 	affinity->pid = pid;
 	affinity->streak = 0;
+	affinity->moved_at = 0;
+	affinity->patience = LEAST_WAITS;
 }
 
 /* Return: is it alone? */
@@ -102,15 +106,37 @@ static void go_to(struct affinity *affinity, int cpu)
 		bind_to(affinity, cpu);
 }
 
-void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns)
+/*
+ * A client that shares our processor goes on as soon as it is answered, and has asked again before we read.  If we wait for
+ * it, it may have been moved, but also just have something to do; so we look less and less often while that is so.
+ */
+static bool wants_look(struct affinity *affinity, uint64_t now_ns, bool waited)
 {
-	if (!client_count(affinity, pid))
-		return;
-	if (affinity->streak != STREAK && affinity->streak % LOOK_EVERY != 0 &&
-	    now_ns - affinity->looked_ns < LOOK_AFTER_NS)
-		return;
+	affinity->waits = waited ? affinity->waits + 1 : 0;
+	return affinity->streak == STREAK || affinity->waits >= affinity->patience ||
+	       now_ns - affinity->looked_ns >= LOOK_AFTER_NS;
+}
+
+static void look(struct affinity *affinity, uint64_t now_ns)
+{
+	int cpu = client_cpu(affinity);
+	bool moved = cpu != affinity->cpu;
+
 	affinity->looked_ns = now_ns;
-	go_to(affinity, client_cpu(affinity));
+	if (moved && affinity->streak - affinity->moved_at >= STREAK)
+		affinity->patience = LEAST_WAITS;
+	else if (affinity->waits > 0 && affinity->patience < MOST_WAITS)
+		affinity->patience *= 2;
+	affinity->waits = 0;
+	if (moved)
+		affinity->moved_at = affinity->streak;
+	go_to(affinity, cpu);
+}
+
+void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns, bool waited)
+{
+	if (client_count(affinity, pid) && wants_look(affinity, now_ns, waited))
+		look(affinity, now_ns);
 }
 
 void affinity_follow_to(struct affinity *affinity, uint32_t pid, int cpu)

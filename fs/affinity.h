@@ -21,14 +21,20 @@ struct affinity {
 	int stat_fd;		  /* of that client's /proc entry; -1: not open */
 	int cpu;		  /* the thread is bound to it; -1: free */
 	uint64_t looked_ns;	  /* when the client's processor was last asked for */
+	unsigned waits;		  /* so many requests in a row had to be waited for */
+	unsigned patience;	  /* so many, before it is asked for again */
+	unsigned moved_at;	  /* the streak when the client was last found elsewhere */
 };
 
 /* To be called in the thread itself, which runs on all ALLOWED processors afterwards, whoever made it. */
 void affinity_init(struct affinity *affinity, const cpu_set_t *allowed);
 void affinity_free(struct affinity *affinity);
 
-/* A short request of the thread PID, in the driver's PID namespace, 0 if it has no number there, is about to be served. */
-void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns);
+/*
+ * A short request of the thread PID, in the driver's PID namespace, 0 if it has no number there, is about to be served.
+ * WAITED: it was not there yet when we asked for it.
+ */
+void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns, bool waited);
 
 /* The same where it is known that the client runs on CPU. */
 void affinity_follow_to(struct affinity *affinity, uint32_t pid, int cpu);

@@ -188,12 +188,12 @@ static bool is_of_another(struct worker *worker, const struct fuse_in_header *in
 }
 
 /* Did the request wait for us, or we for it? */
-static void note_wait(struct worker *worker, uint64_t ns, bool another)
+static void note_wait(struct worker *worker, bool waited, bool another)
 {
 	struct loop *loop = worker->loop;
 	unsigned width = atomic_load(&loop->width);
 
-	if (ns < AT_ONCE_NS) {
+	if (!waited) {
 		if (!another)
 			return;
 		worker->waited = 0;
@@ -255,12 +255,13 @@ static void note_request(struct worker *worker, uint64_t start_ns, size_t bytes)
 {
 	const struct fuse_in_header *in = worker->request;
 	uint64_t now = now_ns();
+	bool waited = now - start_ns >= AT_ONCE_NS;
 
-	note_wait(worker, now - start_ns, is_of_another(worker, in));
+	note_wait(worker, waited, is_of_another(worker, in));
 	if (atomic_load(&worker->loop->width) > 1 || hands_over(worker, bytes))
 		affinity_release(&worker->affinity);
 	else
-		affinity_follow(&worker->affinity, in->pid, now);
+		affinity_follow(&worker->affinity, in->pid, now, waited);
 }
 
 /* --- the watch --- */

@@ -55,10 +55,22 @@ static void client_end(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* Each request is waited for, as one from another processor. */
 static void ask(struct affinity *affinity, pid_t pid, int times)
 {
 	while (times-- > 0)
-		affinity_follow(affinity, (uint32_t)pid, 1);
+		affinity_follow(affinity, (uint32_t)pid, 1, true);
+}
+
+/* Move the client there, which takes effect when it runs next. */
+static void client_move(pid_t pid, int cpu)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	assert_int_equal(sched_setaffinity(pid, sizeof(one), &one), 0);
+	kill(pid, SIGCONT);
 }
 
 static bool runs_on(int cpu)
@@ -106,19 +118,40 @@ static void a_client_that_moves_is_found_again(void **state)
 	int first = processor(0), last = processor(CPU_COUNT(&allowed) - 1);
 	pid_t client = client_on(last);
 	struct affinity affinity;
-	cpu_set_t one;
 
 	affinity_init(&affinity, &allowed);
 	ask(&affinity, client, ENOUGH);
-	CPU_ZERO(&one);
-	CPU_SET(first, &one);
-	assert_int_equal(sched_setaffinity(client, sizeof(one), &one), 0);
-	kill(client, SIGCONT); /* it moves when it runs next */
+	client_move(client, first);
 	for (int i = 0; affinity.cpu != first && i < 1000; i++) {
 		usleep(1000);
 		ask(&affinity, client, 64);
 	}
 	assert_int_equal(affinity.cpu, first);
+	affinity_free(&affinity);
+	client_end(client);
+}
+
+static void a_client_is_looked_for_once_it_has_to_be_waited_for(void **state)
+{
+	int last = processor(CPU_COUNT(&allowed) - 1);
+	pid_t client = client_on(last);
+	struct affinity affinity;
+
+	affinity_init(&affinity, &allowed);
+	ask(&affinity, client, ENOUGH);
+	assert_int_equal(affinity.looked_ns, 1);
+	for (int i = 0; i < 1000; i++) {
+		affinity_follow(&affinity, (uint32_t)client, 2, true);
+		affinity_follow(&affinity, (uint32_t)client, 2, false);
+	}
+	assert_int_equal(affinity.looked_ns, 1);
+	affinity_follow(&affinity, (uint32_t)client, 3, true);
+	affinity_follow(&affinity, (uint32_t)client, 4, true);
+	assert_int_equal(affinity.looked_ns, 4);
+	/* It is still there: it has something to do, and is asked after less often. */
+	affinity_follow(&affinity, (uint32_t)client, 5, true);
+	affinity_follow(&affinity, (uint32_t)client, 5, true);
+	assert_int_equal(affinity.looked_ns, 4);
 	affinity_free(&affinity);
 	client_end(client);
 }
@@ -198,6 +231,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(one_client_is_followed, run_anywhere),
 		cmocka_unit_test_teardown(a_client_that_moves_is_found_again, run_anywhere),
+		cmocka_unit_test_teardown(a_client_is_looked_for_once_it_has_to_be_waited_for, run_anywhere),
 		cmocka_unit_test_teardown(several_clients_are_not_followed, run_anywhere),
 		cmocka_unit_test_teardown(requests_of_nobody_change_nothing, run_anywhere),
 		cmocka_unit_test_teardown(a_client_that_is_gone_is_no_error, run_anywhere),
