@@ -147,8 +147,11 @@ push_with_skopeo() {
 	assert_status 0
 	assert_output_has "Digest: $digest"
 	assert_equal "$(nacre inspect "${lines[-1]}" | jq -c '.[0].RepoTags')" "[]"
+	run nacre pull --json "$REGISTRY/app@$digest"
+	schema_ok pull
 	run nacre pull --json "$REGISTRY/app:other@$digest"
 	assert_status 0
+	schema_ok pull
 	assert_equal "$(json .RepoTag)" "$REGISTRY/app:other"
 	assert_equal "$(json .Digest)" "$digest"
 	assert_equal "$(json .Existed)" true

@@ -63,6 +63,7 @@ copy() { skopeo --insecure-policy copy -q "$@"; }
 	nacre --store s pull -q "$REGISTRY/from/app:1"
 	run nacre --store s push --json "$REGISTRY/from/app:1" "$REGISTRY/to/app:9"
 	assert_status 0
+	schema_ok push
 	assert_equal "$(json .SameManifest)" true
 	assert_equal "$(json .Digest)" "$digest"
 	run nacre --store s push "$REGISTRY/from/app:1" "$REGISTRY/more/app:9"

@@ -36,6 +36,8 @@ teardown_file() { stop_faults; }
 	assert_equal "$(nacre search -q "$REGISTRY/th")" "$REGISTRY/other"
 	assert_equal "$(nacre search --json "$REGISTRY/other" | jq -r '.[0].Registry')" "$REGISTRY"
 	assert_equal "$(nacre search -q --list-tags "$REGISTRY/app")" "$REGISTRY/app:1"
+	run nacre search --json --list-tags "$REGISTRY/app"
+	schema_ok search
 	assert_refused "NAME_UNKNOWN" nacre search --list-tags "$REGISTRY/none"
 	nacre pull -q "$(nacre search -q --list-tags "$REGISTRY/other")"
 	assert_refused "no catalogue" nacre search docker.io/alpine

@@ -49,6 +49,30 @@ build() {
 	podman rmi -f built:1
 }
 
+# shellcheck disable=SC2016
+# The commands of the README's row for docker build, one a line.
+readme_build() { sed -n 's/^| `docker build [^`]*` | //p' "$NACRE_TOP/README.md" | grep -o '`[^`]*`' | tr -d '`'; }
+
+@test "the README's way from nacre's store into FROM, through podman build, and back into the store" {
+	local command count=0
+	local -x NACRE_STORE=$BATS_TEST_TMPDIR/store
+	mkdir "$BATS_TEST_TMPDIR/context"
+	cd "$BATS_TEST_TMPDIR/context"
+	nacre import -q "$BATS_FILE_TMPDIR/base.tar" app:1
+	nacre save -o app.tar app:1
+	podman load -q -i app.tar
+	printf 'FROM app:1\nRUN echo built >/built\nCMD ["cat", "/built"]\n' >Containerfile
+	while IFS= read -r command <&9; do
+		eval "$command" 9<&- || fail "the README's $command failed"
+		count=$((count + 1))
+	done 9< <(readme_build)
+	assert_equal "$count" 4
+	assert_equal "$(nacre cat app:2 /built)" built
+	assert_equal "$(nacre inspect -f '{{json .Config.Cmd}}' app:2)" '["cat","/built"]'
+	assert_equal "$(nacre inspect app:1 app:2 | jq -c '.[0].RootFS.Layers == .[1].RootFS.Layers[:1]')" true
+	podman rmi -f app:2 app:1
+}
+
 @test "multi-stage builds and --squash-all" {
 	build squashed:1 --squash-all <<-'END'
 		FROM base:1 AS first
