@@ -99,6 +99,8 @@ static int print_history(struct store *store, const struct image_info *image, co
 		else
 			add_cells(table, &row, whole, authors);
 	}
+	if (!args_has(args, "no-trunc"))
+		table_fit(table, "--s-ss");
 	if (json)
 		*ret_status = format_print(format, json);
 	else if (!args_has(args, "quiet"))

@@ -84,6 +84,8 @@ int cmd_layers(struct cli *cli, const struct args *args)
 		return ui_fail(r, NULL, NULL, "cannot list the layers of %s", ref);
 	if (json)
 		return format_print(format, json);
+	if (!args_has(args, "no-trunc"))
+		table_fit(table, "-------s");
 	if (!args_has(args, "quiet"))
 		table_print(table, "   ");
 	return DONE;

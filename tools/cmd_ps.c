@@ -116,6 +116,8 @@ int cmd_ps(struct cli *cli, const struct args *args)
 		return ui_fail(r, &diag, NULL, "cannot list the containers");
 	if (json)
 		return format_print(format, json);
+	if (!args_has(args, "no-trunc"))
+		table_fit(table, "-ssd-hs");
 	if (!args_has(args, "quiet"))
 		table_print(table, "   ");
 	return DONE;

@@ -158,6 +158,8 @@ int cmd_which(struct cli *cli, const struct args *args)
 			       "cannot tell which layer of %s has %s", ref, given);
 	if (json)
 		return format_print(format, json);
+	if (!args_has(args, "no-trunc"))
+		table_fit(table, "-----s");
 	table_print(table, "   ");
 	return DONE;
 }

@@ -26,24 +26,70 @@ void help_option_label(const struct option_desc *option, char *text, size_t byte
 		 option->arg ? option->arg : "");
 }
 
-static void print_options(const struct option_desc *options, bool with_help)
+/*
+ * Lines of at most 80 columns.
+ */
+
+enum { LINE_COLUMNS = 80, HELP_INDENT = 26 };
+
+/* How far to the next space, or to the end; what is in brackets stays together if it @is_synopsis. */
+static size_t word_length(const char *text, bool is_synopsis)
+{
+	size_t len = 0;
+	int depth = 0;
+
+	for (; text[len] && (text[len] != ' ' || depth > 0); len++)
+		depth += !is_synopsis ? 0 : text[len] == '[' ? 1 : text[len] == ']' ? -1 : 0;
+	return len;
+}
+
+/* @bytes of @text behind @column columns of its first line, the others behind @indent spaces. */
+static void print_wrapped(FILE *out, const char *text, size_t bytes, size_t column, size_t indent, bool is_synopsis)
+{
+	const char *end = text + bytes;
+
+	while (text < end) {
+		size_t len = word_length(text, is_synopsis);
+
+		if (len > (size_t)(end - text))
+			len = (size_t)(end - text);
+		if (column + 1 + len > LINE_COLUMNS) {
+			fprintf(out, "\n%*s", (int)indent, "");
+			column = indent;
+		} else {
+			fputc(' ', out);
+			column++;
+		}
+		fprintf(out, "%.*s", (int)len, text);
+		column += len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	fputc('\n', out);
+}
+
+static void print_option(const struct option_desc *option)
 {
 	char label[64];
+	int width;
 
-	for (; options && options->name; options++) {
-		help_option_label(options, label, sizeof(label));
-		printf("  %-23s %s\n", label, options->help);
-	}
-	if (with_help) {
-		help_option_label(&help_option, label, sizeof(label));
-		printf("  %-23s %s\n", label, help_option.help);
-	}
+	help_option_label(option, label, sizeof(label));
+	width = printf("  %-23s", label);
+	print_wrapped(stdout, option->help, strlen(option->help), (size_t)width, HELP_INDENT, false);
+}
+
+static void print_options(const struct option_desc *options, bool with_help)
+{
+	for (; options && options->name; options++)
+		print_option(options);
+	if (with_help)
+		print_option(&help_option);
 }
 
 void help_overview(void)
 {
 	printf("Usage: nacre [--store DIR] COMMAND [...]\n\n"
-	       "Keep the layers of container images, show them as folders, change and commit them.\n");
+	       "Keep layers of container images, show them as folders, change and commit them.\n");
 	for (int group = 0; group < GROUP_COUNT; group++) {
 		printf("\n%s:\n", group_titles[group]);
 		for (const struct command *c = commands; c->name; c++)
@@ -55,6 +101,13 @@ void help_overview(void)
 	printf("\n'nacre help COMMAND' and 'man nacre-COMMAND' tell more of a command.\n");
 }
 
+static void print_usage(const struct command *command, const char *lead, const char *synopsis, size_t bytes, FILE *out)
+{
+	int column = fprintf(out, "%s nacre %s", lead, command->name);
+
+	print_wrapped(out, synopsis, bytes, (size_t)column, (size_t)column + 1, true);
+}
+
 void help_usage(const struct command *command, FILE *out)
 {
 	/* A command that is called in two ways has them divided by " | ". */
@@ -62,8 +115,8 @@ void help_usage(const struct command *command, FILE *out)
 	const char *lead = "Usage:";
 
 	for (; (bar = strstr(synopsis, " | ")); synopsis = bar + 3, lead = "   or:")
-		fprintf(out, "%s nacre %s %.*s\n", lead, command->name, (int)(bar - synopsis), synopsis);
-	fprintf(out, "%s nacre %s %s\n", lead, command->name, synopsis);
+		print_usage(command, lead, synopsis, (size_t)(bar - synopsis), out);
+	print_usage(command, lead, synopsis, strlen(synopsis), out);
 }
 
 void help_command(const struct command *command)

@@ -22,6 +22,13 @@ void table_cell(struct table *table, const char *text);
 /** table_cellf() - the same, formatted. */
 void table_cellf(struct table *table, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/**
+ * table_fit() - on a terminal lines are no longer than it is wide, as far as that goes
+ * @fit: borrowed; a letter for each column: 's', its cells may be shortened; 'h', also left out where none has more than "-"
+ * in it; 'd', it may be left out where nothing else helps; '-', none of these
+ */
+void table_fit(struct table *table, const char *fit);
+
 /** table_print() - on stdout. */
 void table_print(const struct table *table, const char *gap);
 

@@ -70,3 +70,26 @@ on_terminal() {
 	refute_output_has $'\e'
 	assert_output_has 'A /red\x1b[31m'
 }
+
+@test "listings fit the terminal, and are whole with --no-trunc and elsewhere" {
+	local tag=a-tag-that-says-more-than-one-would-like-to-read name=a-name-that-is-long
+	nacre tag base:1 "registry.example.org/some/team/application:$tag"
+	mount_rw --name "$name"
+	on_terminal "stty cols 80; NO_COLOR=1 $NACRE ps -a; NO_COLOR=1 $NACRE layers base:1; NO_COLOR=1 $NACRE history base:1"
+	assert_status 0
+	awk 'length > 80 { print; bad = 1 } END { exit bad }' <<<"$output"
+	assert_output_has "$CONTAINER"
+	assert_output_has "..."
+	on_terminal "stty cols 80; NO_COLOR=1 $NACRE ps -a --no-trunc"
+	assert_output_has "$MNT"
+	assert_output_has "$name"
+	run nacre ps -a
+	assert_output_has "$MNT"
+	assert_output_has "$name"
+	# A column without anything in it is kept where there is room.
+	nacre umount "$MNT"
+	on_terminal "stty cols 80; NO_COLOR=1 $NACRE ps -a"
+	refute_output_has "MOUNTED ON"
+	on_terminal "stty cols 200; NO_COLOR=1 $NACRE ps -a"
+	assert_output_has "MOUNTED ON"
+}
