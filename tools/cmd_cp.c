@@ -92,7 +92,8 @@ static int copy_of_container(struct cli *cli, const struct args *args, const cha
 	bool out = colon != NULL;
 
 	if (out && colon_of(to))
-		return args_misused(args->command, "from one container to another: copy to a folder in between");
+		return args_misused(args->command,
+				    "from one container to another: 'nacre cp A:PATH - | nacre cp - B:FOLDER'");
 	if (!out && !(colon = colon_of(to)))
 		return args_misused(args->command, "neither %s nor %s is CONTAINER:PATH", from, to);
 	AUTO(freep) char *name = ui_need(strndup(out ? from : to, (size_t)(colon - (out ? from : to))));
@@ -100,10 +101,13 @@ static int copy_of_container(struct cli *cli, const struct args *args, const cha
 		.name = name,
 		.path = colon + 1,
 		.here = out ? to : from,
+		.stream = strcmp(out ? to : from, "-") == 0,
 		.out = out,
 		.owners = args_has(args, "archive"),
 		.follow = args_has(args, "follow-link"),
 	};
+	if (cp.stream && isatty(out ? STDOUT_FILENO : STDIN_FILENO))
+		return args_misused(args->command, "an archive is nothing for a terminal: redirect it");
 	return container_cp(cli, &cp);
 }
 
@@ -115,5 +119,7 @@ int cmd_cp(struct cli *cli, const struct args *args)
 		return copy_of_container(cli, args, one, two);
 	if (args_has(args, "archive") || args_has(args, "follow-link"))
 		return args_misused(args->command, "-a and -L are for containers");
+	if (strcmp(three, "-") == 0)
+		return args_misused(args->command, "of an image 'nacre export' writes an archive; './-' is a file");
 	return copy_of_image(cli, one, two, three);
 }

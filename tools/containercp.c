@@ -2,7 +2,9 @@
 #include "tools/containercp.h"
 
 #include "store/base/auto.h"
+#include "store/libarchive.h"
 #include "tools/cli.h"
+#include "tools/copytar.h"
 #include "tools/copytree.h"
 #include "tools/driver.h"
 #include "tools/imageconf.h"
@@ -13,6 +15,7 @@
 #include "tools/ui.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -158,29 +161,58 @@ static int copy_to(const struct copying *c, int from, const struct place *place)
 	return copy.status < 0 ? FAILED : DONE;
 }
 
+static int open_source(const struct copying *c, const char *name)
+{
+	size_t len = strlen(c->from.path);
+	/* "link/" means what the link leads to, as everywhere. */
+	bool slash = len > 0 && c->from.path[len - 1] == '/';
+	bool follow = c->cp->follow || slash || is_nameless(name);
+	int from = side_open(&c->from, c->from.path, O_PATH | (follow ? 0 : O_NOFOLLOW));
+
+	return from < 0 ? not_there(c, from, &c->from) : from;
+}
+
 /* Return: DONE or FAILED; -errno: nothing was copied, and @c->diag says why. */
 static int copy_sides(const struct copying *c)
 {
 	AUTO(place_release) struct place place = { .dirfd = -1, .file = -1 };
 	AUTO(freep) char *copy = NULL;
 	const char *parent, *name = last_name(c->from.path, &copy, &parent);
-	size_t len = strlen(c->from.path);
-	/* "link/" means what the link leads to, as everywhere. */
-	bool slash = len > 0 && c->from.path[len - 1] == '/';
-	bool follow = c->cp->follow || slash || is_nameless(name);
-	AUTO(closep) int from = side_open(&c->from, c->from.path, O_PATH | (follow ? 0 : O_NOFOLLOW));
+	AUTO(closep) int from = open_source(c, name);
 
 	if (from < 0)
-		return not_there(c, from, &c->from);
+		return from;
 	int r = find_place(c, name, is_directory(from), &place);
 	return r < 0 ? r : copy_to(c, from, &place);
 }
 
+/* The same with an archive for what is here. A user's mount shows root's files as the user's. */
+static int copy_stream(const struct copying *c)
+{
+	struct copytar copy = { .warn = warn, .arg = (void *)c->cp, .own_is_root = geteuid() != 0 };
+	AUTO(freep) char *path = NULL;
+	const char *parent, *name = last_name(c->cp->path, &path, &parent);
+	AUTO(closep) int fd = c->cp->out ? open_source(c, name) : side_open(&c->to, c->to.path, O_PATH);
+	int r;
+
+	if (fd < 0)
+		return c->cp->out ? fd : not_there(c, fd, &c->to);
+	if (c->cp->out)
+		r = copytar_out(&copy, fd, c->cp->path, is_nameless(name) ? NULL : name, STDOUT_FILENO, c->diag);
+	else if (!is_directory(fd))
+		r = diag_set(c->diag, -ENOTDIR, "an archive is copied into a folder, and %s is none", c->cp->path);
+	else
+		r = copytar_in(&copy, STDIN_FILENO, c->to.root, c->to.path, c->diag);
+	return r < 0 ? r : copy.status < 0 ? FAILED : DONE;
+}
+
 static int complain(const struct container_cp *cp, int err, const struct diag *diag, const char *hint)
 {
+	const char *here = !cp->stream ? cp->here : cp->out ? "standard output" : "standard input";
+
 	if (cp->out)
-		return ui_fail(err, diag, hint, "cannot copy %s of %s to %s", cp->path, cp->name, cp->here);
-	return ui_fail(err, diag, hint, "cannot copy %s to %s of %s", cp->here, cp->path, cp->name);
+		return ui_fail(err, diag, hint, "cannot copy %s of %s to %s", cp->path, cp->name, here);
+	return ui_fail(err, diag, hint, "cannot copy %s to %s of %s", here, cp->path, cp->name);
 }
 
 /*
@@ -193,7 +225,7 @@ static int copy_at(struct copying *c, int root)
 
 	c->from = c->cp->out ? inside : here;
 	c->to = c->cp->out ? here : inside;
-	return copy_sides(c);
+	return c->cp->stream ? copy_stream(c) : copy_sides(c);
 }
 
 static int copy_in_mount(struct copying *c, const char *mountpoint)
@@ -319,8 +351,14 @@ int container_cp(struct cli *cli, const struct container_cp *cp)
 
 	if (root < 0 || cwd < 0)
 		return complain(cp, -errno, &diag, NULL);
+	/* A reader that has gone is an error like others. */
+	signal(SIGPIPE, SIG_IGN);
+	/* In the namespaces of a container there may be none. */
+	int r = cp->stream && !cp->out ? libarchive_load(&diag) : 0;
+	if (r < 0)
+		return complain(cp, r, &diag, NULL);
 	if (cli_open(cli, STORE_WRITE) < 0)
 		return FAILED;
-	int r = copy_either(cli, &c);
+	r = copy_either(cli, &c);
 	return r < 0 ? complain(cp, r, &diag, hint_of(r, &diag)) : r;
 }

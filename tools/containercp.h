@@ -12,6 +12,7 @@ struct container_cp {
 	const char *name; /* the container, as it was called */
 	const char *path; /* in it */
 	const char *here; /* on this machine */
+	bool stream;	  /* instead, a tar archive on standard output or input */
 	bool out;	  /* from the container to here; else the other way */
 	bool owners;	  /* -a */
 	bool follow;	  /* -L: of a symlink that is named, what it leads to */

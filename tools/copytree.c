@@ -31,7 +31,7 @@ static char *name_of(int fd)
 	return ui_format("/proc/self/fd/%d", fd);
 }
 
-static int reopen(int fd, int flags)
+int copytree_reopen(int fd, int flags)
 {
 	AUTO(freep) char *name = name_of(fd);
 	int ret = open(name, flags | O_CLOEXEC | O_NONBLOCK);
@@ -134,7 +134,7 @@ static int copy_to_end(int in, int out)
 
 static int copy_data(int from, const struct stat *st, int out)
 {
-	AUTO(closep) int in = reopen(from, O_RDONLY);
+	AUTO(closep) int in = copytree_reopen(from, O_RDONLY);
 	bool sparse = (uint64_t)st->st_blocks * SECTOR_BYTES < (uint64_t)st->st_size;
 
 	if (in < 0)
@@ -206,8 +206,7 @@ static void copy_other(struct copytree *copy, int from, const struct stat *st, c
  * Directories.
  */
 
-/* What no copy of a container should have: what the kernel shows in it, and its devices. */
-static bool is_kernels(int fd, const char *name)
+bool copytree_is_kernels(int fd, const char *name)
 {
 	static const unsigned long kinds[] = { PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC };
 	struct statfs fs;
@@ -241,7 +240,7 @@ static void copy_child(struct copytree *copy, int dir, dev_t dev, const char *ch
 		failed(copy, below, -ELOOP, "it is where the copy goes");
 		return;
 	}
-	if (S_ISDIR(st.st_mode) && st.st_dev != dev && is_kernels(from, child)) {
+	if (S_ISDIR(st.st_mode) && st.st_dev != dev && copytree_is_kernels(from, child)) {
 		if (mkdirat(dirfd, child, st.st_mode & 07777) < 0 && errno != EEXIST)
 			failed(copy, below, -errno, "cannot make it");
 		return;
@@ -297,7 +296,7 @@ int copytree_node(struct copytree *copy, int from, const char *path, int dirfd, 
 
 int copytree_onto(struct copytree *copy, int from, const char *path, int to)
 {
-	AUTO(closep) int out = reopen(to, O_WRONLY | O_TRUNC);
+	AUTO(closep) int out = copytree_reopen(to, O_WRONLY | O_TRUNC);
 	struct stat st;
 	int r = out < 0 ? out : fstat(from, &st) < 0 ? -errno : copy_data(from, &st, out);
 

@@ -42,4 +42,10 @@ int copytree_children(struct copytree *copy, int from, const char *path, int dir
 /** copytree_onto() - write the regular file @from over the regular file @to, which keeps its owner, names and mode. */
 int copytree_onto(struct copytree *copy, int from, const char *path, int to);
 
+/** copytree_reopen() - a descriptor to read or write with, of an O_PATH one. Return: it, or -errno. */
+int copytree_reopen(int fd, int flags);
+
+/** copytree_is_kernels() - what no copy should have: what the kernel shows in a container as @name, and its devices. */
+bool copytree_is_kernels(int fd, const char *name);
+
 #endif

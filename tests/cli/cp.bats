@@ -152,6 +152,51 @@ each_way() {
 	assert_output_has "nacre: cannot copy /data of box: it is where the copy goes"
 }
 
+@test "archives come in from standard input and go out to standard output" {
+	while each_way; do
+		rm -rf ./*
+		mkdir -p src/sub
+		echo one >src/one
+		chmod 4750 src/one
+		ln src/one src/hard
+		ln -s one src/link
+		ln -s /etc src/etc
+		mkfifo src/pipe
+		setfattr -n user.note -v word src/one
+		touch -h -d 2020-02-02T02:02:02.123456789Z src/*
+		tar -C src --xattrs --format=pax --owner=33 --group=33 -cf in.tar etc hard link one pipe sub
+		nacre cp src/sub "box:/$WAY"
+		gzip <in.tar | nacre cp - "box:/$WAY"
+		nacre cp "box:/$WAY/." - >out.tar
+		for name in in out; do python3 "$NACRE_TOP/tests/lib/rootfs.py" list $name.tar >$name; done
+		diff in out
+		nacre cp "box:/$WAY/link" - | tar -tf - >names
+		assert_equal "$(cat names)" link
+		assert_equal "$(nacre cp -L "box:/$WAY/link" - | tar -xOf -)" one
+		# Into itself under another name, by two at once.
+		nacre cp "box:/$WAY" - | nacre cp - box:/tmp
+		nacre cp "box:/tmp/$WAY/." - >again.tar
+		python3 "$NACRE_TOP/tests/lib/rootfs.py" list again.tar | diff in -
+		# A link of the container's leads where it leads there, and none of the archive's out of it.
+		mkdir etc
+		echo mine >etc/mine
+		tar -cf mine.tar etc/mine
+		nacre cp - "box:/$WAY" <mine.tar
+		[ ! -e /etc/mine ]
+		nacre cp box:/etc/mine taken
+		tar -cf up.tar -P --transform 's,^,x/../../,' etc/mine
+		assert_refused "cannot copy standard input to /$WAY of box: an entry of the archive leads out of the folder" \
+			nacre cp - "box:/$WAY" <up.tar
+		assert_refused "standard input: it is not a tar archive" nacre cp - "box:/$WAY" <taken
+		head -c 700 in.tar >cut.tar
+		assert_refused "damaged or truncated" nacre cp - "box:/$WAY" <cut.tar
+		assert_refused "an archive is copied into a folder, and /etc/passwd is none" nacre cp - box:/etc/passwd <in.tar
+	done
+	assert_refused "No space left on device" sh -c '"$0" cp box:/etc - >/dev/full' "$NACRE"
+	assert_misused nacre cp base:1 /etc -
+	assert_misused nacre cp - -
+}
+
 @test "errors name the file, the container and the reason" {
 	while each_way; do
 		rm -rf ./*
