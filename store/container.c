@@ -182,6 +182,21 @@ int container_list(struct store *store, struct diag *diag, struct container_info
 
 /* ---- making ---- */
 
+/* docker's rule.  A '/' would make it a folder on the command line, and a ':' a file in it. */
+static int check_name(const char *name, struct diag *diag)
+{
+	static const char plain[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.-";
+	const size_t inner = strlen("_.-");
+
+	if (strspn(name, plain) == strlen(name) && strcspn(name, plain + strlen(plain) - inner) > 0)
+		return 0;
+	return diag_set(
+		diag, -EINVAL,
+		"\"%s\" cannot be a container's name, which has letters, digits, '_', '.' and '-' and begins with one of "
+		"the first two",
+		name);
+}
+
 static int make_id(char id[CONTAINER_ID_HEX + 1])
 {
 	uint8_t bytes[CONTAINER_ID_HEX / 2];
@@ -260,8 +275,10 @@ int container_new(struct store *store, struct image_id image, const char *name, 
 	AUTO(container_info_releasep)
 	struct container_info info = { .image = image, .fakeroot = fakeroot, .created = time(NULL) };
 	AUTO(closep) int lock = -1;
-	int r = make_id(info.id);
+	int r = name ? check_name(name, diag) : 0;
 
+	if (r == 0)
+		r = make_id(info.id);
 	if (r == 0 && name) {
 		info.name = strdup(name);
 		r = info.name ? 0 : -ENOMEM;
@@ -309,6 +326,19 @@ static int container_change(struct store *store, const char *sql, const char *a,
 int container_set_mountpoint(struct store *store, const char *id, const char *mountpoint_or_null)
 {
 	return container_change(store, "UPDATE container SET mountpoint = ?1 WHERE id = ?2", mountpoint_or_null, id);
+}
+
+int container_rename(struct store *store, const char *id, const char *name, struct diag *diag)
+{
+	int r = check_name(name, diag);
+
+	if (r == 0)
+		r = container_change(store, "UPDATE container SET name = ?1 WHERE id = ?2", name, id);
+	if (r == -EEXIST)
+		return diag_set(diag, r, "there is a container named %s already", name);
+	if (r == -ENOENT)
+		return diag_set(diag, r, "no such container: %s", id);
+	return r < 0 ? diag_errno(diag, r, "container %s cannot be renamed", id) : 0;
 }
 
 int container_remove(struct store *store, const char *id, struct diag *diag)

@@ -159,6 +159,7 @@ int cmd_images(struct cli *cli, const struct args *args);
 int cmd_import(struct cli *cli, const struct args *args);
 int cmd_info(struct cli *cli, const struct args *args);
 int cmd_inspect(struct cli *cli, const struct args *args);
+int cmd_kill(struct cli *cli, const struct args *args);
 int cmd_layer(struct cli *cli, const struct args *args);
 int cmd_layers(struct cli *cli, const struct args *args);
 int cmd_load(struct cli *cli, const struct args *args);
@@ -168,6 +169,8 @@ int cmd_mount(struct cli *cli, const struct args *args);
 int cmd_ps(struct cli *cli, const struct args *args);
 int cmd_pull(struct cli *cli, const struct args *args);
 int cmd_push(struct cli *cli, const struct args *args);
+int cmd_rename(struct cli *cli, const struct args *args);
+int cmd_restart(struct cli *cli, const struct args *args);
 int cmd_rm(struct cli *cli, const struct args *args);
 int cmd_rmi(struct cli *cli, const struct args *args);
 int cmd_run(struct cli *cli, const struct args *args);
@@ -178,9 +181,11 @@ int cmd_setup(struct cli *cli, const struct args *args);
 int cmd_start(struct cli *cli, const struct args *args);
 int cmd_stop(struct cli *cli, const struct args *args);
 int cmd_tag(struct cli *cli, const struct args *args);
+int cmd_top(struct cli *cli, const struct args *args);
 int cmd_umount(struct cli *cli, const struct args *args);
 int cmd_verify(struct cli *cli, const struct args *args);
 int cmd_version(struct cli *cli, const struct args *args);
+int cmd_wait(struct cli *cli, const struct args *args);
 int cmd_which(struct cli *cli, const struct args *args);
 
 #endif

@@ -142,8 +142,16 @@ int launch(const struct container_info *container, const json_t *spec, bool deta
  * Ending one.
  */
 
-/* Return: 1 when it has ended, 0 after the time. */
-static int wait_for_end(int control, int timeout_ms)
+int launch_signal(const char *dir, int signal)
+{
+	AUTO(closep) int control = control_connect(dir);
+	int r = control < 0 ? control : control_ask(control, CONTROL_SIGNAL, signal);
+
+	return r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE || r == -ECONNRESET ? -ESRCH : r;
+}
+
+/* Return: 1 when it has ended, with its status if its monitor could tell, 0 after the time. */
+static int wait_for_end(int control, int timeout_ms, int *ret_status)
 {
 	struct control_message message = { 0 };
 	struct pollfd wait = { .fd = control, .events = POLLIN };
@@ -156,13 +164,28 @@ static int wait_for_end(int control, int timeout_ms)
 		if (r > 0 && control_receive(control, &message) < 0)
 			return 1; /* killed: so has the container been */
 	} while (message.verb != CONTROL_EXITED && message.verb != CONTROL_FAILED);
+	*ret_status = message.value;
 	return 1;
+}
+
+int launch_wait(const char *dir, int *ret_status)
+{
+	AUTO(closep) int control = control_connect(dir);
+	int status = -1;
+	int r = control < 0 ? control : control_send(control, CONTROL_WAIT, 0, NULL);
+
+	if (r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE)
+		return -ESRCH;
+	if (r == 0)
+		wait_for_end(control, -1, &status);
+	*ret_status = status;
+	return r == 0 && status < 0 ? -ESRCH : r;
 }
 
 int launch_stop(const char *dir, int signal, int seconds)
 {
 	AUTO(closep) int control = control_connect(dir);
-	int r;
+	int status, r;
 
 	if (control < 0)
 		return control == -ENOENT || control == -ECONNREFUSED ? 0 : control;
@@ -170,10 +193,10 @@ int launch_stop(const char *dir, int signal, int seconds)
 	if (r < 0 && r != -ESRCH)
 		return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 	r = control_send(control, CONTROL_WAIT, 0, NULL);
-	if (r < 0 || wait_for_end(control, seconds > 0 ? seconds * 1000 : -1) == 1)
+	if (r < 0 || wait_for_end(control, seconds > 0 ? seconds * 1000 : -1, &status) == 1)
 		return 0;
 	r = control_send(control, CONTROL_SIGNAL, SIGKILL, NULL);
-	wait_for_end(control, -1);
+	wait_for_end(control, -1, &status);
 	return 0;
 }
 

@@ -29,6 +29,17 @@ int launch(const struct container_info *container, const json_t *spec, bool deta
  */
 int launch_stop(const char *dir, int signal, int seconds);
 
+/** launch_signal() - to the first process of the container in folder @dir. -ESRCH: it does not run. */
+int launch_signal(const char *dir, int signal);
+
+/**
+ * launch_wait() - until the container in folder @dir has ended
+ * @ret_status: its exit status, set only on success
+ *
+ * Return: 0; -ESRCH: it does not run, or its monitor was killed meanwhile: run_state_read() tells; -errno.
+ */
+int launch_wait(const char *dir, int *ret_status);
+
 /** launch_tidy() - what the runtime leaves of container @id where its monitor was killed. */
 void launch_tidy(const char *id);
 

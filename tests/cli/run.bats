@@ -263,6 +263,55 @@ configured() {
 	[ ! -e "$NACRE_STORE/containers/$id" ]
 }
 
+@test "kill, wait, restart, rename, top" {
+	local id pids
+	id=$(nacre run -d --name bg base:1 sh -c 'trap "echo hup" HUP; trap "exit 7" TERM; echo up; while :; do sleep 0.1; done')
+	wait_until grep -q up "$NACRE_STORE/containers/$id/log"
+	nacre exec -d -u web bg sleep 600
+	wait_until sh -c '"$0" top bg | grep -q "sleep 600"' "$NACRE"
+	run nacre top bg
+	[[ ${lines[0]} =~ ^UID\ +PID\ +PPID\ +PID\ INSIDE\ +STARTED\ +CPU\ TIME\ +COMMAND$ ]] || fail "${lines[0]}"
+	[[ ${lines[1]} =~ ^\ *0\ +[0-9]+\ +[0-9]+\ +1\ .*\ sh\ -c\ trap ]] || fail "${lines[1]}"
+	run nacre top --json bg
+	schema_ok top
+	assert_equal "$(json '.[] | select(.Command == "sleep 600") | .Uid')" 33
+	# They are this machine's numbers.
+	pids=$(json '.[] | select(.Command == "sleep 600") | .Pid')
+	assert_equal "$(tr '\0' ' ' <"/proc/$pids/cmdline")" "sleep 600 "
+	assert_equal "$(nacre top --format '{{.PidInside}}' bg | head -n 1)" 1
+
+	assert_equal "$(nacre kill -s HUP bg)" bg
+	wait_until grep -q hup "$NACRE_STORE/containers/$id/log"
+	assert_misused nacre kill -s NONE bg
+	nacre wait "$id" >"$BATS_TEST_TMPDIR/waited" &
+	nacre rename bg other
+	assert_equal "$(nacre kill --signal 15 other)" other
+	wait
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/waited")" 7
+	assert_equal "$(nacre wait other)" 7
+	assert_refused "cannot kill other: it is not running" nacre kill other
+	assert_refused "cannot list the processes of other: it is not running" nacre top other
+	assert_refused "no such container: none ('nacre ps -a' lists the containers)" nacre wait none
+	[ ! -e "/proc/$pids" ] || fail "it runs yet"
+
+	assert_equal "$(nacre restart other)" other
+	assert_equal "$(nacre exec other cat /proc/1/comm)" sh
+	nacre exec other touch /kept
+	assert_equal "$(nacre restart -t 0 other)" other
+	nacre exec other rm /kept
+	nacre kill other
+	assert_equal "$(nacre wait other)" 137
+
+	assert_refused '"a/b" cannot be a container' nacre rename other a/b
+	assert_refused '"-" cannot be a container' nacre rename -- other -
+	run nacre run --name 'x y' base:1 true
+	assert_status 125
+	assert_output_has '"x y" cannot be a container'
+	nacre run --name bg base:1 true
+	assert_refused "cannot rename bg: there is a container named other already" nacre rename bg other
+	assert_equal "$(nacre ps -a --format '{{.Name}}' | sort | xargs)" "bg other"
+}
+
 @test "what a container changes: diff, commit, history, the new image, while it runs and after" {
 	nacre run -d --name work base:1 sh -c 'mkdir /made; echo new >/made/file; chown -R 33:33 /made; chmod 4750 /made/file
 		ln -s file /made/link; chown -h 33:33 /made/link; rm /usr/share/data/7; touch /ready; exec sleep 100'
