@@ -120,9 +120,6 @@ mounts_below() {
 	awk -v prefix="$1/" 'index($5, prefix) == 1 { print $5 }' /proc/self/mountinfo | tac
 }
 
-# Of a mount that may be another user's, who lets nobody look in.
-is_mounted() { awk -v point="$1" '$5 == point { found = 1 } END { exit !found }' /proc/self/mountinfo; }
-
 unmount() {
 	local try
 	for try in 1 2 3 4 5 6 7 8 9; do

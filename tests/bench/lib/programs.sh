@@ -3,10 +3,24 @@
 #
 # The programs that are measured and that measure.
 
+# check_optimised FOLDER: figures of a build for debugging, or of one with a sanitizer, say nothing.  Of copies of the
+# programs alone that cannot be told.
+check_optimised() {
+	local options
+	[ -d "$1/meson-info" ] || return 0
+	options=$(meson introspect --buildoptions "$1" | python3 -c '
+import json, sys
+values = {option["name"]: option["value"] for option in json.load(sys.stdin)}
+print(values["optimization"], values["b_sanitize"])') || die "meson does not say how $1 was built"
+	[[ $options == [23s]" none" ]] ||
+		die "the build in $1 (optimization ${options% *}, sanitizer ${options#* }) is not what is installed: -Dbuildtype=release"
+}
+
 # make_programs OPTION...: what setup.sh is to install besides; sets $bench, $nacre and $nacrefs
 make_programs() {
 	local log=$work/build.log name
 	[ "${NACRE_SETUP:-1}" = 0 ] || "$top/tools/setup.sh" --build "$@" >&2
+	[ -z "$build" ] || check_optimised "$build"
 	if [ -z "$build" ]; then
 		build=$top/build-bench
 		if [ ! -e "$build/build.ninja" ]; then

@@ -84,6 +84,9 @@ sample() {
 	measure "$row" "$peer" "$bench" "${options[@]}" "$dir" "$@"
 }
 
+# Of a mount that may be another user's, who lets nobody look in.
+is_mounted() { awk -v point="$1" '$5 == point { found = 1 } END { exit !found }' /proc/self/mountinfo; }
+
 # mounts_of PEER: those of nacrefs whose requests are counted, as options
 mounts_of() {
 	local point
