@@ -37,6 +37,34 @@ debian_apt_way() {
 	apt-config dump --format '%f "%v";%n' | grep -E '^Acquire::(http|https|ftp)::' >"$1" || true
 }
 
+# debian_debs: sets $DEBS to a folder with one for each of the sets below, named after its first package, with the files
+# that the set needs beyond debian:1, an image of podman of what debian_cached makes.  Once for all files that tests/run.sh runs.
+debian_debs() {
+	local dir=${NACRE_TEST_CACHE:-$BATS_FILE_TMPDIR}
+	DEBS=$dir/debs
+	export DEBS
+	{ flock 9 && { [ -d "$DEBS" ] || fetch_debs "$DEBS.part" apache2 nginx-light 'gcc git libc6-dev make postgresql sqlite3'; }; } 9<"$dir" ||
+		{ tail -n 20 "$DEBS.part/log" >&2; return 1; }
+}
+
+# fetch_debs DIR.part SET...
+fetch_debs() {
+	local part=$1
+	shift
+	rm -rf "$part"
+	mkdir "$part"
+	debian_apt_way "$part/way.conf"
+	# What apt does as a user of its own would leave files here that a plain user cannot remove.
+	# shellcheck disable=SC2016
+	podman run --rm --network host -v "$part:/debs" -v "$part/way.conf:/etc/apt/apt.conf.d/90way" debian:1 sh -ec 'umask 022
+		apt-get -q update
+		for set; do
+			name=${set%% *}
+			mkdir -p "/debs/$name/partial"
+			apt-get -q -y --no-install-recommends -d -o APT::Sandbox::User=root -o "Dir::Cache::archives=/debs/$name" install $set
+		done' sh "$@" >"$part/log" 2>&1 9>&- && mv "$part" "${part%.part}"
+}
+
 # debian_packages TREE DIR PACKAGE...: what these packages need beyond what TREE, such a root file system, has: their files
 # come into DIR.  As root.
 debian_packages() {

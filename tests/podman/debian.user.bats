@@ -9,12 +9,10 @@ load ../lib/podman
 setup_file() {
 	setup_podman
 	debian_cached "$BATS_FILE_TMPDIR/debian.tar"
-	debian_apt_way "$BATS_FILE_TMPDIR/way.conf"
 	podman import -q "$BATS_FILE_TMPDIR/debian.tar" debian:1 >/dev/null
-	podman run --name ctr --network host -e DEBIAN_FRONTEND=noninteractive \
-		-v "$BATS_FILE_TMPDIR/way.conf:/etc/apt/apt.conf.d/90way" debian:1 sh -ec 'cd /
-		apt-get -q update
-		apt-get -q -y --no-install-recommends install gcc git libc6-dev make postgresql sqlite3
+	debian_debs
+	podman run --name ctr -e DEBIAN_FRONTEND=noninteractive -v "$DEBS:/debs:ro" debian:1 sh -ec 'cd /
+		apt-get -q -y --no-install-recommends install /debs/gcc/*.deb
 		echo packages: $(dpkg-query -W | wc -l)
 		dpkg --audit
 		echo changed: $(dpkg -V | wc -l)' >"$BATS_FILE_TMPDIR/said" 2>&1 || fail "$(tail -n 30 "$BATS_FILE_TMPDIR/said")"
