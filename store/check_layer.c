@@ -22,8 +22,9 @@ enum { RING_BYTES = 1024 * 1024 };
 struct rereading {
 	struct store *store; /* borrowed */
 	struct layer_id layer;
-	struct ring *ring; /* owned */
-	struct diag diag;  /* the thread's until it is joined */
+	struct tarback_files *files; /* borrowed; may be NULL */
+	struct ring *ring;	     /* owned */
+	struct diag diag;	     /* the thread's until it is joined */
 	int result;
 };
 
@@ -36,7 +37,8 @@ static void *give_back(void *arg)
 {
 	struct rereading *rr = arg;
 
-	rr->result = layer_write_tar(rr->store, rr->layer, to_ring, rr->ring, &rr->diag);
+	rr->result = rr->files ? tarback_write_files(rr->store, rr->layer, rr->files, to_ring, rr->ring, &rr->diag)
+			       : layer_write_tar(rr->store, rr->layer, to_ring, rr->ring, &rr->diag);
 	ring_finish(rr->ring, rr->result);
 	return NULL;
 }
@@ -77,10 +79,10 @@ static int reread(struct rereading *rr, const struct digest *diff_id, struct sta
 	return r < 0 ? diag_set(diag, r, "%s", diag_text(&reader, r)) : 0;
 }
 
-int check_reread(struct store *store, struct layer_id layer, const struct digest *diff_id, struct db *rows,
-		 struct diag *diag, struct tree_totals *ret)
+int check_reread(struct store *store, struct layer_id layer, const struct digest *diff_id, struct tarback_files *files,
+		 struct db *rows, struct diag *diag, struct tree_totals *ret)
 {
-	struct rereading rr = { .store = store, .layer = layer };
+	struct rereading rr = { .store = store, .layer = layer, .files = files };
 	struct stage stage = { .db = rows };
 
 	return reread(&rr, diff_id, &stage, diag, ret);
@@ -192,9 +194,16 @@ int check_layer(struct check *c, int64_t layer, bool tainted)
 		r = stage_rows_open("", &rows);
 	/* Of a damaged content the digest is wrong for sure; its rows can be right. */
 	if (r == 0)
-		r = check_reread(c->store, id, tainted ? NULL : &info.diff_id, rows, &diag, &totals);
-	if (r < 0)
-		return tainted && r != -ENOMEM ? 0 : check_damage(c, layer, r, diag_text(&diag, r));
+		r = check_reread(c->store, id, tainted ? NULL : &info.diff_id, NULL, rows, &diag, &totals);
+	if (r < 0 && tainted && r != -ENOMEM)
+		return 0;
+	if (r < 0) {
+		/* All contents are sound: so it is the rows that do not say which of them it has. */
+		r = check_damage(c, layer, r, diag_text(&diag, r));
+		if (r == 0 && c->options->bad_rows)
+			c->options->bad_rows(id, c->arg);
+		return r;
+	}
 	r = compare_rows(c, rows, layer);
 	if (r == 0)
 		r = compare_totals(c, &info, &totals);

@@ -6,6 +6,7 @@
 
 #include "store/base/buf.h"
 #include "store/check.h"
+#include "store/tarback.h"
 #include "store/tree.h"
 #include "store/db.h"
 
@@ -53,11 +54,12 @@ int check_leftovers(struct check *c);
 /**
  * check_reread() - a layer's rows, from the stream that it gives back
  * @diff_id: what the stream must have; NULL: it is not looked at
+ * @files: NULL, or contents that count in place of the rows' (tarback.h)
  * @rows: empty, from stage_rows_open()
  * Return: 0; -EKEYREJECTED: it has another; -EBADMSG, -EIO: it does not come to its end; ... .
  */
-int check_reread(struct store *store, struct layer_id layer, const struct digest *diff_id, struct db *rows,
-		 struct diag *diag, struct tree_totals *ret);
+int check_reread(struct store *store, struct layer_id layer, const struct digest *diff_id, struct tarback_files *files,
+		 struct db *rows, struct diag *diag, struct tree_totals *ret);
 
 /* check_layer.c: one layer against the stream that it gives back. @tainted: it has damaged contents, known already. */
 int check_layer(struct check *c, int64_t layer, bool tainted);

@@ -32,12 +32,13 @@
 enum { SYNC_SINGLY_MAX = 16 };
 
 struct publish {
-	struct stage *stage; /* borrowed */
-	struct store *store; /* borrowed */
-	struct db *db;	     /* borrowed from the transaction; stage.db is attached to it as "stage" */
-	int64_t base;	     /* local content n becomes id base + n */
-	int64_t pack;	     /* id of the new pack; 0: there is none */
-	uint64_t moved;	     /* objects that are in place */
+	struct stage *stage;   /* borrowed */
+	struct store *store;   /* borrowed */
+	struct db *db;	       /* borrowed from the transaction; stage.db is attached to it as "stage" */
+	struct layer_id layer; /* that is replaced; 0: it is a new one */
+	int64_t base;	       /* local content n becomes id base + n */
+	int64_t pack;	       /* id of the new pack; 0: there is none */
+	uint64_t moved;	       /* objects that are in place */
 	bool pack_moved;
 	bool filled[OBJECT_FOLDERS]; /* folders of objects/ that names were added to */
 	bool made;		     /* one of them is new */
@@ -264,6 +265,32 @@ static int add_layer(struct publish *p, const struct unpack_totals *stream, cons
 	return r;
 }
 
+/* Its rows give back what they count; what was lost of them stays counted, for recount() when all layers are whole. */
+static int replace_layer(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar)
+{
+	int64_t framing = tar->framing < 0 ? -tar->framing : p->base + tar->framing, layer = p->layer.value;
+	int r = DB_RUN(p->db,
+		       "UPDATE content SET refs = max(refs - n, 0) FROM (SELECT c, count(*) AS n FROM"
+		       " (SELECT content AS c FROM main.entry WHERE layer = ?1 AND content IS NOT NULL"
+		       "  UNION ALL SELECT framing FROM layer WHERE id = ?1) GROUP BY c) AS u WHERE u.c = content.id",
+		       layer);
+
+	/* A damaged row may be missing in an index of its table, and could not be removed then. */
+	if (r == 0)
+		r = db_exec(p->db, "REINDEX main.entry");
+	if (r == 0)
+		r = DB_RUN(p->db, "DELETE FROM main.entry WHERE layer = ?", layer);
+	if (r == 0)
+		r = DB_RUN(p->db, "DELETE FROM main.xattr WHERE layer = ?", layer);
+	if (r == 0)
+		r = DB_RUN(p->db,
+			   "UPDATE layer SET tar_bytes = ?2, entries = ?3, content_bytes = ?4, has_xattrs = ?5,"
+			   " framing = ?6 WHERE id = ?1",
+			   layer, (int64_t)stream->stream_bytes, (int64_t)tar->totals.entries,
+			   (int64_t)tar->totals.content_bytes, (int64_t)tar->totals.has_xattrs, framing);
+	return r;
+}
+
 static int add_entries(struct publish *p, struct layer_id layer)
 {
 	int r = DB_RUN(p->db,
@@ -287,8 +314,9 @@ static int add_rows(struct publish *p, const struct unpack_totals *stream, const
 		r = share_contents(p);
 	if (r == 0)
 		r = add_contents(p);
+	*ret = p->layer;
 	if (r == 0)
-		r = add_layer(p, stream, tar, ret);
+		r = p->layer.value ? replace_layer(p, stream, tar) : add_layer(p, stream, tar, ret);
 	if (r == 0)
 		r = add_entries(p, *ret);
 	if (r == 0)
@@ -316,7 +344,7 @@ static int layer_exists(struct db *db, const struct digest *diff_id, struct laye
 static int publish_locked(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar,
 			  struct ingest_result *ret)
 {
-	int r = layer_exists(p->db, &stream->diff_id, &ret->layer);
+	int r = p->layer.value ? 0 : layer_exists(p->db, &stream->diff_id, &ret->layer);
 
 	if (r != 0) {
 		ret->existed = r > 0;
@@ -379,10 +407,10 @@ int publish_open_index(struct stage *stage, struct db **ret)
 	return r == 0 ? attach(stage, *ret) : r;
 }
 
-int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
-	    struct ingest_result *ret)
+static int publish_as(struct stage *stage, struct layer_id layer, const struct unpack_totals *stream,
+		      struct tar_result *tar, struct diag *diag, struct ingest_result *ret)
 {
-	struct publish p = { .stage = stage, .store = stage->store };
+	struct publish p = { .stage = stage, .store = stage->store, .layer = layer };
 	AUTO(db_closep) struct db *db = NULL;
 	int r = stage_seal(stage);
 
@@ -398,4 +426,18 @@ int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_
 	if (r < 0)
 		return db ? db_diag(db, diag, r, "cannot open the index") : r;
 	return publish_attached(&p, stream, tar, diag, ret);
+}
+
+int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
+	    struct ingest_result *ret)
+{
+	return publish_as(stage, (struct layer_id){ 0 }, stream, tar, diag, ret);
+}
+
+int publish_replace(struct stage *stage, struct layer_id layer, const struct unpack_totals *stream,
+		    struct tar_result *tar, struct diag *diag)
+{
+	struct ingest_result result = { 0 };
+
+	return publish_as(stage, layer, stream, tar, diag, &result);
 }

@@ -15,6 +15,11 @@
 int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
 	    struct ingest_result *ret);
 
+/** publish_replace() - what is staged of a layer's own stream takes the place of its rows; contents that they had go
+ * with the next recount(). */
+int publish_replace(struct stage *stage, struct layer_id layer, const struct unpack_totals *stream,
+		    struct tar_result *tar, struct diag *diag);
+
 /*
  * Parts of it, for who publishes contents alone (restore.c):
  */

@@ -2,6 +2,7 @@
 #include "store/repair.h"
 
 #include "store/base/auto.h"
+#include "store/recount.h"
 #include "store/repair_priv.h"
 #include "store/store_priv.h"
 #include "store/tarback.h"
@@ -19,7 +20,8 @@
  *      has and stages the rest: that is what was damaged.
  *
  * What one layer brings back is back for all that share it.
- * Rows of the index that are not what the stream says are made anew from it, when it is whole (restore_rows.c).
+ * Rows of the index that are not what the stream says are made anew from it (repair_rows.c).  Counts come last: until all
+ * rows are whole, one that is too high may be all that is left of a lost row.
  */
 
 static void repair_release(struct repair *rp)
@@ -370,6 +372,9 @@ int store_repair(struct store *store, const struct content_list *damaged, const 
 		r = db_open_index(store, &rp.db);
 	if (r == 0)
 		r = list_bad(&rp, damaged);
+	/* Whatever is written anew takes ids. */
+	if (r == 0)
+		r = recount_ids(store, diag, &rp.recounted);
 	if (r == 0)
 		r = repair_layers(&rp);
 	if (r == 0)

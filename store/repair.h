@@ -13,11 +13,12 @@
 /* What was done for one layer, or one image's config or manifest; all borrowed for the call. */
 struct repair_report {
 	const struct digest *layer; /* its diff ID; else NULL */
-	const struct digest *image; /* of a config or manifest: the image's ID; else NULL */
-	bool manifest;		    /* of the image it is that */
-	uint64_t contents;	    /* that are whole again */
-	bool whole;		    /* all that was damaged of it is */
-	const char *text;	    /* where from, or why not */
+	const struct digest
+		*image;	   /* of a config or manifest: the image's ID; else NULL: with neither, the index's counts */
+	bool manifest;	   /* of the image it is that */
+	uint64_t contents; /* that are whole again */
+	bool whole;	   /* all that was damaged of it is */
+	const char *text;  /* where from, or why not */
 };
 typedef void (*repair_fn)(const struct repair_report *report, void *arg);
 
@@ -25,6 +26,7 @@ struct repair_options {
 	const struct registry_options *registry;
 	const struct transfer_events *events; /* of what is fetched; may be NULL */
 	const struct layer_list *rows;	      /* layers whose rows are wrong, as store_check() tells them; borrowed */
+	bool all;			      /* store_check() looked at all images */
 	repair_fn report;
 	void *arg;
 };

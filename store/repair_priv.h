@@ -17,6 +17,7 @@ struct repair {
 	struct writer *writer;		      /* owned: keeps gc away */
 	struct db *db;			      /* owned: with temp.bad(content) */
 	struct refetch refetch;		      /* owned */
+	uint64_t recounted;		      /* counts that were wrong */
 	size_t transfers;		      /* begun so far */
 };
 

@@ -1,35 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/base/auto.h"
+#include "store/publish.h"
+#include "store/recount.h"
 #include "store/repair_priv.h"
 
-/* Last, as they come out of the layer's stream. */
-static int repair_layer_rows(struct repair *rp, struct layer_id id)
+/*
+ * Rows come last, out of the layer's stream: from the framing and the contents that the store has, else from a
+ * registry, whose blob becomes the layer once more, under the id that it has.
+ */
+
+static int report(struct repair *rp, const struct layer_info *layer, bool whole, const char *text)
 {
+	rp->options->report(&(struct repair_report){ .layer = &layer->diff_id, .whole = whole, .text = text },
+			    rp->options->arg);
+	return 0;
+}
+
+static int fetch_rows(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin,
+		      struct diag *why)
+{
+	AUTO(stage_freep) struct stage *stage = NULL;
+	struct repair_reading reading;
+	int r = repair_fetch(rp, layer, origin, why, &stage, &reading);
+
+	return r < 0 ? r : publish_replace(stage, layer->id, &reading.stream, &reading.tar, why);
+}
+
+static int rows_from_registries(struct repair *rp, const struct layer_info *layer, struct attempt *a)
+{
+	struct origin_blob *blobs = NULL;
+	size_t count = 0;
+	int r = origin_blobs(rp->store, layer->id, &blobs, &count);
+
+	for (size_t i = 0; r == 0 && a->contents == 0 && i < count; i++) {
+		struct diag why = { 0 };
+		int err;
+
+		if (!blobs[i].source || blobs[i].bytes < 0)
+			continue;
+		err = fetch_rows(rp, layer, &blobs[i], &why);
+		if (err == -ENOMEM || err == -ENOSPC) {
+			r = diag_set(rp->diag, err, "%s", diag_text(&why, err));
+		} else if (err < 0) {
+			attempt_failed(a, blobs[i].source, diag_text(&why, err));
+		} else {
+			attempt_note(a, "fetched again from ", blobs[i].source, "");
+			a->contents++;
+		}
+	}
+	origin_blobs_free(blobs, count);
+	return r;
+}
+
+static int repair_layer_rows(struct repair *rp, struct layer_id id, bool *ret_whole)
+{
+	AUTO(attempt_release) struct attempt a = { 0 };
 	struct layer_info layer = { 0 };
 	struct diag why = { 0 };
 	int r = layer_info(rp->store, id, &layer);
-	bool whole;
 
 	if (r < 0)
 		return r;
+	*ret_whole = true;
 	r = restore_rows(rp->store, id, &why);
+	if (r == 0)
+		return report(rp, &layer, true, "its rows in the index, from its stream");
 	if (r == -ENOMEM || r == -ENOSPC)
 		return diag_set(rp->diag, r, "%s", diag_text(&why, r));
-	whole = r == 0;
-	rp->options->report(&(struct repair_report){ .layer = &layer.diff_id,
-						     .whole = whole,
-						     .text = whole ? "its rows in the index, from its stream"
-								   : diag_text(&why, r) },
-			    rp->options->arg);
-	return 0;
+	attempt_note(&a, diag_text(&why, r), "", "");
+	r = rows_from_registries(rp, &layer, &a);
+	if (r == 0 && buf_error(&a.text) < 0)
+		r = -ENOMEM;
+	*ret_whole = a.contents > 0;
+	return r < 0 ? r : report(rp, &layer, a.contents > 0, buf_str(&a.text));
 }
 
 int repair_rows(struct repair *rp)
 {
 	const struct layer_list *rows = rp->options->rows;
-	int r = 0;
+	bool whole = rp->options->all;
+	uint64_t wrong = 0;
+	int64_t bad = 0;
+	int r = db_int(rp->db,
+		       "SELECT count(*) FROM temp.bad WHERE content IN (SELECT content FROM entry)"
+		       " OR content IN (SELECT framing FROM layer)",
+		       &bad);
 
-	for (size_t i = 0; r == 0 && rows && i < rows->count; i++)
-		r = repair_layer_rows(rp, rows->ids[i]);
+	for (size_t i = 0; r == 0 && rows && i < rows->count; i++) {
+		bool layer_whole = false;
+
+		r = repair_layer_rows(rp, rows->ids[i], &layer_whole);
+		whole = whole && layer_whole;
+	}
+	/* What is counted too high may be all that tells of a lost row. */
+	if (r == 0 && whole && bad == 0)
+		r = recount(rp->store, rp->diag, &wrong);
+	if (r == 0 && rp->recounted + wrong > 0)
+		rp->options->report(&(struct repair_report){ .whole = true, .text = "counted anew" }, rp->options->arg);
 	return r;
 }

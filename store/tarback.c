@@ -20,8 +20,8 @@ struct tarback {
 	void *arg;
 	const struct content_pair *pairs; /* borrowed: contents that stand in for others */
 	size_t pair_count;
-	int64_t *contents; /* owned: content id by inode number */
-	size_t content_count;
+	struct tarback_files files; /* owned */
+	bool given;		    /* files were; those without a content are zeros */
 	uint64_t no_max; /* no inode of the layer can have a higher number: a damaged row must not cost gigabytes */
 	uint8_t *chunk;	 /* owned, of CHUNK_BYTES */
 
@@ -124,14 +124,44 @@ static int open_file(struct tarback *t, uint64_t no)
 
 	if (no == t->file_no)
 		return 0;
-	if (no >= t->content_count || t->contents[no] == 0)
+	if (no >= t->files.count || t->files.contents[no] == 0)
 		return -EIO;
 	content_place_release(&t->file);
 	t->file_no = 0;
-	r = content_open(t->store, (struct content_id){ t->contents[no] }, &t->file);
+	r = content_open(t->store, (struct content_id){ t->files.contents[no] }, &t->file);
 	if (r == 0)
 		t->file_no = (uint32_t)no;
 	return r == -ENOENT ? -EIO : r;
+}
+
+static int write_zeros(struct tarback *t, uint64_t len)
+{
+	int r = 0;
+
+	memset(t->chunk, 0, CHUNK_BYTES);
+	while (r == 0 && len > 0) {
+		size_t part = len < CHUNK_BYTES ? (size_t)len : CHUNK_BYTES;
+
+		r = t->fn(t->arg, t->chunk, part);
+		len -= part;
+	}
+	return r;
+}
+
+/* Of files that were given: how much there is of this one is noted. */
+static int note_part(struct tarback *t, uint64_t no, uint64_t offset, uint64_t len)
+{
+	if (no > t->no_max)
+		return -EIO;
+	if (no >= t->files.count) {
+		int r = tarback_files_note(&t->files, no, 0);
+
+		if (r < 0)
+			return r;
+	}
+	if (offset + len > t->files.bytes[no])
+		t->files.bytes[no] = offset + len;
+	return 0;
 }
 
 static int write_file(struct tarback *t, uint64_t len)
@@ -141,6 +171,11 @@ static int write_file(struct tarback *t, uint64_t len)
 
 	if (r == 0)
 		r = get_varint(t, &offset);
+	if (r == 0 && t->given) {
+		r = note_part(t, no, offset, len);
+		if (r == 0 && t->files.contents[no] == 0)
+			return write_zeros(t, len);
+	}
 	if (r == 0)
 		r = open_file(t, no);
 	if (r == 0 && (offset > t->file.bytes || len > t->file.bytes - offset))
@@ -188,25 +223,41 @@ static int64_t stand_in(const struct tarback *t, int64_t content)
 	return content;
 }
 
-static int note_content(struct tarback *t, uint64_t no, int64_t content)
+void tarback_files_release(struct tarback_files *files)
 {
-	if (no > t->no_max)
-		return -EIO;
-	if (no >= t->content_count) {
-		size_t count = t->content_count ? t->content_count * 2 : 1024;
+	free(files->contents);
+	free(files->bytes);
+	*files = (struct tarback_files){ 0 };
+}
+
+int tarback_files_note(struct tarback_files *files, uint64_t no, int64_t content)
+{
+	if (no >= files->count) {
+		size_t count = files->count ? files->count * 2 : 1024;
 		int64_t *contents;
+		uint64_t *bytes;
 
 		while (count <= no)
 			count *= 2;
-		contents = realloc(t->contents, count * sizeof(*contents));
+		contents = realloc(files->contents, count * sizeof(*contents));
 		if (!contents)
 			return -ENOMEM;
-		memset(contents + t->content_count, 0, (count - t->content_count) * sizeof(*contents));
-		t->contents = contents;
-		t->content_count = count;
+		files->contents = contents;
+		bytes = realloc(files->bytes, count * sizeof(*bytes));
+		if (!bytes)
+			return -ENOMEM;
+		files->bytes = bytes;
+		memset(contents + files->count, 0, (count - files->count) * sizeof(*contents));
+		memset(bytes + files->count, 0, (count - files->count) * sizeof(*bytes));
+		files->count = count;
 	}
-	t->contents[no] = stand_in(t, content);
+	files->contents[no] = content;
 	return 0;
+}
+
+static int note_content(struct tarback *t, uint64_t no, int64_t content)
+{
+	return no > t->no_max ? -EIO : tarback_files_note(&t->files, no, stand_in(t, content));
 }
 
 /* Hidden rows too: the framing needs what later entries replaced. */
@@ -233,6 +284,8 @@ static int load_contents(struct tarback *t, struct layer_id id, struct content_i
 	t->no_max = (uint64_t)sqlite3_column_int64(layer, 1);
 	if (t->no_max > UINT32_MAX)
 		t->no_max = UINT32_MAX;
+	if (t->given)
+		return 0;
 	r = db_stmt(loan.db, "SELECT no, content FROM entry WHERE layer = ? AND content IS NOT NULL", &stmt);
 	if (r < 0)
 		return r;
@@ -269,10 +322,21 @@ static void tarback_release(struct tarback *t)
 	content_place_release(&t->framing);
 	content_place_release(&t->file);
 	ZSTD_freeDCtx(t->zstd);
-	free(t->contents);
+	tarback_files_release(&t->files);
 	free(t->chunk);
 	free(t->in_buf);
 	free(t->out_buf);
+}
+
+static int write_layer(struct tarback *t, struct layer_id id, struct diag *diag)
+{
+	int r = tarback_init(t, id);
+
+	if (r == 0)
+		r = write_records(t);
+	if (r == -EIO)
+		diag_set(diag, r, "the tar framing or a content of layer %lld is damaged", (long long)id.value);
+	return r;
 }
 
 int tarback_write(struct store *store, struct layer_id id, const struct content_pair *pairs, size_t count,
@@ -280,12 +344,20 @@ int tarback_write(struct store *store, struct layer_id id, const struct content_
 {
 	AUTO(tarback_release)
 	struct tarback t = { .store = store, .fn = fn, .arg = arg, .pairs = pairs, .pair_count = count };
-	int r = tarback_init(&t, id);
 
-	if (r == 0)
-		r = write_records(&t);
-	if (r == -EIO)
-		diag_set(diag, r, "the tar framing or a content of layer %lld is damaged", (long long)id.value);
+	return write_layer(&t, id, diag);
+}
+
+int tarback_write_files(struct store *store, struct layer_id id, struct tarback_files *files, tar_write_fn fn,
+			void *arg, struct diag *diag)
+{
+	AUTO(tarback_release) struct tarback t = { .store = store, .fn = fn, .arg = arg, .given = true };
+	int r;
+
+	t.files = *files;
+	r = write_layer(&t, id, diag);
+	*files = t.files;
+	t.files = (struct tarback_files){ 0 };
 	return r;
 }
 

@@ -8,4 +8,18 @@
 int tarback_write(struct store *store, struct layer_id id, const struct content_pair *pairs, size_t count,
 		  tar_write_fn fn, void *arg, struct diag *diag);
 
+/* The files of a layer by the numbers of their inodes. */
+struct tarback_files {
+	int64_t *contents; /* owned: content ids; 0: not known */
+	uint64_t *bytes;   /* owned: how many the stream has of them, as tarback_write_files() found */
+	size_t count;
+};
+void tarback_files_release(struct tarback_files *files);
+/** tarback_files_note() - @no is of @content; more room is made. */
+int tarback_files_note(struct tarback_files *files, uint64_t no, int64_t content);
+
+/** tarback_write_files() - whatever the rows say; zeros stand in for contents that are not known. @files: grows. */
+int tarback_write_files(struct store *store, struct layer_id id, struct tarback_files *files, tar_write_fn fn,
+			void *arg, struct diag *diag);
+
 #endif

@@ -177,7 +177,7 @@ static void add_repair(json_t *list, const struct repair_report *report)
 
 	if (report->layer)
 		json_put_digest(row, "Layer", report->layer);
-	else
+	if (report->image)
 		json_put_digest(row, "Image", report->image);
 	if (report->image)
 		json_put_bool(row, "Manifest", report->manifest);
@@ -190,18 +190,14 @@ static void add_repair(json_t *list, const struct repair_report *report)
 static void print_repair(const struct verify *v, const struct repair_report *report)
 {
 	const struct digest *digest = report->layer ? report->layer : report->image;
+	const char *what = report->layer ? "layer" : report->manifest ? "manifest of image" : "config of image";
+	const char *how = report->whole ? "Repaired" : report->contents > 0 ? "Repaired in part" : "Not repaired";
 	char id[DIGEST_TEXT_BYTES];
-	AUTO(freep)
-	char *line = ui_format("%s: %s %s: %s",
-			       report->whole	      ? "Repaired"
-			       : report->contents > 0 ? "Repaired in part"
-						      : "Not repaired",
-			       report->layer	  ? "layer"
-			       : report->manifest ? "manifest of image"
-						  : "config of image",
-			       ui_id(digest, v->whole, id), report->text);
 
-	puts(line);
+	if (digest)
+		printf("%s: %s %s: %s\n", how, what, ui_id(digest, v->whole, id), report->text);
+	else
+		printf("%s: counts of the index: %s\n", how, report->text);
 }
 
 static void on_repair(const struct repair_report *report, void *arg)
@@ -223,6 +219,7 @@ static int repair(struct cli *cli, const struct args *args, struct verify *v, co
 		.registry = registry,
 		.events = &events,
 		.rows = &v->rows,
+		.all = args->operand_count == 0,
 		.report = on_repair,
 		.arg = v,
 	};

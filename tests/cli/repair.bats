@@ -12,7 +12,10 @@ setup() {
 	cd "$BATS_TEST_TMPDIR" || return
 	serve_app
 }
-teardown() { stop_registries; }
+teardown() {
+	unmount_all
+	stop_registries
+}
 teardown_file() { stop_faults; }
 
 pull_app() {
@@ -93,12 +96,52 @@ damage_rows() {
 	damage_rows "INSERT INTO entry SELECT layer, dir, CAST('more' AS BLOB), no, mode, uid, gid, rdev, mtime_ns, size,
 		content, target, nlink, flags FROM entry WHERE name = CAST('motd' AS BLOB)"
 	damage_rows "UPDATE layer SET entries = 5, content_bytes = 7, has_xattrs = 0"
+	# Which file has which content, only the row says; but what nothing names any more can be tried.
+	damage_rows "DELETE FROM entry WHERE name = CAST('motd' AS BLOB)"
+	damage_rows "UPDATE entry SET content = NULL WHERE name IN (CAST('motd' AS BLOB), CAST('big' AS BLOB))"
+	damage_rows "UPDATE entry SET no = no + 3 WHERE name = CAST('motd' AS BLOB)"
+	damage_rows "UPDATE entry SET dir = dir + 1, no = 99999999999 WHERE name = CAST('big' AS BLOB)"
+	damage_rows "UPDATE entry SET content = (SELECT content FROM entry WHERE name = CAST('big' AS BLOB))
+		WHERE name = CAST('motd' AS BLOB)"
 	assert_equal "$(requests .)" 0
-	# Which file has which content, only the row says.
-	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM entry WHERE name = CAST('motd' AS BLOB)"
-	run nacre verify --repair
+}
+
+@test "a layer that the store does not have the rows of is fetched again, under its own id" {
+	pull_app
+	nacre mount "$REGISTRY/app:1" "$MNT"
+	for sql in "DELETE FROM entry; UPDATE content SET refs = 7" "UPDATE layer SET framing = NULL" "DELETE FROM content" \
+		"DELETE FROM pack; DELETE FROM counter; UPDATE entry SET content = 1"; do
+		sqlite3 "$NACRE_STORE/index.db" "$sql"
+		run nacre verify --repair
+		assert_status 0
+		assert_output_has "fetched again from $REGISTRY/app"
+		assert_whole
+	done
+	cat "$MNT/etc/motd"
+	unmount_all
+	stop_registries
+	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM entry; UPDATE content SET refs = 7"
+	run nacre verify --repair --retry 0
 	assert_status 1
-	assert_output_has "is damaged"
+	assert_output_has "Not repaired: layer"
+	# What a lost row may have had stays.
+	[ "$(sqlite3 "$NACRE_STORE/index.db" "SELECT count(*) FROM content")" -gt 5 ]
+}
+
+@test "what is counted wrong is counted anew" {
+	pull_app
+	: >"$LOG"
+	sqlite3 "$NACRE_STORE/index.db" "UPDATE content SET refs = refs + id; UPDATE pack SET live = 3, bytes = 5;
+		UPDATE counter SET next = 1; INSERT INTO content VALUES(900, x'00112233445566778899aabbccddeeff', 5, NULL, 0, 1)"
+	run nacre verify
+	assert_status 1
+	run nacre verify --repair
+	assert_status 0
+	assert_output_has "Repaired: counts of the index"
+	assert_equal "$(requests .)" 0
+	assert_whole
+	nacre import -q base.tar more:1
+	assert_whole
 }
 
 @test "packs that are gone, framings with them" {
@@ -251,6 +294,7 @@ damage_rows() {
 	pull_app
 	flip_in welcome
 	rm "$(find "$NACRE_STORE/objects" -type f)"
+	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM entry WHERE layer = 2 AND name <> x''; UPDATE content SET refs = 7 WHERE pack = 2"
 	faults=$(nacre verify --json | jq '.Faults | length') || true
 	template=$NACRE_STORE
 	export NACRE_STORE=$BATS_TEST_TMPDIR/copy
