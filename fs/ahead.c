@@ -11,10 +11,11 @@
  * asked for doubles what is made ahead, up to WINDOW.  Those who go another way pay with no more than that: a few
  * listings for nothing, and then none for a while.  Two walks are followed at a time, since two trees may be compared.
  *
- * A listing tells attributes and counts lookups, as if it had been asked for when it was made.  So it is an answer only as long as
- * no request has come since that could change anything (mount->changes, counted when it comes and when it
- * has been served).  Who changes what he walks gets no help: his listings are all made for nothing.  What nobody has
- * asked for is dropped after LINGER_S.
+ * A listing tells attributes and counts lookups, as if it had been asked for when it was made.  So it is an answer only as
+ * long as no request has come since that could change anything (mount->changes, counted when it comes and when it has been
+ * served).  With io=passthrough the kernel writes without a request, but opens and releases with one: those are such, and no
+ * listing is kept that has a file in it which is open for that.  Who changes what he walks gets no help: his listings are all
+ * made for nothing.  What nobody has asked for is dropped after LINGER_S.
  */
 
 #include "fs/listing.h"
@@ -108,10 +109,8 @@ static void forget(const struct mount *mount, fuse_ino_t ino)
 }
 
 /* No lock is held. */
-static void chunk_drop(const struct mount *mount, const struct chunk *chunk)
+static void listing_drop(const struct mount *mount, const struct ahead_listing *listing)
 {
-	const struct ahead_listing *listing = &chunk->listing;
-
 	for (size_t at = 0; at < listing->bytes;) {
 		const struct fuse_direntplus *entry = (const void *)(listing->buf + at);
 
@@ -120,6 +119,11 @@ static void chunk_drop(const struct mount *mount, const struct chunk *chunk)
 			forget(mount, entry->entry_out.nodeid);
 	}
 	free(listing->buf);
+}
+
+static void chunk_drop(const struct mount *mount, const struct chunk *chunk)
+{
+	listing_drop(mount, &chunk->listing);
 	forget(mount, chunk->dir);
 }
 
@@ -218,6 +222,19 @@ static bool await_work(struct ahead *ahead)
 	return true;
 }
 
+/* Is a file among them that the kernel writes to without asking? Its attributes are true for the moment only. */
+static bool has_passed(const struct ahead_listing *listing)
+{
+	for (size_t at = 0; at < listing->bytes;) {
+		const struct fuse_direntplus *entry = (const void *)(listing->buf + at);
+
+		at += FUSE_DIRENTPLUS_SIZE(entry);
+		if (entry->entry_out.nodeid && entry->entry_out.attr_valid == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Without the lock. @ret_next: where the folder goes on. */
 static void chunk_make(struct mount *mount, size_t room, struct chunk *chunk, uint64_t *ret_next)
 {
@@ -231,15 +248,16 @@ static void chunk_make(struct mount *mount, size_t room, struct chunk *chunk, ui
 		listing->buf = malloc(room);
 	if (listing->buf)
 		n = listing_make(mount, chunk->dir, listing->buf, room, chunk->offset, true, ret_next);
-	if (n > 0) {
+	listing->bytes = n > 0 ? (size_t)n : 0;
+	if (n > 0 && !has_passed(listing)) {
 		char *fitting = realloc(listing->buf, (size_t)n);
 
 		listing->buf = fitting ? fitting : listing->buf;
-		listing->bytes = (size_t)n;
 		remember(mount, chunk->dir);
 		stats_add(mount->stats, STAT_AHEAD_MADE, 1);
 	} else {
-		free(TAKE(listing->buf));
+		listing_drop(mount, listing);
+		*listing = (struct ahead_listing){ 0 };
 	}
 }
 

@@ -31,6 +31,7 @@
 #include "store/base/auto.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -327,10 +328,23 @@ static ssize_t request_read(struct worker *worker)
 	return n < 0 ? -err : n;
 }
 
+/* With io=passthrough only: what is written meanwhile comes without a request, and is over with the release. */
+static bool is_of_writer(const struct fuse_in_header *in)
+{
+	const struct fuse_open_in *open_in = (const struct fuse_open_in *)(in + 1);
+	const struct fuse_release_in *release_in = (const struct fuse_release_in *)(in + 1);
+	uint32_t flags = in->opcode == FUSE_OPEN ? open_in->flags : release_in->flags;
+
+	return (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+}
+
 /* What listings tell, which are of use as long as nothing of it does (ahead.c). */
 static bool may_change(const struct fuse_in_header *in)
 {
 	switch (in->opcode) {
+	case FUSE_OPEN:
+	case FUSE_RELEASE:
+		return is_of_writer(in);
 	case FUSE_LOOKUP:
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
@@ -341,7 +355,6 @@ static bool may_change(const struct fuse_in_header *in)
 	case FUSE_GETXATTR:
 	case FUSE_LISTXATTR:
 	case FUSE_FLUSH:
-	case FUSE_OPEN: /* has been answered once and for all */
 	case FUSE_OPENDIR:
 	case FUSE_READDIR:
 	case FUSE_READDIRPLUS:

@@ -289,7 +289,7 @@ static int mount_more(const struct mount_options *o, const uint8_t *key, struct 
 	if (o->layerstore)
 		return layers_of_store(o, mount, diag);
 	/* Neither where other processors are not there, nor where files change without a request. */
-	if (mount->fs && o->threads != 1 && ahead_is_of_use() && mount->lasting && !o->passthrough) {
+	if (mount->fs && o->threads != 1 && ahead_is_of_use() && mount->lasting) {
 		mount->ahead = ahead_new(mount);
 		if (!mount->ahead)
 			return -ENOMEM;

@@ -267,3 +267,82 @@ def asked(call):
 	assert_output_has "root of a user namespace"
 	run ! mountpoint -q "$MNT"
 }
+
+@test "who walks is told what the kernel wrote meanwhile, by listings that are made ahead too" {
+	mount_kinds() { one_kind; }
+	fresh_mount io=passthrough
+	in_python <<-'END'
+		for a in range(12):
+		    for b in range(6):
+		        os.makedirs("n/a%d/b%d" % (a, b))
+		        for f in range(4):
+		            write("n/a%d/b%d/f%d" % (a, b, f), b"x" * (a + b + f))
+	END
+	remount
+	in_python <<-'END'
+		import time
+		want = {"n/a%d/b%d/f%d" % (a, b, f): a + b + f for a in range(12) for b in range(6) for f in range(4)}
+		paths, opened, seen, steps = list(want), {}, 0, 0
+		# In a folder that is yet to come, as one that he has been to: written and kept open, or closed again.
+		def change():
+		    global steps
+		    steps += 1
+		    for path in (paths[(steps * 17) % len(paths)], paths[(steps * 29 + 5) % len(paths)]):
+		        fd = opened.pop(path, None) or os.open(path, os.O_WRONLY | os.O_APPEND)
+		        os.write(fd, b"more")
+		        want[path] += 4
+		        if steps % 3:
+		            opened[path] = fd
+		        else:
+		            os.close(fd)
+		def walk(top, changes):
+		    global seen
+		    if changes:
+		        change()
+		    with os.scandir(top) as entries:
+		        entries = list(entries)
+		    for entry in entries:
+		        if entry.is_dir(follow_symlinks=False):
+		            walk(entry.path, changes)
+		        else:
+		            seen += 1
+		            eq((entry.path, os.stat(entry.path).st_size), (entry.path, want[entry.path]))
+		tops = os.listdir("n")
+		for i, top in enumerate(tops):
+		    # First he is one who walks and changes nothing, so that what comes next has been made when it changes.
+		    if i < 6:
+		        time.sleep(.05)
+		    if i == 6:
+		        for path in paths:
+		            if path.startswith("n/%s/" % top):
+		                with open(path, "ab") as file:
+		                    file.write(b"y")
+		                want[path] += 1
+		    walk("n/" + top, i > 6)
+		eq(seen, len(want))
+		for path, size in want.items():
+		    eq(os.stat(path).st_size, size)
+		for path, fd in opened.items():
+		    eq(os.lseek(fd, 0, os.SEEK_END), want[path])
+		    os.write(fd, b"end")
+		    os.close(fd)
+		    eq(len(read(path)), want[path] + 3)
+	END
+	remount
+	in_python <<-'END'
+		import json, time
+		def made():
+		    text = subprocess.run([os.environ["NACREFS"], "--stats", "--json", "."], check=True,
+		                          stdout=subprocess.PIPE).stdout
+		    return json.loads(text)["ListingsAhead"]["Made"]
+		for top, dirs, files in os.walk("."):
+		    pass
+		# It begins whenever that thread gets its turn.
+		for i in range(200 if len(os.sched_getaffinity(0)) > 1 else 0):
+		    if made() > 0:
+		        break
+		    time.sleep(.05)
+		else:
+		    eq(len(os.sched_getaffinity(0)), 1, "nothing was made ahead")
+	END
+}
