@@ -83,6 +83,11 @@ int db_diag(struct db *db, struct diag *diag, int err, const char *text)
 	return diag_set(diag, err, "%s: %s", text, sqlite3_errmsg(db->handle));
 }
 
+void db_freep(char **text)
+{
+	sqlite3_free(*text);
+}
+
 int db_exec(struct db *db, const char *sql)
 {
 	int code = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);

@@ -52,6 +52,9 @@ sqlite3 *db_handle(struct db *db);
 /** db_diag() - say "TEXT: SQLite's own message" in @diag, unless something is there. Return: @err. */
 int db_diag(struct db *db, struct diag *diag, int err, const char *text);
 
+/** db_freep() - for AUTO(): what sqlite3_mprintf() gave. */
+void db_freep(char **text);
+
 /** db_exec() - one or more statements without parameters or rows. */
 int db_exec(struct db *db, const char *sql);
 

@@ -26,10 +26,16 @@
  * The contents of other layers that this one shares cannot go meanwhile: gc is kept
  * away by the writer's shared lock.  Step 4 counts them all the same.
  *
+ * A small layer is renamed first and synced then, still before its rows: its bytes and its name go to disk in one step of
+ * the file system's journal, where each would wait for one of its own.  The write lock is held a little longer for it.
+ *
  * One syncfs() puts thousands of objects on disk at once.  A layer of few files does not use it: it would
  * wait for all that other programs have written to the same file system, too.
  */
-enum { SYNC_SINGLY_MAX = 16 };
+enum {
+	SYNC_SINGLY_MAX = 16,
+	SYNC_LATE_BYTES = 1024 * 1024,
+};
 
 struct publish {
 	struct stage *stage;   /* borrowed */
@@ -77,9 +83,16 @@ static int sync_stage_singly(struct stage *stage)
 	return r;
 }
 
+static bool is_synced_late(const struct stage *stage)
+{
+	return stage->objects == 0 && stage->pack_bytes <= SYNC_LATE_BYTES;
+}
+
 /* The bytes of all staged contents. */
 static int sync_stage(struct stage *stage)
 {
+	if (is_synced_late(stage))
+		return 0;
 	if (stage->objects <= SYNC_SINGLY_MAX)
 		return sync_stage_singly(stage);
 	return syncfs(stage->dirfd) < 0 ? -errno : 0;
@@ -90,6 +103,8 @@ static int sync_names(struct publish *p)
 {
 	int dirfd = p->store->dirfd, r = 0;
 
+	if (p->pack_moved && is_synced_late(p->stage) && fsync(p->stage->packfd) < 0)
+		return -errno;
 	if (p->moved > SYNC_SINGLY_MAX)
 		return syncfs(dirfd) < 0 ? -errno : 0;
 	if (p->pack_moved)
@@ -197,13 +212,18 @@ static void remove_files(struct publish *p)
 
 /* ---- rows ---- */
 
-/* References of the entries to each content; an own table, since both kinds need it. */
+/*
+ * OR ROLLBACK, since whatever fails ends the transaction: else SQLite keeps a journal of each statement, to undo it alone,
+ * in a file if it is more than a few pages.
+ */
+
+/* References of the entries to each content; an own table, since both kinds need it, beside the stage's. */
 static int count_refs(struct publish *p, int64_t framing)
 {
-	int r = db_exec(p->db, "CREATE TEMP TABLE ref(content INTEGER PRIMARY KEY, n INTEGER NOT NULL)");
+	int r = db_exec(p->db, "CREATE TABLE stage.ref(content INTEGER PRIMARY KEY, n INTEGER NOT NULL)");
 
 	if (r == 0)
-		r = db_exec(p->db, "INSERT INTO ref SELECT content, count(*) FROM stage.entry"
+		r = db_exec(p->db, "INSERT OR ROLLBACK INTO ref SELECT content, count(*) FROM stage.entry"
 				   " WHERE content IS NOT NULL GROUP BY content");
 	if (r == 0)
 		r = DB_RUN(p->db, "INSERT INTO ref VALUES(?, 1) ON CONFLICT(content) DO UPDATE SET n = n + 1", framing);
@@ -218,7 +238,9 @@ static int share_contents(struct publish *p)
 
 	if (r < 0 || shared == 0)
 		return r;
-	r = db_exec(p->db, "UPDATE content SET refs = refs + n FROM ref WHERE ref.content < 0 AND id = -ref.content");
+	r = db_exec(
+		p->db,
+		"UPDATE OR ROLLBACK content SET refs = refs + n FROM ref WHERE ref.content < 0 AND id = -ref.content");
 	found = sqlite3_changes64(db_handle(p->db));
 	/* Only a hand in the store's files can have taken one away. */
 	return r == 0 && found != shared ? -ESTALE : r;
@@ -230,12 +252,12 @@ static int add_contents(struct publish *p)
 
 	if (p->pack)
 		r = DB_RUN(p->db,
-			   "INSERT INTO pack SELECT ?1, ?2, total(size) FROM stage.content"
+			   "INSERT OR ROLLBACK INTO pack SELECT ?1, ?2, total(size) FROM stage.content"
 			   " WHERE offset IS NOT NULL",
 			   p->pack, p->stage->pack_bytes);
 	if (r == 0)
 		r = DB_RUN(p->db,
-			   "INSERT INTO content SELECT ?1 + id, hash, size, iif(offset IS NULL, NULL, ?2),"
+			   "INSERT OR ROLLBACK INTO content SELECT ?1 + id, hash, size, iif(offset IS NULL, NULL, ?2),"
 			   " coalesce(offset, 0), n FROM stage.content JOIN ref ON ref.content = id ORDER BY id",
 			   p->base, p->pack);
 	return r;
@@ -294,14 +316,16 @@ static int replace_layer(struct publish *p, const struct unpack_totals *stream, 
 static int add_entries(struct publish *p, struct layer_id layer)
 {
 	int r = DB_RUN(p->db,
-		       "INSERT INTO entry SELECT ?1, dir, name, e.no, mode, uid, gid, rdev, mtime_ns, size,"
+		       "INSERT OR ROLLBACK INTO entry SELECT ?1, dir, name, e.no, mode, uid, gid, rdev, mtime_ns, size,"
 		       " iif(content < 0, -content, ?2 + content), target, coalesce(n, mode != 0), flags"
 		       " FROM stage.entry e LEFT JOIN stage.links l ON l.no = e.no ORDER BY dir, name",
 		       layer.value, p->base);
 
 	if (r == 0)
-		r = DB_RUN(p->db, "INSERT INTO xattr SELECT ?1, no, name, value FROM stage.xattr ORDER BY no, name",
-			   layer.value);
+		r = DB_RUN(
+			p->db,
+			"INSERT OR ROLLBACK INTO xattr SELECT ?1, no, name, value FROM stage.xattr ORDER BY no, name",
+			layer.value);
 	return r;
 }
 
@@ -385,10 +409,10 @@ static int publish_attached(struct publish *p, const struct unpack_totals *strea
 
 static int attach(struct stage *stage, struct db *db)
 {
-	char *quoted = sqlite3_mprintf("ATTACH '%q/%q/stage.db' AS stage", stage->store->dir, stage->name);
+	AUTO(db_freep) char *name = stage_rows_name(stage);
+	AUTO(db_freep) char *quoted = name ? sqlite3_mprintf("ATTACH %Q AS stage", name) : NULL;
 	int r = quoted ? db_exec(db, quoted) : -ENOMEM;
 
-	sqlite3_free(quoted);
 	/* late_share() writes to it; it needs no more of a journal than it had while it was filled. */
 	sqlite3_db_config(db_handle(db), SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
 	if (r == 0)

@@ -12,13 +12,17 @@
 enum {
 	PACK_BUF_BYTES = 1024 * 1024,
 	PACK_WRITEBACK_BYTES = 8 * 1024 * 1024, /* the disk is kept busy in steps of this */
+	MEMORY_ENTRIES = 2000,	 /* of a layer whose rows are in memory, about as many as fit into a megabyte */
 	LOOKUPS_PER_READ = 4096, /* so long the index may not be checkpointed, or, without a WAL, written */
 };
 
-static const char stage_schema[] =
-	/* A crash throws the stage away as a whole, so it needs no journal. */
+/* A crash throws the stage away as a whole, so it needs no journal. */
+static const char stage_pragmas[] =
 	"PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;"
-	"PRAGMA main.locking_mode=EXCLUSIVE; PRAGMA temp_store=FILE; BEGIN;"
+	"PRAGMA temp_store=FILE";
+
+static const char stage_schema[] =
+	"BEGIN;"
 	"CREATE TABLE entry("
 	"  dir INTEGER NOT NULL, name BLOB NOT NULL, no INTEGER NOT NULL, mode INTEGER NOT NULL,"
 	"  uid INTEGER NOT NULL, gid INTEGER NOT NULL, rdev INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,"
@@ -56,7 +60,8 @@ static int stage_make_folder(struct stage *s)
 	return 0;
 }
 
-int stage_rows_open(const char *path, struct db **ret)
+/* @before: what is done to the empty database */
+static int rows_open(const char *path, const char *before, struct db **ret)
 {
 	AUTO(db_closep) struct db *db = NULL;
 	int r = db_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, &db);
@@ -65,19 +70,80 @@ int stage_rows_open(const char *path, struct db **ret)
 		return r;
 	/* The defensive setting forbids to switch journals off; this file is nobody else's. */
 	sqlite3_db_config(db_handle(db), SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
-	r = db_exec(db, stage_schema);
+	r = db_exec(db, stage_pragmas);
+	if (r == 0)
+		r = db_exec(db, before);
 	if (r == 0)
 		*ret = TAKE(db);
 	return r;
 }
 
+static int make_rows(struct db *db)
+{
+	return db_exec(db, stage_schema);
+}
+
+int stage_rows_open(const char *path, struct db **ret)
+{
+	AUTO(db_closep) struct db *db = NULL;
+	int r = rows_open(path, "PRAGMA main.locking_mode=EXCLUSIVE", &db);
+
+	if (r == 0)
+		r = make_rows(db);
+	if (r == 0)
+		*ret = TAKE(db);
+	return r;
+}
+
+char *stage_rows_name(const struct stage *s)
+{
+	/* A name that begins with a slash is the whole process's: publish.c attaches the same database. */
+	return s->in_memory ? sqlite3_mprintf("file:/%s?vfs=memdb", s->name)
+			    : sqlite3_mprintf("%s/%s/stage.db", s->store->dir, s->name);
+}
+
+/* In memory at first: a small layer needs no file that is made, filled and removed again. */
 static int stage_make_db(struct stage *s)
 {
-	AUTO(freep) char *path = NULL;
+	AUTO(db_freep) char *name = NULL;
+	int r;
 
-	if (asprintf(&path, "%s/%s/stage.db", s->store->dir, s->name) < 0)
+	s->in_memory = true;
+	name = stage_rows_name(s);
+	r = name ? rows_open(name, "", &s->db) : -ENOMEM;
+	return r == 0 ? make_rows(s->db) : r;
+}
+
+static int vacuum_into(struct db *db, const char *path)
+{
+	sqlite3_stmt *stmt;
+	int r = db_stmt(db, "VACUUM INTO ?", &stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_text(stmt, 1, path);
+	return db_run(stmt);
+}
+
+int stage_entry(struct stage *s)
+{
+	AUTO(db_freep) char *name = NULL;
+	AUTO(db_closep) struct db *memory = NULL;
+	int r;
+
+	if (!s->in_memory || ++s->entries < MEMORY_ENTRIES)
+		return 0;
+	s->in_memory = false;
+	name = stage_rows_name(s);
+	if (!name)
 		return -ENOMEM;
-	return stage_rows_open(path, &s->db);
+	memory = TAKE(s->db);
+	r = db_exec(memory, "COMMIT");
+	if (r == 0)
+		r = vacuum_into(memory, name);
+	if (r == 0)
+		r = rows_open(name, "PRAGMA main.locking_mode=EXCLUSIVE; BEGIN", &s->db);
+	return r;
 }
 
 int stage_new(struct store *store, struct diag *diag, struct stage **ret)
@@ -225,7 +291,9 @@ int stage_seal(struct stage *s)
 	if (r == 0)
 		r = db_exec(s->db, "COMMIT");
 	index_end_read(s);
-	db_close(TAKE(s->db));
+	/* One in memory lives as long as somebody has it open. */
+	if (!s->in_memory)
+		db_close(TAKE(s->db));
 	return r;
 }
 

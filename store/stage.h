@@ -7,7 +7,7 @@
  * STORE/ingest/.
  *
  *   lock	locked for as long as the ingest lives; whoever gets it may remove the folder
- *   stage.db	rows of the layer to be: entry, xattr, links, content
+ *   stage.db	rows of the layer to be: entry, xattr, links, content; in memory until they are many
  *   pack	contents of up to PACK_MAX_BYTES, one behind the other
  *   ID		a larger content; ID is its local number in hex
  *
@@ -28,6 +28,8 @@ struct stage {
 	char name[64];	      /* "ingest/XXXXXX" */
 	int dirfd, lockfd;    /* owned */
 	struct db *db;	      /* owned: stage.db, in one transaction */
+	bool in_memory;	      /* it is not on disk */
+	uint64_t entries;     /* so far; counted in memory only */
 	struct db_loan index; /* for looking up contents */
 	unsigned lookups;     /* since index began its read transaction */
 	bool reading;	      /* it has one */
@@ -52,7 +54,12 @@ void stage_freep(struct stage **stage);
 /** stage_rows_open() - a database with the tables of stage.db, in a transaction. @path: "" for one without a name. */
 int stage_rows_open(const char *path, struct db **ret);
 
-/** stage_seal() - all rows and bytes are with the kernel; stage.db is closed. */
+/** stage_entry() - one more entry comes: to be called when no statement is under way, since the rows may go to disk. */
+int stage_entry(struct stage *stage);
+/** stage_rows_name() - of stage.db, to open or attach it; sqlite3_free() it. NULL: no memory. */
+char *stage_rows_name(const struct stage *stage);
+
+/** stage_seal() - all bytes are with the kernel, the rows committed; stage.db can be attached. */
 int stage_seal(struct stage *stage);
 
 /** stage_sweep() - remove folders of ingests that died. */

@@ -294,6 +294,8 @@ int tree_place(struct tree *t, const char *path, bool is_dir, struct diag *diag,
 	int r = path_check(path, "its name", diag);
 
 	*ret = (struct tree_place){ .kind = TREE_ENTRY, .name = "" };
+	if (r == 0)
+		r = stage_entry(t->stage);
 	if (r < 0)
 		return r;
 	if (is_aufs_private(path)) {

@@ -111,7 +111,7 @@ survives() {
 @test "the faults are there: a command that is killed is not done" {
 	run env LD_PRELOAD="$NACRE_FAULT_LIB" NACRE_FAULT=kill NACRE_FAULT_AT=5 "$NACRE_BIN" import "$SECOND_TAR" x:1
 	assert_status 137
-	run env LD_PRELOAD="$NACRE_FAULT_LIB" NACRE_FAULT=EIO NACRE_FAULT_AT=30 "$NACRE_BIN" import "$BASE_TAR" x:1
+	run env LD_PRELOAD="$NACRE_FAULT_LIB" NACRE_FAULT=EIO NACRE_FAULT_AT=20 "$NACRE_BIN" import "$BASE_TAR" x:1
 	assert_status 1
 	assert_output_has "Input/output error"
 }
