@@ -2,7 +2,6 @@
 #include "store/pax.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,4 +46,32 @@ int64_t pax_time_ns(const char *text)
 			return negative ? INT64_MIN : INT64_MAX;
 	}
 	return ns;
+}
+
+bool pax_xattr_is_escaped(const char *name)
+{
+	for (const char *p = strchr(name, '%'); p; p = strchr(p + 1, '%')) {
+		const char *end = p + 1;
+
+		while (strncmp(end, "25", 2) == 0)
+			end += 2;
+		if (strncmp(end, "3D", 2) == 0)
+			return true;
+	}
+	return false;
+}
+
+void pax_xattr_unescape(char *name)
+{
+	char *to = name;
+
+	if (!pax_xattr_is_escaped(name))
+		return;
+	for (const char *from = name; *from; to++) {
+		bool equals = strncmp(from, "%3D", 3) == 0, percent = strncmp(from, "%25", 3) == 0;
+
+		*to = equals ? '=' : *from;
+		from += equals || percent ? 3 : 1;
+	}
+	*to = '\0';
 }

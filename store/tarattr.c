@@ -2,6 +2,7 @@
 #include "store/tarattr.h"
 
 #include "store/ovl.h"
+#include "store/pax.h"
 
 #include <grp.h>
 #include <inttypes.h>
@@ -38,6 +39,9 @@ static int read_xattrs(struct tar_attrs *a, struct archive_entry *entry)
 	if (archive_entry_xattr_reset(entry) == 0)
 		return 0;
 	while (r == 0 && archive_entry_xattr_next(entry, &name, &value, &bytes) == ARCHIVE_OK) {
+		/* Its own copy, which nobody else reads: this may be written to. */
+		if (name)
+			pax_xattr_unescape((char *)name);
 		/* An image's own overlay marks would be obeyed by whoever mounts it. */
 		if (name && ovl_private_xattr(name))
 			a->left_out++;

@@ -143,8 +143,12 @@ static int add_record(struct canon *c, struct records *rec, const struct pax_rec
 {
 	static const char xattr[] = "SCHILY.xattr.";
 
-	if (strncmp(p->key, xattr, sizeof(xattr) - 1) == 0)
-		return add_xattr(c, rec, p->key + sizeof(xattr) - 1, p->value, p->bytes);
+	if (strncmp(p->key, xattr, sizeof(xattr) - 1) == 0) {
+		char *name = p->key + sizeof(xattr) - 1;
+
+		pax_xattr_unescape(name);
+		return add_xattr(c, rec, name, p->value, p->bytes);
+	}
 	if (strcmp(p->key, "path") == 0) {
 		rec->path = p->value;
 	} else if (strcmp(p->key, "linkpath") == 0) {

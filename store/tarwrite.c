@@ -2,6 +2,7 @@
 #include "store/tarwrite.h"
 
 #include "store/base/auto.h"
+#include "store/pax.h"
 
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -93,15 +94,19 @@ static void pax_time(struct buf *out, const char *key, int64_t ns)
 	pax_text(out, key, text);
 }
 
-/* pax ends a keyword at the first '=', so one within a name is escaped as GNU tar does it. */
+/* As pax.h says. */
 static void pax_xattr(struct buf *out, const struct xattr *x)
 {
 	AUTO(buf_release) struct buf key = { 0 };
 
+	bool escape = strchr(x->name, '=') || pax_xattr_is_escaped(x->name);
+
 	buf_adds(&key, "SCHILY.xattr.");
 	for (const char *p = x->name; *p; p++) {
-		if (*p == '=')
+		if (escape && *p == '=')
 			buf_adds(&key, "%3D");
+		else if (escape && *p == '%')
+			buf_adds(&key, "%25");
 		else
 			buf_add(&key, p, 1);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
+#include "store/pax.h"
 #include "store/base/digest.h"
 #include "store/tarwrite.h"
 
@@ -153,6 +154,42 @@ static void every_length_of_a_record_counts_itself_right(void **state)
 	}
 }
 
+/* A name of its own, and as a keyword has it. */
+static void expect_xattr_name(const char *own, const char *escaped)
+{
+	struct xattr item = { (char *)own, (char *)"v", 1 };
+	struct xattr_list xattrs = { &item, 1 };
+	struct tar_entry entry = { .path = "f", .mode = S_IFREG, .xattrs = &xattrs };
+	AUTO(buf_release) struct buf out = { 0 };
+	struct reader r;
+	const char *name;
+	const void *found;
+	size_t bytes;
+	char text[64];
+
+	assert_int_equal(tar_header(&out, &entry), 0);
+	tar_end(&out);
+	read_one(&out, &r);
+	archive_entry_xattr_reset(r.entry);
+	assert_int_equal(archive_entry_xattr_next(r.entry, &name, &found, &bytes), ARCHIVE_OK);
+	assert_string_equal(name, escaped);
+	snprintf(text, sizeof(text), "%s", name);
+	pax_xattr_unescape(text);
+	assert_string_equal(text, own);
+	archive_read_free(r.a);
+}
+
+static void names_of_xattrs_come_back_whatever_is_in_them(void **state)
+{
+	expect_xattr_name("user.a=b", "user.a%3Db");
+	expect_xattr_name("user.=%=", "user.%3D%25%3D");
+	/* What podman and docker write and read as it is. */
+	expect_xattr_name("user.100%", "user.100%");
+	expect_xattr_name("user.%25x%3d", "user.%25x%3d");
+	expect_xattr_name("user.a%3Db", "user.a%253Db");
+	expect_xattr_name("user.a%253Db%41", "user.a%25253Db%2541");
+}
+
 static void large_numbers_come_back(void **state)
 {
 	struct tar_entry entry = { .path = "big",
@@ -246,6 +283,7 @@ int main(void)
 		cmocka_unit_test(names_up_to_100_bytes_stay_in_the_header),
 		cmocka_unit_test(long_names_of_any_bytes_come_back),
 		cmocka_unit_test(every_length_of_a_record_counts_itself_right),
+		cmocka_unit_test(names_of_xattrs_come_back_whatever_is_in_them),
 		cmocka_unit_test(large_numbers_come_back),
 		cmocka_unit_test(times_are_decimal_without_zeros_at_the_end),
 		cmocka_unit_test(devices_keep_their_numbers),
