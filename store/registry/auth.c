@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <string.h>
 
 enum { AUTH_FILE_MAX_BYTES = 4 * 1024 * 1024 };
@@ -29,35 +28,57 @@ void credentials_release(struct credentials *c)
 
 /* ---- base64 ---- */
 
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 char *base64_encode(const void *bytes, size_t len)
 {
-	char *text = malloc((len + 2) / 3 * 4 + 1);
+	char *text = malloc((len + 2) / 3 * 4 + 1), *to = text;
+	const uint8_t *from = bytes;
 
-	if (text)
-		EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
+	if (!text)
+		return NULL;
+	for (; len > 0; from += 3) {
+		unsigned part = len < 3 ? (unsigned)len : 3;
+		uint32_t bits = (uint32_t)from[0] << 16 | (part > 1 ? from[1] << 8 : 0) | (part > 2 ? from[2] : 0);
+
+		*to++ = base64_digits[bits >> 18];
+		*to++ = base64_digits[bits >> 12 & 63];
+		*to++ = part > 1 ? base64_digits[bits >> 6 & 63] : '=';
+		*to++ = part > 2 ? base64_digits[bits & 63] : '=';
+		len -= part;
+	}
+	*to = '\0';
 	return text;
 }
 
 /* A string to free(); NULL: not base64, or no memory. */
 static char *base64_decode(const char *text)
 {
-	size_t len = strlen(text), padding = 0;
+	size_t len = strlen(text), padding = 0, n = 0;
+	uint32_t bits = 0;
 	char *bytes;
-	int n;
 
 	if (len == 0 || len % 4 != 0 || len > AUTH_FILE_MAX_BYTES)
 		return NULL;
 	while (padding < 2 && text[len - 1 - padding] == '=')
 		padding++;
 	bytes = malloc(len / 4 * 3 + 1);
-	if (!bytes)
-		return NULL;
-	n = EVP_DecodeBlock((unsigned char *)bytes, (const unsigned char *)text, (int)len);
-	if (n < 0) {
-		free(bytes);
-		return NULL;
+	for (size_t i = 0; bytes && i < len; i++) {
+		const char *digit = i < len - padding ? strchr(base64_digits, text[i]) : base64_digits;
+
+		if (!digit) {
+			free(bytes);
+			return NULL;
+		}
+		bits = bits << 6 | (uint32_t)(digit - base64_digits);
+		if (i % 4 == 3) {
+			bytes[n++] = (char)(bits >> 16);
+			bytes[n++] = (char)(bits >> 8);
+			bytes[n++] = (char)bits;
+		}
 	}
-	bytes[(size_t)n - padding] = '\0';
+	if (bytes)
+		bytes[n - padding] = '\0';
 	return bytes;
 }
 
