@@ -114,15 +114,14 @@ static int stage_make_db(struct stage *s)
 	return r == 0 ? make_rows(s->db) : r;
 }
 
-static int vacuum_into(struct db *db, const char *path)
+static int copy_database(struct db *from, struct db *to)
 {
-	sqlite3_stmt *stmt;
-	int r = db_stmt(db, "VACUUM INTO ?", &stmt);
+	sqlite3_backup *backup = sqlite3_backup_init(db_handle(to), "main", db_handle(from), "main");
 
-	if (r < 0)
-		return r;
-	db_bind_text(stmt, 1, path);
-	return db_run(stmt);
+	if (!backup)
+		return -ENOMEM;
+	sqlite3_backup_step(backup, -1);
+	return db_errno(sqlite3_backup_finish(backup));
 }
 
 int stage_entry(struct stage *s)
@@ -140,10 +139,10 @@ int stage_entry(struct stage *s)
 	memory = TAKE(s->db);
 	r = db_exec(memory, "COMMIT");
 	if (r == 0)
-		r = vacuum_into(memory, name);
+		r = rows_open(name, "PRAGMA main.locking_mode=EXCLUSIVE", &s->db);
 	if (r == 0)
-		r = rows_open(name, "PRAGMA main.locking_mode=EXCLUSIVE; BEGIN", &s->db);
-	return r;
+		r = copy_database(memory, s->db);
+	return r == 0 ? db_exec(s->db, "BEGIN") : r;
 }
 
 int stage_new(struct store *store, struct diag *diag, struct stage **ret)

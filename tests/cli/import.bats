@@ -137,3 +137,16 @@ setup() { setup_base; }
 	refute_output_has $'\e'
 	assert_output_has 'a\x1b[31mb'
 }
+
+@test "a layer of more entries than are kept in memory is the same as a small one" {
+	mkdir "$BATS_TEST_TMPDIR/many"
+	for ((i = 0; i < 3000; i++)); do echo "$i" >"$BATS_TEST_TMPDIR/many/f$i"; done
+	ln "$BATS_TEST_TMPDIR/many/f0" "$BATS_TEST_TMPDIR/many/z"
+	tar -C "$BATS_TEST_TMPDIR/many" --sort=name -cf "$BATS_TEST_TMPDIR/many.tar" .
+	nacre import -q "$BATS_TEST_TMPDIR/many.tar" many:1
+	assert_equal "$(nacre ls --json many:1 / | jq length)" 3001
+	assert_equal "$(nacre cat many:1 z f2999 | paste -sd ' ')" "0 2999"
+	nacre verify -q
+	nacre export --layer "$(nacre layers --json many:1 | jq -r '.[0].DiffId')" | cmp - "$BATS_TEST_TMPDIR/many.tar"
+	[ -z "$(ls "$NACRE_STORE/ingest")" ] || fail "the staging folder is still there"
+}
