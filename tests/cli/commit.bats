@@ -172,6 +172,7 @@ change_all() {
 }
 
 @test "--squash of no change is the image in one layer" {
+	cd "$BATS_TEST_TMPDIR"
 	make_archive second second.tar
 	make_archive layout oci shop:1 "$BASE_TAR" second.tar
 	nacre load -q oci
@@ -211,6 +212,7 @@ change_oddly() {
 }
 
 @test "all that an upper can have is in the commit, and verify reads it as any other archive" {
+	cd "$BATS_TEST_TMPDIR"
 	mount_rw
 	change_oddly
 	nacre commit -q "$MNT" odd:1
