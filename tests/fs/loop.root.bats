@@ -16,7 +16,8 @@ setup() {
 teardown() { unmount_all; }
 
 # A lower whose own driver is stopped answers nothing.  There are more readers than processors, and than threads that
-# wait for requests at a time.
+# wait for requests at a time.  What the others use is open, so that the kernel does not forget its names meanwhile: a name that
+# is looked for waits for all that are looked for in the same folder.
 @test "requests that hang hold up no others" {
 	local below=$BATS_TEST_TMPDIR/below slow=$BATS_TEST_TMPDIR/slow driver i
 	local -a readers=()
@@ -28,10 +29,11 @@ teardown() { unmount_all; }
 	nacrefs -o "lowerdir=$below" "$slow"
 	driver=$(driver_pids "$slow")
 	mount_dirs "$LOWER" "$slow"
+	exec 7<"$MNT/file" 8<"$MNT/d/a"
 	ls "$MNT" >/dev/null
 	kill -STOP "$driver"
 	for ((i = 0; i < 12; i++)); do
-		cat "$MNT/slow$i/file" >"$BATS_TEST_TMPDIR/out$i" 3>&- 4>&- &
+		cat "$MNT/slow$i/file" >"$BATS_TEST_TMPDIR/out$i" 3>&- 4>&- 7<&- 8<&- &
 		readers+=($!)
 	done
 	for ((i = 0; i < 30; i++)); do
@@ -39,6 +41,7 @@ teardown() { unmount_all; }
 		assert_status 1
 		timeout 60 cat "$MNT/file" "$MNT/d/a" >/dev/null
 	done
+	exec 7<&- 8<&-
 	kill -CONT "$driver"
 	wait "${readers[@]}"
 	for ((i = 0; i < 12; i++)); do
