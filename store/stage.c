@@ -12,8 +12,9 @@
 enum {
 	PACK_BUF_BYTES = 1024 * 1024,
 	PACK_WRITEBACK_BYTES = 8 * 1024 * 1024, /* the disk is kept busy in steps of this */
-	MEMORY_ENTRIES = 2000,	 /* of a layer whose rows are in memory, about as many as fit into a megabyte */
-	LOOKUPS_PER_READ = 4096, /* so long the index may not be checkpointed, or, without a WAL, written */
+	MEMORY_ENTRIES = 2000, /* of a layer whose rows are in memory, about as many as fit into a megabyte, */
+	MEMORY_XATTRS = 2 * 1024 * 1024, /* and the bytes of their xattrs */
+	LOOKUPS_PER_READ = 4096,	 /* so long the index may not be checkpointed, or, without a WAL, written */
 };
 
 /* A crash throws the stage away as a whole, so it needs no journal. */
@@ -130,7 +131,7 @@ int stage_entry(struct stage *s)
 	AUTO(db_closep) struct db *memory = NULL;
 	int r;
 
-	if (!s->in_memory || ++s->entries < MEMORY_ENTRIES)
+	if (!s->in_memory || (++s->entries < MEMORY_ENTRIES && s->xattr_bytes < MEMORY_XATTRS))
 		return 0;
 	s->in_memory = false;
 	name = stage_rows_name(s);

@@ -30,6 +30,7 @@ struct stage {
 	struct db *db;	      /* owned: stage.db, in one transaction */
 	bool in_memory;	      /* it is not on disk */
 	uint64_t entries;     /* so far; counted in memory only */
+	uint64_t xattr_bytes; /* theirs */
 	struct db_loan index; /* for looking up contents */
 	unsigned lookups;     /* since index began its read transaction */
 	bool reading;	      /* it has one */

@@ -31,8 +31,10 @@ static int xattrs_put(struct tree *t, uint32_t no, const struct tree_entry *e)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < e->xattr_count; i++)
+	for (size_t i = 0; r == 0 && i < e->xattr_count; i++) {
 		r = row_put_xattr(t->stage->db, no, &e->xattrs[i]);
+		t->stage->xattr_bytes += e->xattrs[i].bytes;
+	}
 	t->has_xattrs |= e->xattr_count > 0;
 	return r;
 }

@@ -150,3 +150,18 @@ setup() { setup_base; }
 	nacre export --layer "$(nacre layers --json many:1 | jq -r '.[0].DiffId')" | cmp - "$BATS_TEST_TMPDIR/many.tar"
 	[ -z "$(ls "$NACRE_STORE/ingest")" ] || fail "the staging folder is still there"
 }
+
+@test "a layer of more xattrs than are kept in memory is the same as a small one" {
+	python3 - "$BATS_TEST_TMPDIR/xattrs.tar" <<-'END'
+		import sys, tarfile
+		with tarfile.open(sys.argv[1], "w", format=tarfile.PAX_FORMAT) as tar:
+		    for i in range(100):
+		        entry = tarfile.TarInfo("f%d" % i)
+		        entry.pax_headers = {"SCHILY.xattr.user.much": "%d " % i * 12000}
+		        tar.addfile(entry)
+	END
+	nacre import -q "$BATS_TEST_TMPDIR/xattrs.tar" xattrs:1
+	assert_equal "$(nacre ls --json xattrs:1 / | jq length)" 100
+	nacre verify -q
+	nacre export --layer "$(nacre layers --json xattrs:1 | jq -r '.[0].DiffId')" | cmp - "$BATS_TEST_TMPDIR/xattrs.tar"
+}
