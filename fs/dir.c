@@ -313,6 +313,7 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 	ret->st.st_ino = node->ino;
 	ret->node = node;
 	node_get(fs, node);
+	orphans_add(fs, node);
 	return 0;
 }
 

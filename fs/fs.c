@@ -353,6 +353,7 @@ static struct fs *fs_alloc(const struct fs_options *options)
 	pthread_mutex_init(&fs->inodes.lock, NULL);
 	pthread_mutex_init(&fs->stack_lock, NULL);
 	pthread_mutex_init(&fs->moved_lock, NULL);
+	orphans_init(&fs->orphans);
 	for (size_t i = 0; i < TIME_LOCKS; i++)
 		pthread_mutex_init(&fs->time_locks[i], NULL);
 	return fs;
@@ -420,6 +421,7 @@ void fs_free(struct fs *fs)
 		stats_add(fs->stats, STAT_NODES, -1);
 		node_free(fs, &fs->root->node);
 	}
+	orphans_free(fs);
 	xattr_scan_free(fs->xattr_scan);
 	for (uint32_t i = fs->layer_first; fs->layers && i < fs->layer_end + fs->data_layer_count; i++)
 		layer_free(fs->layers[i]);

@@ -23,13 +23,14 @@
  *      exclusive to change those of a node that others can know
  *   6. a file's growth lock (limits.c), then its time lock (file.c)
  *   7. fs->inodes.lock: the table of inodes that have several names
- *   8. the lock of the descriptor cache
+ *   8. the lock of the orphans; the lock of the descriptor cache
  */
 
 #include "fs/fdcache.h"
 #include "fs/fs.h"
 #include "fs/gate.h"
 #include "fs/layer.h"
+#include "fs/orphans.h"
 #include "fs/stack.h"
 #include "fs/stats.h"
 #include "store/base/auto.h"
@@ -63,6 +64,7 @@ enum {
 	NODE_MAPPED = 1 << 21,		 /* or may do so, through a mapping */
 	NODE_STALE_PAGES = 1 << 22,	 /* what the mount's own pages have of it may be older than its file */
 	NODE_ROW_OPAQUE = 1 << 23,	 /* directory: the row says that it hides what is below */
+	NODE_ORPHAN = 1 << 24,		 /* has had no name, and may have got one since: it is in fs->orphans */
 	NODE_LOWER_LISTED = 1 << 26,	 /* of a directory lower: the next is right */
 	NODE_LOWER_BARE = 1 << 27,	 /* the lower's file has no xattr at all, and so never will (xattr.c) */
 	NODE_PROTECTION_KNOWN = 1 << 28, /* the next two are right (flags.c) */
@@ -199,6 +201,7 @@ struct fs {
 	pthread_cond_t copy_cond;
 	pthread_mutex_t time_locks[TIME_LOCKS]; /* see time_lock() and attrcache.c */
 	struct inodes inodes;
+	struct orphans orphans;
 	struct fdcache *fds;	      /* owned */
 	struct stats *stats;	      /* owned */
 	struct limits *limits;	      /* owned; NULL: none were asked for */

@@ -55,6 +55,7 @@ void node_free(struct fs *fs, struct node *node)
 {
 	if (!node)
 		return;
+	orphans_remove(fs, node);
 	limits_node_lost(fs, node);
 	fd_drop(fs->fds, &node->slot);
 	metacopy_clear(fs, node);
@@ -580,6 +581,8 @@ void node_reap(struct fs *fs, struct node *node)
 	orphan = !node->links && atomic_load(&node->nlookup) == 0;
 	if (orphan)
 		orphan_detach(fs, node);
+	else if (!node->links)
+		orphans_add(fs, node);
 	pthread_mutex_unlock(&fs->reap_lock);
 	if (orphan)
 		node_free(fs, node);

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Layers that come to a container that runs, and leave it.
 # shellcheck disable=SC2154,SC2016
-# What a container that ends leaves unlinked the kernel may not have forgotten yet when its mount ends: no leak.
-# bats file_tags=slow
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/cli

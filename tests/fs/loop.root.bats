@@ -68,13 +68,16 @@ teardown() { unmount_all; }
 	local driver writer
 	mount_dirs "$LOWER"
 	driver=$(driver_pids "$MNT")
-	(cd "$MNT" && i=0 && while echo x >"w$i"; do i=$(((i + 1) % 50)); done) 2>/dev/null 3>&- 4>&- &
+	exec 7>"$MNT/held" 8<"$MNT/d/a"
+	rm -r "$MNT/held" "$MNT/d"
+	(cd "$MNT" && i=0 && while echo x >"w$i"; do i=$(((i + 1) % 50)); done) 2>/dev/null 3>&- 4>&- 7>&- 8<&- &
 	writer=$!
 	until [ -e "$MNT/w1" ]; do
 		sleep 0.01
 	done
 	kill -TERM "$driver"
 	wait_gone "$driver"
+	exec 7>&- 8<&-
 	wait "$writer" || true
 	! mountpoint -q "$MNT" || fail "still mounted"
 
