@@ -39,22 +39,12 @@ void layerfile_release(struct layerfile *file)
 static int open_temporary(struct diag *diag)
 {
 	const char *dir = getenv("TMPDIR");
-	AUTO(freep) char *path = NULL;
 	int fd;
 
 	if (!dir || !*dir)
 		dir = "/var/tmp";
-	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-		if (asprintf(&path, "%s/nacre-XXXXXX", dir) < 0) {
-			path = NULL;
-			return -ENOMEM;
-		}
-		fd = mkostemp(path, O_CLOEXEC);
-		if (fd >= 0)
-			unlink(path);
-	}
-	return fd < 0 ? diag_errno(diag, -errno, "cannot make a file in %s", dir) : fd;
+	fd = io_unnamed_file(dir);
+	return fd < 0 ? diag_errno(diag, fd, "cannot make a file in %s", dir) : fd;
 }
 
 static int put(struct making *m, const void *bytes, size_t len)

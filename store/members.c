@@ -210,7 +210,6 @@ static bool is_plain_tar(int fd, off_t start)
 	return strtoul(field, NULL, 8) == sum;
 }
 
-/* A file without a name: nobody has to remove it. */
 static int open_spool(struct store *store, struct diag *diag)
 {
 	AUTO(freep) char *path = NULL;
@@ -218,18 +217,8 @@ static int open_spool(struct store *store, struct diag *diag)
 
 	if (asprintf(&path, "%s/ingest", store_dir(store)) < 0)
 		return -ENOMEM;
-	fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) {
-		free(path);
-		if (asprintf(&path, "%s/ingest/spool-XXXXXX", store_dir(store)) < 0) {
-			path = NULL;
-			return -ENOMEM;
-		}
-		fd = mkostemp(path, O_CLOEXEC);
-		if (fd >= 0)
-			unlink(path);
-	}
-	return fd < 0 ? diag_errno(diag, -errno, "cannot make a file in %s", path) : fd;
+	fd = io_unnamed_file(path);
+	return fd < 0 ? diag_errno(diag, fd, "cannot make a file in %s", path) : fd;
 }
 
 static int spool_data(struct archive *a, int out, const struct store_limits *limits, const char *source,

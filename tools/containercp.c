@@ -2,6 +2,7 @@
 #include "tools/containercp.h"
 
 #include "store/base/auto.h"
+#include "store/base/io.h"
 #include "store/libarchive.h"
 #include "tools/cli.h"
 #include "tools/copytar.h"
@@ -35,6 +36,7 @@ struct copying {
 	struct side from, to;
 	int root, cwd;	 /* borrowed: of this machine */
 	const char *dir; /* of a container that runs: its folder */
+	int in;		 /* borrowed: the archive that comes in */
 	struct diag *diag;
 };
 
@@ -202,7 +204,7 @@ static int copy_stream(const struct copying *c)
 	else if (!is_directory(fd))
 		r = diag_set(c->diag, -ENOTDIR, "an archive is copied into a folder, and %s is none", c->cp->path);
 	else
-		r = copytar_in(&copy, STDIN_FILENO, c->to.root, c->to.path, c->diag);
+		r = copytar_in(&copy, c->in, c->to.root, c->to.path, c->diag);
 	return r < 0 ? r : copy.status < 0 ? FAILED : DONE;
 }
 
@@ -293,15 +295,46 @@ static int unmount_after_copy(struct cli *cli, const struct container_info *cont
 }
 
 /*
+ * An archive may come out of the same container, from one who has the lock until all of it has been taken from him, or who
+ * waits for it before he begins: so it is put by before we have it.
+ */
+static int put_by(const struct copying *c, const char *dir)
+{
+	AUTO(closep) int spool = io_unnamed_file(dir);
+	int r;
+
+	if (spool < 0)
+		return diag_errno(c->diag, spool, "cannot make a file in %s", dir);
+	r = io_copy_to_end(c->in, spool);
+	if (r == 0 && lseek(spool, 0, SEEK_SET) < 0)
+		r = -errno;
+	return r < 0 ? diag_errno(c->diag, r, "cannot put the archive by in %s", dir) : TAKE_FD(spool);
+}
+
+static bool comes_from_somebody(const struct copying *c)
+{
+	struct stat st;
+
+	return c->cp->stream && !c->cp->out && fstat(c->in, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+/*
  * Neither running nor mounted by anybody else: others who come to copy wait for the lock, and what one left who was
  * killed is used and unmounted.
  */
 static int copy_mounted(struct cli *cli, struct copying *c, struct target *target, const char *mountpoint)
 {
 	AUTO(closep) int lock = -1;
+	AUTO(closep) int spool = -1;
 	struct diag why = { 0 };
-	int r = live_begin(cli->store, target, c->diag, &lock), ended;
+	int r, ended;
 
+	if (comes_from_somebody(c)) {
+		c->in = spool = put_by(c, target->container.dir);
+		if (spool < 0)
+			return spool;
+	}
+	r = live_begin(cli->store, target, c->diag, &lock);
 	if (r < 0)
 		return r;
 	if (target->run.status == RUN_RUNNING)
@@ -347,7 +380,7 @@ int container_cp(struct cli *cli, const struct container_cp *cp)
 	AUTO(closep) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	AUTO(closep) int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct diag diag = { 0 };
-	struct copying c = { .cp = cp, .root = root, .cwd = cwd, .diag = &diag };
+	struct copying c = { .cp = cp, .root = root, .cwd = cwd, .in = STDIN_FILENO, .diag = &diag };
 
 	if (root < 0 || cwd < 0)
 		return complain(cp, -errno, &diag, NULL);

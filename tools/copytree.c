@@ -13,7 +13,7 @@
 
 #include <linux/magic.h>
 
-enum { COPY_BYTES = 256 * 1024, SECTOR_BYTES = 512 };
+enum { SECTOR_BYTES = 512 };
 
 static int failed(struct copytree *copy, const char *path, int err, const char *what)
 {
@@ -121,17 +121,6 @@ static void set_attributes(struct copytree *copy, int from, const struct stat *s
  */
 
 /* To its end, wherever that is by then: it may be written to, and those of /proc have no size. */
-static int copy_to_end(int in, int out)
-{
-	AUTO(freep) char *buffer = ui_need(malloc(COPY_BYTES));
-	ssize_t n;
-	int r = 0;
-
-	while (r == 0 && (n = io_read_full(in, buffer, COPY_BYTES)) > 0)
-		r = io_write_full(out, buffer, (size_t)n);
-	return r < 0 ? r : (int)n;
-}
-
 static int copy_data(int from, const struct stat *st, int out)
 {
 	AUTO(closep) int in = copytree_reopen(from, O_RDONLY);
@@ -139,7 +128,7 @@ static int copy_data(int from, const struct stat *st, int out)
 
 	if (in < 0)
 		return in;
-	return sparse && st->st_blocks > 0 ? io_copy_sparse(in, out, (uint64_t)st->st_size) : copy_to_end(in, out);
+	return sparse && st->st_blocks > 0 ? io_copy_sparse(in, out, (uint64_t)st->st_size) : io_copy_to_end(in, out);
 }
 
 static int make_file(int from, const struct stat *st, int dirfd, const char *name)

@@ -104,6 +104,37 @@ static int copy_by_buffer(int in, off_t in_offset, int out, off_t out_offset, ui
 	return 0;
 }
 
+int io_copy_to_end(int in, int out)
+{
+	AUTO(freep) char *buf = malloc(COPY_CHUNK_BYTES);
+	ssize_t n;
+	int r = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (r == 0 && (n = io_read_full(in, buf, COPY_CHUNK_BYTES)) != 0)
+		r = n < 0 ? (int)n : io_write_full(out, buf, (size_t)n);
+	return r;
+}
+
+int io_unnamed_file(const char *dir)
+{
+	AUTO(freep) char *path = NULL;
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd < 0 ? -errno : fd;
+	if (asprintf(&path, "%s/nacre-XXXXXX", dir) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
+}
+
 /* What copy_file_range() says where the two files cannot be joined in the kernel. */
 static bool needs_buffer(int err)
 {

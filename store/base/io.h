@@ -38,6 +38,12 @@ int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t b
  */
 int io_copy_sparse(int in, int out, uint64_t bytes);
 
+/** io_copy_to_end() - what @in still has goes to @out. Return: 0, -ENOMEM, or -errno of the call that failed. */
+int io_copy_to_end(int in, int out);
+
+/** io_unnamed_file() - to read and write, in the folder @dir; nobody has to remove it. Return: fd, owned; -errno. */
+int io_unnamed_file(const char *dir);
+
 /** io_read_file() - a small file whole; *@ret is NUL-terminated and owned by the caller.
  * Return: 0, -EFBIG beyond @limit bytes, or -errno. */
 int io_read_file(int dirfd, const char *path, size_t limit, char **ret, size_t *ret_bytes);

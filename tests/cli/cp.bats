@@ -162,9 +162,10 @@ each_way() {
 		ln -s one src/link
 		ln -s /etc src/etc
 		mkfifo src/pipe
+		head -c 300000 /dev/urandom >src/large # more than a pipe holds
 		setfattr -n user.note -v word src/one
 		touch -h -d 2020-02-02T02:02:02.123456789Z src/*
-		tar -C src --xattrs --format=pax --owner=33 --group=33 -cf in.tar etc hard link one pipe sub
+		tar -C src --xattrs --format=pax --owner=33 --group=33 -cf in.tar etc hard large link one pipe sub
 		nacre cp src/sub "box:/$WAY"
 		gzip <in.tar | nacre cp - "box:/$WAY"
 		nacre cp "box:/$WAY/." - >out.tar
