@@ -253,7 +253,10 @@ enum {
 static void make_room_for(rlim_t descriptors)
 {
 	AUTO(closep) int some = open("/", O_PATH | O_CLOEXEC);
-	AUTO(closep) int last = some < 0 ? -1 : fcntl(some, F_DUPFD_CLOEXEC, (int)descriptors - 1);
+	int last = some < 0 ? -1 : fcntl(some, F_DUPFD_CLOEXEC, (int)descriptors - 1);
+
+	if (last >= 0)
+		close(last);
 }
 
 /* Descriptors are cached; the more may be open the better, within reason. Return: how many. */
@@ -479,7 +482,7 @@ int fs_root_entry(struct fs *fs, struct fs_entry *ret)
 
 bool fs_read_only(const struct fs *fs)
 {
-	return fs->upper_fd < 0;
+	return !fs->options->upper;
 }
 
 bool fs_syncs(const struct fs *fs)

@@ -19,14 +19,14 @@ static const char *const statements[] = {
 	"DELETE FROM content WHERE id NOT IN (SELECT content FROM temp.used)",
 	"UPDATE content SET refs = n FROM temp.used u WHERE u.content = id AND refs <> n",
 	"INSERT INTO pack SELECT pack, top, live FROM temp.filled WHERE pack NOT IN (SELECT id FROM pack)",
-	"UPDATE pack SET live = coalesce((SELECT live FROM temp.filled f WHERE f.pack = id), 0)"
-	"  WHERE live <> coalesce((SELECT live FROM temp.filled f WHERE f.pack = id), 0)",
+	("UPDATE pack SET live = coalesce((SELECT live FROM temp.filled f WHERE f.pack = id), 0)"
+	 "  WHERE live <> coalesce((SELECT live FROM temp.filled f WHERE f.pack = id), 0)"),
 };
 
 static const char ids_sql[] = "INSERT OR REPLACE INTO counter SELECT k.name, k.top + 1 FROM"
 			      "  (SELECT 'content' AS name, coalesce((SELECT max(id) FROM content), 0) AS top"
 			      "   UNION ALL SELECT 'pack', max(coalesce((SELECT max(id) FROM pack), 0),"
-	"    coalesce((SELECT max(pack) FROM content), 0))) k"
+			      "    coalesce((SELECT max(pack) FROM content), 0))) k"
 			      "  WHERE NOT EXISTS (SELECT 1 FROM counter c WHERE c.name = k.name AND next > k.top)";
 
 /* Is the file as long as its contents say, it is the row that does not know how long it is. */
