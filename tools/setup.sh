@@ -34,7 +34,7 @@ tests_packages='libcmocka-dev bats attr acl strace crun umoci skopeo docker-regi
 	libclang-rt-dev|libclang-rt-14-dev?'
 # shellcheck disable=SC2034 # likewise
 bench_packages='libcmocka-dev python3 make gcc e2fsprogs git fio jq sqlite3 procps fuse-overlayfs unionfs-fuse?
-	mergerfs? umoci skopeo? podman? buildah?'
+	mergerfs? umoci skopeo? podman? buildah? linux-perf|linux-tools-generic? libdevel-nytprof-perl'
 # shellcheck disable=SC2034 # likewise
 chart_packages='python3-matplotlib'
 

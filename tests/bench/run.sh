@@ -20,6 +20,7 @@
 #   --json FILE       all samples, too; report.py merges several such files
 #   --results FILE    put the tables into FILE, between its marks
 #   --svg FILE        a chart of the rows that it knows
+#   --flame FILE      a flame graph of the rows asked for, client and driver, in one column (root); its figures are slower
 #   --dir DIR         where to work, on the file system to be measured: $TMPDIR or /tmp unless told
 #   --data DIR        keep the trees that are measured on there, for the next run
 #   --prepare         only make these
@@ -43,6 +44,8 @@ is_root() { [ "$(id -u)" = 0 ]; }
 . "$top/tests/lib/uring.bash"
 # shellcheck source=tests/bench/lib/sample.sh
 . "$here/lib/sample.sh"
+# shellcheck source=tests/bench/lib/flame.sh
+. "$here/lib/flame.sh"
 # shellcheck source=tests/bench/lib/programs.sh
 . "$here/lib/programs.sh"
 # shellcheck source=tests/bench/lib/peers.sh
@@ -62,7 +65,7 @@ groups='small names walk layers threads data tree diff big image import load'
 declare -A rounds=([small]=3 [names]=5 [walk]=2 [layers]=2 [threads]=3 [data]=3 [tree]=2 [diff]=1 [big]=1 [image]=1
 	[import]=2 [load]=2)
 
-quick='' tmpfs='' loop='' json='' results='' svg='' goals='' filter=. only_peers='' only_rounds='' build='' image='' data=''
+quick='' tmpfs='' loop='' json='' results='' svg='' flame='' goals='' filter=. only_peers='' only_rounds='' build='' image='' data=''
 prepare_only='' parent=${TMPDIR:-/tmp}
 again=()
 variants=()
@@ -74,7 +77,7 @@ while [ $# -gt 0 ]; do
 	--goals) goals=--goals ;;
 	--prepare) prepare_only=yes ;;
 	--help | -h) usage; exit 0 ;;
-	--peer | --rows | --peers | --variant | --again | --rounds | --json | --results | --svg | --dir | --data | --build | --image)
+	--peer | --rows | --peers | --variant | --again | --rounds | --json | --results | --svg | --flame | --dir | --data | --build | --image)
 		if [ $# -lt 2 ]; then
 			usage >&2
 			exit 2
@@ -92,6 +95,7 @@ while [ $# -gt 0 ]; do
 		--json) json=$(realpath -- "$2") ;;
 		--results) results=$(realpath -- "$2") ;;
 		--svg) svg=$(realpath -- "$2") ;;
+		--flame) flame=$(realpath -- "$2") ;;
 		--dir) parent=$2 ;;
 		--data) data=$(realpath -- "$2") ;;
 		--build) build=$(realpath -- "$2") ;;
@@ -222,6 +226,7 @@ report() {
 	python3 "$here/report.py" table $goals "$json"
 	[ -z "$results" ] || python3 "$here/report.py" results "$results" "$json"
 	[ -z "$svg" ] || "$chart_python" "$here/chart.py" "$svg" "$json"
+	[ -z "$flame" ] || flame_draw
 }
 
 main() {
@@ -232,6 +237,7 @@ main() {
 	# Rather now than after a quarter of an hour.
 	[ -z "$svg" ] || find_matplotlib || die "--svg needs python3-matplotlib"
 	choose_peers
+	[ -z "$flame" ] || check_flame
 	renew_stores
 	for group in $groups; do
 		# shellcheck disable=SC2046

@@ -59,6 +59,12 @@ bench_run() { NACRE_SETUP=0 "$run_sh" --quick --rounds 1 --build "$NACRE_BUILD" 
 	[[ $output == *"error: there is no column elsewhere"* ]]
 }
 
+@test "a flame graph of two columns is refused" {
+	run -1 bench_run --rows '^stat$' --peers 'native|nacrefs' --flame out.svg
+	[[ $output == *"error: --flame is for one column, not 2: say which with --peers NAME"* ]]
+	[ ! -e out.svg ]
+}
+
 # results NAME VALUE: what a run leaves, of one row
 results() {
 	printf 'machine\tmine\nkernel\tLinux\nversions\tnone\nsizes\tsmall\nimage\tnone\npackages\tnone\npeers\toverlayfs nacrefs\n' >about
