@@ -202,6 +202,16 @@ static bool times_are_known(struct fs *fs, struct node *node, const struct stat 
 	return !seen_again || same_time(&want->st_mtim, &st->st_mtim);
 }
 
+/*
+ * An append-only file's times follow what is appended: with the write-back cache they come by this way, the mtime
+ * alone.  Who sets them sets the atime too, and may set it to now.
+ */
+static bool is_more_than_growth(const struct stat *want, unsigned set)
+{
+	return set & ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME) ||
+	       (set & FS_SET_ATIME && want->st_atim.tv_nsec < NS_PER_SECOND);
+}
+
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsigned set, struct stat *st)
 {
 	bool any_ctime = set & FS_SET_ANY_CTIME;
@@ -214,8 +224,7 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
 		return node_stat(fs, node, st); /* only ctime, which is not ours to set */
 	if (times_are_known(fs, node, want, set, any_ctime, st))
 		return 0;
-	/* An append-only file's times follow what is appended: with the write-back cache they come by this way. */
-	r = set & ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME) ? node_may_change(fs, node) : node_may_grow(fs, node);
+	r = is_more_than_growth(want, set) ? node_may_change(fs, node) : node_may_grow(fs, node);
 	if (r < 0)
 		return r;
 	/* truncate(2) to the size that it has, which says nothing of times, changes none; ftruncate(2) would. */

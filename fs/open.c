@@ -27,7 +27,7 @@ int fs_open(struct fs *fs, struct node *node, int flags, unsigned write_flags)
 		return 0;
 	if (fs_read_only(fs))
 		return -EROFS;
-	r = flags & O_APPEND ? node_may_grow(fs, node) : node_may_change(fs, node);
+	r = flags & O_APPEND && !(flags & O_TRUNC) ? node_may_grow(fs, node) : node_may_change(fs, node);
 	if (r < 0)
 		return r;
 	return flags & O_TRUNC ? file_truncate(fs, node, 0, write_flags) : copyup(fs, node, UINT64_MAX);

@@ -461,6 +461,9 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 		r = fs_set_flags(fs, node, value.flags);
 	else if (cmd == FS_IOC_FSSETXATTR && in_bytes >= bytes)
 		r = fs_set_xflags(fs, node, &value.fsx);
+	/* The kernel does not think of the ctime; with the write-back cache it goes by its own for a file all the same. */
+	if (r == 0 && !get)
+		fuse_lowlevel_notify_inval_inode(mount_of(req)->session, ino, -1, 0);
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else

@@ -43,6 +43,19 @@ refute_flag() {
 	[[ $(flags_of "$MNT/$1") != *$2* ]] || fail "$1 has the flag $2"
 }
 
+# With the write-back cache the kernel shows a ctime of its own for files.
+@test "the ctime shows that a flag has changed" {
+	skip_without_kernel "inode flags on the test folder's file system" have_flags
+	while fresh_mount writeback=0; do
+		for f in file d; do
+			before=$(stat -c %z "$MNT/$f")
+			sleep 0.01
+			chattr +d "$MNT/$f"
+			[[ $(stat -c %z "$MNT/$f") > $before ]] || fail "$f has the ctime that it had before"
+		done
+	done
+}
+
 @test "what is no file or folder has no flags, and other ioctls are refused" {
 	while fresh_mount; do
 		in_python <<-'END'

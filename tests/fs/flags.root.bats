@@ -88,6 +88,9 @@ refuses_all() {
 				    os.pwrite(fd, b"X", 0)
 				    os.fsync(fd)
 				fails(errno.EPERM, written)
+				fails(errno.EPERM, os.open, "file", os.O_WRONLY | os.O_APPEND | os.O_TRUNC)
+				fails(errno.EPERM, os.utime, "file", (1, 1))
+				os.utime("file")
 			END
 			remount
 		done
@@ -116,7 +119,9 @@ refuses_all() {
 				append("d/a", b"!")
 				write("d/sub/new", b"")
 			END
-			touch "$MNT/tree/new$RANDOM"
+			touch "$MNT/tree/new$RANDOM" "$MNT/tree"
+			run touch -d @1 "$MNT/tree"
+			assert_status 1
 			remount
 		done
 		assert_equal "$(ls "$MNT/d" | xargs)" "a b hl3 sub"
