@@ -6,7 +6,7 @@
 
 /**
  * basemount() - a read-only mount of a container's lowers: make it a part of the container's own mount, if there is one
- * @key: base_key() of the options
+ * @key: what base_keys() says of all its lowers
  *
  * Return: whether it was done; where not, for whatever reason, a mount of its own shows the same.
  */

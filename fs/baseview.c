@@ -19,6 +19,10 @@
  * The kernel may hold writes back.  So whoever asks has it write everything (syncfs), and then asks for the view: writes
  * come through the same queue as that question, before it.  If any came, or is at work, he has to ask once more.
  *
+ * Newer ones look at a container that does not run through two read-only mounts, its own and that of the layers below it.  What is
+ * read-only offers a view of what is below its topmost layer: there the numbers are those of the layers' own files, and no
+ * mark is needed.
+ *
  * A view's listings stay in the kernel, and what they say holds for the moment it was made: each walk gets a new one.  One
  * that the kernel has forgotten serves again.  Its name is answered once; the next time it does not exist, so that the kernel
  * drops what it has below it, unless that is mounted.
@@ -50,7 +54,7 @@ struct view {
 
 struct baseviews {
 	struct mount *mount;	   /* borrowed */
-	struct fs_options options; /* the mount's, which owns what they point to, without the upper */
+	struct fs_options options; /* the mount's, which owns what they point to, without what is on top */
 	uint8_t key[BASE_KEY_BYTES];
 	pthread_mutex_t lock; /* guards what follows */
 	struct view views[BASE_VIEWS];
@@ -100,20 +104,31 @@ static void add_maps(struct buf *text, const struct fs_idmap *maps, size_t count
 	buf_adds(text, "; ");
 }
 
-int base_key(const struct mount_options *o, uint8_t ret[BASE_KEY_BYTES])
+static void hash_of(const char *text, size_t bytes, uint8_t ret[BASE_KEY_BYTES])
+{
+	XXH128_canonical_t hash;
+
+	XXH128_canonicalFromHash(&hash, XXH3_128bits(text, bytes));
+	memcpy(ret, hash.digest, BASE_KEY_BYTES);
+}
+
+int base_keys(const struct mount_options *o, struct base_keys *ret)
 {
 	const struct fs_options *fs = &o->fs;
+	size_t lowers = fs->lower_count, below = 0;
 	struct buf text = { 0 };
-	XXH128_canonical_t hash;
-	size_t lowers = fs->lower_count;
 	int r = 0;
 
+	*ret = (struct base_keys){ 0 };
 	if (fs->store || fs->data_lower_count || fs->ino32 || o->passthrough || o->timeout >= 0 || !o->in_storage)
 		return 0;
 	if (lowers > 1 && is_stand_in(fs->lowers[lowers - 1]))
 		lowers--;
-	for (size_t i = 0; r == 0 && i < lowers; i++)
+	for (size_t i = 0; r == 0 && i < lowers; i++) {
 		r = add_lower(&text, fs->lowers[i]);
+		if (i == 0 && !fs->upper)
+			below = text.len;
+	}
 	add_maps(&text, fs->uid_maps, fs->uid_map_count);
 	add_maps(&text, fs->gid_maps, fs->gid_map_count);
 	buf_addf(&text, "%lld %lld %d%d%d%d%d%d%d %d %d%d%d%d%d %s", (long long)fs->squash_uid,
@@ -122,8 +137,11 @@ int base_key(const struct mount_options *o, uint8_t ret[BASE_KEY_BYTES])
 		 o->no_suid, o->no_dev, buf_str(&o->kernel));
 	if (r == 0)
 		r = buf_error(&text);
-	XXH128_canonicalFromHash(&hash, XXH3_128bits(text.data, text.len));
-	memcpy(ret, hash.digest, BASE_KEY_BYTES);
+	if (r == 0) {
+		hash_of(text.data, text.len, ret->own);
+		hash_of(text.data + below, text.len - below, ret->offered);
+		ret->offers = fs->upper || lowers > 1;
+	}
 	buf_release(&text);
 	return r < 0 ? r : 1;
 }
@@ -139,6 +157,10 @@ struct baseviews *baseviews_new(const struct mount_options *options, struct moun
 		return NULL;
 	views->mount = mount;
 	views->options = options->fs;
+	if (!options->fs.upper) {
+		views->options.lowers++;
+		views->options.lower_count--;
+	}
 	views->options.upper = views->options.work = NULL;
 	views->options.size_limit = views->options.inode_limit = 0;
 	memcpy(views->key, key, BASE_KEY_BYTES);
@@ -283,7 +305,7 @@ void base_dir_open(const struct mount *mount, fuse_ino_t dir, struct base_dir *r
 	bool same = false;
 
 	*ret = (struct base_dir){ 0 };
-	if (!mount->baseviews || !trees_number(dir))
+	if (!mount->baseviews || !trees_number(dir) || fs_read_only(mount->fs))
 		return;
 	/* Without an answer all of it has changed: it will be looked at. */
 	(void)fs_counterpart(trees_get(mount->trees, trees_number(dir)), trees_node(dir), mount->fs, &ret->node, &same);

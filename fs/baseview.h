@@ -13,7 +13,7 @@ enum { BASE_VIEWS = 16, BASE_KEY_BYTES = 16, BASE_NAME_BYTES = 32 };
 
 /* Another process asks for one by these on the root of the mount. */
 struct base_ask {
-	uint8_t key[BASE_KEY_BYTES]; /* in: base_key() of the mount that is wanted */
+	uint8_t key[BASE_KEY_BYTES]; /* in: base_keys() of the mount that is wanted */
 	uint64_t writes;	     /* out of the first, into the second */
 	uint32_t used;		     /* out of the first: a bit for each view that nobody need have any more */
 	char name[BASE_NAME_BYTES];  /* out of the second: where it is in the root, to be looked up once */
@@ -24,12 +24,20 @@ struct base_ask {
 /** base_name() - of the view of that number. */
 void base_name(char name[BASE_NAME_BYTES], unsigned number);
 
+/* What two mounts must have in common to show the same lowers in the same way. */
+struct base_keys {
+	uint8_t own[BASE_KEY_BYTES]; /* of all lowers of the mount */
+	uint8_t offered
+		[BASE_KEY_BYTES]; /* of those that a view of it shows: all, or of a read-only mount all but the first */
+	bool offers;		  /* there are some */
+};
+
 /**
- * base_key() - what two mounts must have in common to show the same lowers in the same way
+ * base_keys() - of a mount that is to be
  *
- * Return: 1: @ret is set; 0: they are not a container's, or such that no other mount shares them; -errno.
+ * Return: 1: @ret is set; 0: it is not a container's, or such that no other mount shares its lowers; -errno.
  */
-int base_key(const struct mount_options *options, uint8_t ret[BASE_KEY_BYTES]);
+int base_keys(const struct mount_options *options, struct base_keys *ret);
 
 struct baseviews;
 /** baseviews_new() - none yet. @options and @mount are borrowed. NULL: out of memory. */

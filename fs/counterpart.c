@@ -8,10 +8,7 @@
 
 #include "store/base/buf.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The names from @node up to the root, each with its NUL. */
 static void path_of(struct fs *fs, const struct node *node, struct buf *ret)
@@ -86,20 +83,7 @@ bool fs_has_changed(struct fs *fs, struct node *node, const char *name)
 /* The copy of a file of several names shows under all of them, also in folders that the upper does not have. */
 bool fs_changes_are_in_upper(struct fs *fs)
 {
-	AUTO(closep) int fd = fs->index_fd < 0 ? -1 : openat(fs->index_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	bool any = false;
-	struct dirent *entry;
-
-	if (fs->index_fd < 0)
-		return true;
-	if (!dir)
-		return false;
-	TAKE_FD(fd);
-	while (!any && (entry = readdir(dir)))
-		any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-	closedir(dir);
-	return !any;
+	return fs->index_fd < 0 || !index_has_copies(fs->index_fd);
 }
 
 bool fs_is_forgotten(struct fs *fs)

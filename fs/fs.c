@@ -222,7 +222,8 @@ static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct di
 		r = check_work(fs, workdir, diag);
 	if (r < 0)
 		return r;
-	r = io_remove_tree(workdir, "work");
+	if (!options->frozen_upper)
+		r = io_remove_tree(workdir, "work");
 	if (r == 0)
 		r = subfolder(workdir, "work", &fs->work_fd);
 	if (r == 0)

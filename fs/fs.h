@@ -72,6 +72,7 @@ struct fs_options {
 	bool fakeroot; /* owners and devices are recorded in override_stat, the image's root is the mounting user */
 	bool override_stat;  /* xattr_permissions=2: the same record, without being root */
 	bool volatile_upper; /* nothing is synced */
+	bool frozen_upper;   /* nobody writes: what lies in workdir is left as it is */
 	bool userxattr;	     /* user.overlay.* even where trusted.overlay.* would do */
 	bool noxattrs;	     /* no xattr is shown or set */
 	bool layer_xattr;    /* user.nacre.layer is answered also where no file can have an xattr */

@@ -25,6 +25,7 @@
 
 #include "store/base/auto.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -79,10 +80,19 @@ static int record_read(struct fs *fs, int dirfd, const char *name, struct index_
 
 /* --- names that are gone --- */
 
+#define COUNT_SUFFIX ".names"
+
 static void count_name(const struct index_origin *origin, char *name)
 {
 	index_name(origin, name);
-	strcat(name, ".names");
+	strcat(name, COUNT_SUFFIX);
+}
+
+static bool is_count(const char *name)
+{
+	size_t len = strlen(name), suffix = strlen(COUNT_SUFFIX);
+
+	return len > suffix && strcmp(name + len - suffix, COUNT_SUFFIX) == 0;
 }
 
 static struct index_origin origin_of_multi(const struct fs *fs, const struct node *node)
@@ -153,6 +163,22 @@ uint32_t index_count(struct fs *fs, struct node *node, uint32_t names)
 }
 
 /* --- copies --- */
+
+bool index_has_copies(int index_fd)
+{
+	AUTO(closep) int fd = openat(index_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	bool any = false;
+	struct dirent *entry;
+
+	if (!dir)
+		return true;
+	TAKE_FD(fd);
+	while (!any && (entry = readdir(dir)))
+		any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && !is_count(entry->d_name);
+	closedir(dir);
+	return any;
+}
 
 /* The link's node is, from now on, the node of the copy. */
 static void become_copy(struct fs *fs, struct link *link, const struct index_origin *origin, uint32_t nlink)

@@ -310,6 +310,8 @@ int fs_lease(const struct fs_options *options, struct store *store, struct image
 enum { INDEX_FOLDER_BYTES = 24 };
 /** index_folder() - the name in the workdir of the folder that belongs to the index of this upper (index.c). */
 int index_folder(int upper_fd, int workdir, char name[static INDEX_FOLDER_BYTES]);
+/** index_has_copies() - is there one in that folder? True also where that cannot be told. */
+bool index_has_copies(int index_fd);
 
 /* --- node.c: nodes, names, tables --- */
 

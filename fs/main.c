@@ -21,6 +21,7 @@
 #include "fs/passthrough.h"
 #include "fs/ring.h"
 #include "fs/stats.h"
+#include "fs/stopped.h"
 #include "fs/trees.h"
 #include "store/base/auto.h"
 
@@ -281,7 +282,7 @@ static int layers_of_store(const struct mount_options *o, struct mount *mount, s
 }
 
 /* Everything that is made, beside the session. */
-static int mount_more(const struct mount_options *o, const uint8_t *key, struct mount *mount, struct diag *diag)
+static int mount_more(const struct mount_options *o, const uint8_t *offered, struct mount *mount, struct diag *diag)
 {
 	if (!mount->jobs || !mount->controls || (o->passthrough && !mount->opens) ||
 	    pthread_key_create(&mount->read_buffer, free) != 0)
@@ -294,15 +295,15 @@ static int mount_more(const struct mount_options *o, const uint8_t *key, struct 
 		if (!mount->ahead)
 			return -ENOMEM;
 	}
-	if (key && !fs_read_only(mount->fs)) {
+	if (offered) {
 		mount->trees = trees_new();
-		mount->baseviews = mount->trees ? baseviews_new(o, mount, key) : NULL;
+		mount->baseviews = mount->trees ? baseviews_new(o, mount, offered) : NULL;
 	}
 	return 0;
 }
 
-/* One of @fs and @forest is NULL. @key: of base_key(), NULL: the mount has none. */
-static int serve(const struct mount_options *o, struct fs *fs, struct forest *forest, const uint8_t *key, int ready)
+/* One of @fs and @forest is NULL. @offered: of base_keys(), NULL: nothing. */
+static int serve(const struct mount_options *o, struct fs *fs, struct forest *forest, const uint8_t *offered, int ready)
 {
 	struct mount mount = {
 		.fs = fs,
@@ -322,7 +323,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 	int r, status;
 
 	told_init(&mount.told);
-	r = mount_more(o, key, &mount, &diag);
+	r = mount_more(o, offered, &mount, &diag);
 	if (r == 0 && !(mount.session = session_new(o, &mount)))
 		r = diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint);
 	status = r < 0 ? fail(&diag, r) : serve_session(o, &mount, ready);
@@ -351,7 +352,7 @@ static int check_mountpoint(const struct mount_options *o, struct diag *diag)
 	return 0;
 }
 
-static int run(const struct mount_options *o, const uint8_t *key, int ready)
+static int run(const struct mount_options *o, const uint8_t *offered, int ready)
 {
 	struct diag diag = { 0 };
 	struct forest *forest = NULL;
@@ -376,7 +377,7 @@ static int run(const struct mount_options *o, const uint8_t *key, int ready)
 		r = fs_new(&o->fs, &diag, &fs);
 	if (r < 0)
 		return fail(&diag, r);
-	status = serve(o, fs, forest, key, ready);
+	status = serve(o, fs, forest, offered, ready);
 	forest_free(forest);
 	fs_free(fs);
 	return status;
@@ -442,16 +443,18 @@ static int show_stats(const struct mount_options *o)
 		       : fail(&diag, diag_errno(&diag, -errno, "cannot write"));
 }
 
-static int start(const struct mount_options *o)
+static int start(struct mount_options *o)
 {
-	uint8_t key[BASE_KEY_BYTES];
-	/* Before anything leaves this folder, which paths may be relative to. */
-	bool has_key = base_key(o, key) > 0;
-	bool child = true;
+	bool has_keys, child = true;
+	struct base_keys keys;
 	int ready = -1;
-	int r;
+	int r = stopped_options(o);
 
-	if (has_key && o->read_only && !o->foreground && basemount(o, key))
+	if (r < 0)
+		return fail(NULL, r);
+	/* Before anything leaves this folder, which paths may be relative to. */
+	has_keys = base_keys(o, &keys) > 0;
+	if (has_keys && !o->fs.upper && !o->foreground && basemount(o, keys.own))
 		return EXIT_DONE;
 	if (!o->foreground) {
 		r = daemonize(&ready, &child);
@@ -460,7 +463,7 @@ static int start(const struct mount_options *o)
 		if (!child)
 			return r;
 	}
-	return run(o, has_key ? key : NULL, ready);
+	return run(o, has_keys && keys.offers ? keys.offered : NULL, ready);
 }
 
 int main(int argc, char **argv)

@@ -513,12 +513,18 @@ static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct
 
 /* --- xattrs --- */
 
+/* Are there trees of other layers than the mount's own?  A view of a read-only one has no others. */
+static bool has_other_layers(const struct mount *mount)
+{
+	return mount->trees && !(mount->baseviews && fs_read_only(mount->fs));
+}
+
 /* Where none can be, the kernel is told once that there are none for ever: in any tree. */
 static bool never_any(fuse_req_t req)
 {
 	const struct mount *mount = mount_of(req);
 
-	return !mount->trees && fs_read_only(mount->fs) && fs_is_bare(mount->fs);
+	return !has_other_layers(mount) && fs_read_only(mount->fs) && fs_is_bare(mount->fs);
 }
 
 /* The same of a question by name. Who asks for that of the layer is told, as long as anything is answered. */
@@ -526,7 +532,7 @@ static bool never_this(fuse_req_t req, const char *name)
 {
 	const struct mount *mount = mount_of(req);
 
-	if (mount->trees || fs_answers_xattrs(mount->fs))
+	if (has_other_layers(mount) || fs_answers_xattrs(mount->fs))
 		return false;
 	return !is_layer_xattr(name) || !fs_has_xattrs(mount->fs);
 }
@@ -534,7 +540,7 @@ static bool never_this(fuse_req_t req, const char *name)
 /* "None" was answered. The answer has freed the request. */
 static void answered_none(const struct mount *mount)
 {
-	if (mount->lasting && !mount->trees)
+	if (mount->lasting && !has_other_layers(mount))
 		fs_look_for_xattrs(mount->fs);
 }
 

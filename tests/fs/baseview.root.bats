@@ -24,6 +24,7 @@ teardown() { unmount_all; }
 container() { nacrefs -o "lowerdir=$H/base/diff:$H/low/diff,upperdir=$H/ctr/diff,workdir=$H/ctr/work${1:+,$1}" "$H/ctr/merged"; }
 base() { nacrefs -o "lowerdir=$H/base/diff:$H/low/diff${1:+,$1}" "$H/base/merged"; }
 device() { stat -c %d "$1"; }
+stopped() { nacrefs -o "lowerdir=$H/ctr/diff:$H/base/diff:$H/low/diff,ro${1:+,$1}" "$H/ctr/merged"; }
 is_shared() { [ "$(device "$H/ctr/merged")" = "$(device "$H/base/merged")" ]; }
 
 # What a walk over both finds, passing over entries as containers/storage does, and what it finds without: the same.
@@ -125,6 +126,74 @@ assert_same_changes() {
 	run assert_same_changes
 	assert_status 0
 	assert_output_has same/low1
+}
+
+# Newer containers/storage mounts both read-only.
+@test "a container that does not run, and its base: one device, and each change is found" {
+	container
+	(
+		cd "$H/ctr/merged"
+		echo more >>a/b/low1
+		chmod 600 a/b/c/low2
+		rm a/b/base1
+		rm -r gone redone
+		mkdir redone
+		echo new >redone/low1
+		touch -d @0 a/low3 same
+		ln -s low5 a/symlink
+	)
+	unmount "$H/ctr/merged"
+	stopped
+	base ro
+	is_shared
+	run assert_same_changes
+	assert_status 0
+	assert_output_has a/b/c/low2
+	run touch "$H/ctr/merged/new" "$H/base/merged/new"
+	assert_status 1
+	unmount "$H/base/merged"
+	base ro
+	is_shared
+	# Where files are known to have no xattrs the kernel soon asks for none, in either.
+	case $(stat -f -c %t "$H") in
+	ef53 | 58465342 | 9123683e | 1021994)
+		python3 - "$H/ctr/merged" "$H/base/merged" <<-'END'
+			import errno, os, sys
+			names = [os.path.join(folder, name) for top in sys.argv[1:] for folder, _, names in os.walk(top) for name in names]
+			for name in names * 2:
+			    try:
+			        assert os.listxattr(name, follow_symlinks=False) == []
+			    except OSError as error:
+			        assert error.errno == errno.ENOTSUP, error
+			        sys.exit(0)
+			sys.exit("the kernel still asks")
+		END
+		;;
+	esac
+	# The names of other layers than those below it: a mount of its own.
+	unmount "$H/base/merged"
+	nacrefs -o "lowerdir=$H/low/diff,ro" "$H/base/merged"
+	! is_shared
+}
+
+@test "a container that does not run shows a change under all names of a file" {
+	ln "$H/low/diff/same/low1" "$H/low/diff/a/other"
+	container
+	echo more >>"$H/ctr/merged/same/low1"
+	[ "$(cat "$H/ctr/merged/a/other")" = xxmore ]
+	unmount "$H/ctr/merged"
+	mkdir -p "$H/ctr/work/work/being-written"
+	stopped
+	[ "$(cat "$H/ctr/merged/a/other")" = xxmore ]
+	[ "$(stat -c %h "$H/ctr/merged/same/low1")" = 2 ]
+	run touch "$H/ctr/merged/new"
+	assert_status 1
+	assert_output_has "Read-only file system"
+	# What another mount that can be written to has there stays.
+	[ -d "$H/ctr/work/work/being-written" ]
+	base ro
+	! is_shared
+	[ "$(cat "$H/base/merged/a/other")" = xx ]
 }
 
 @test "what the kernel has not written back yet is a change too" {

@@ -33,9 +33,9 @@ is_root() { [ "$(id -u)" = 0 ]; }
 
 # ---- identities -----------------------------------------------------------------------------------------------------
 
-# Let the plain user reach the test's folder, and give it one of its own: $USER_DIR.
-setup_user() {
-	local dir=$BATS_TEST_TMPDIR
+# reachable DIR: let others pass through the test's own folders to it.
+reachable() {
+	local dir=$1
 	while [ "$dir" != / ] && [ -O "$dir" ]; do
 		[ "$(stat -c %a "$dir")" != 1777 ] || break
 		chmod a+x "$dir"
@@ -43,6 +43,11 @@ setup_user() {
 		dir=${dir:-/}
 		[ "$dir" != "${BATS_RUN_TMPDIR%/*}" ] || break
 	done
+}
+
+# Let the plain user reach the test's folder, and give it one of its own: $USER_DIR.
+setup_user() {
+	reachable "$BATS_TEST_TMPDIR"
 	export USER_DIR=$BATS_TEST_TMPDIR/user
 	mkdir -p "$USER_DIR/home"
 	if is_root; then

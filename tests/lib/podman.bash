@@ -29,6 +29,8 @@ make_podman() {
 	PODMAN_RUN=$(mktemp -d /tmp/nacre-podman.XXXXXX)
 	export PODMAN_DIR PODMAN_RUN
 	mkdir -p "$PODMAN_DIR"/{home,tmp}
+	# A container's root in a user namespace of its own, which newer crun opens its folders as.
+	reachable "$PODMAN_DIR"
 	export HOME=$PODMAN_DIR/home XDG_RUNTIME_DIR=$PODMAN_RUN TMPDIR=$PODMAN_DIR/tmp
 	export CONTAINERS_CONF=$PODMAN_DIR/containers.conf CONTAINERS_STORAGE_CONF=$PODMAN_DIR/storage.conf
 	export CONTAINERS_REGISTRIES_CONF=$PODMAN_DIR/registries.conf BUILDAH_ISOLATION=chroot
