@@ -469,6 +469,16 @@ struct node *fs_root(struct fs *fs)
 	return &fs->root->node;
 }
 
+bool fs_only_folder(struct fs *fs, const struct node *node, const struct node **ret)
+{
+	SHARED(&fs->names_lock);
+
+	if (!node->links || node->links->next)
+		return false;
+	*ret = &node->links->dir->node;
+	return true;
+}
+
 int fs_root_entry(struct fs *fs, struct fs_entry *ret)
 {
 	struct node *node = fs_root(fs);

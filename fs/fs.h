@@ -131,6 +131,8 @@ void fs_free(struct fs *fs);
 void fs_enter(struct fs *fs);
 void fs_leave(struct fs *fs);
 struct node *fs_root(struct fs *fs);
+/** fs_only_folder() - the folder that has @node, to be compared only. Return: false: it has no name, or several. */
+bool fs_only_folder(struct fs *fs, const struct node *node, const struct node **ret);
 /** fs_root_entry() - the root as an answer to a lookup: one is counted. */
 int fs_root_entry(struct fs *fs, struct fs_entry *ret);
 bool fs_read_only(const struct fs *fs);

@@ -100,6 +100,7 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 {
 	struct ahead_listing ready;
 
+	ops_telling(req, ino);
 	if (offset == 0)
 		fs_list_begin(node_of(req, ino));
 	if (!ahead_take(mount_of(req)->ahead, ino, (uint64_t)offset, size, &ready)) {

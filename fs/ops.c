@@ -128,6 +128,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	unsigned tree;
 	int r;
 
+	ops_telling(req, parent);
 	if (parent == FUSE_ROOT_ID && baseviews_lookup(mount->baseviews, name, &entry, &tree)) {
 		reply_base(req, tree, &entry);
 		return;
@@ -166,8 +167,10 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
 	struct stat st;
 	struct node *node = node_of(req, ino);
-	int r = fs_getattr(fs_of(req, ino), node, &st);
+	int r;
 
+	ops_telling(req, ino);
+	r = fs_getattr(fs_of(req, ino), node, &st);
 	listing_asked(mount_of(req), ino);
 	reply_attr(req, r, node, &st);
 }
@@ -257,12 +260,28 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_readlink(req, target);
 }
 
+/* Is somebody else perhaps just being told the node's attributes? */
+static bool others_were_told(struct mount *mount, uint32_t pid, fuse_ino_t ino)
+{
+	struct fs *fs = mount_tree(mount, ino);
+	const struct node *node = mount_node(mount, ino), *folder;
+
+	if (!told_others(&mount->told, pid))
+		return false;
+	if (told_others_at(&mount->told, pid, ino))
+		return true;
+	if (node == fs_root(fs))
+		return false;
+	/* Of several names any may have been asked for. */
+	return !fs_only_folder(fs, node, &folder) || told_others_at(&mount->told, pid, mount_ino(mount, ino, folder));
+}
+
 /* Before the answer to who has changed the node's attributes but for setting them; @r: 0, or he has not. See told.c. */
 static int changed(fuse_req_t req, fuse_ino_t ino, int r)
 {
 	struct mount *mount = mount_of(req);
 
-	if (r == 0 && told_others(&mount->told, (uint32_t)fuse_req_ctx(req)->pid))
+	if (r == 0 && others_were_told(mount, (uint32_t)fuse_req_ctx(req)->pid, ino))
 		fuse_lowlevel_notify_inval_inode(mount->session, ino, -1, 0);
 	return r;
 }
@@ -353,7 +372,9 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 
 	if (trees_number(parent) == trees_number(newparent))
 		r = fs_rename(fs_of(req, parent), node_of(req, parent), name, node_of(req, newparent), newname, flags);
-	changed(req, newparent, changed(req, parent, r));
+	changed(req, parent, r);
+	if (newparent != parent)
+		changed(req, newparent, r);
 	fuse_reply_err(req, -r);
 }
 
@@ -483,8 +504,10 @@ static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct
 	struct timespec birth = { 0 };
 	struct statx stx = { 0 };
 	struct stat st;
-	int r = fs_getattr(fs_of(req, ino), node, &st);
+	int r;
 
+	ops_telling(req, ino);
+	r = fs_getattr(fs_of(req, ino), node, &st);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;

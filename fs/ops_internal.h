@@ -50,6 +50,12 @@ void ops_reply_xattr(fuse_req_t req, ssize_t n, const char *buf, size_t size);
 /** ops_fill() - what the kernel is told of @entry. @near: a node of the same tree. */
 void ops_fill(const struct mount *mount, fuse_ino_t near, const struct fs_entry *entry, struct fuse_entry_param *e);
 
+/** ops_telling() - before an answer with the attributes of @ino, or of what is in that folder, is made: see told.c. */
+static inline void ops_telling(fuse_req_t req, fuse_ino_t ino)
+{
+	told_note_at(&mount_of(req)->told, (uint32_t)fuse_req_ctx(req)->pid, ino);
+}
+
 /** ops_outside_group() - setgid without the group's right to execute goes with a change by somebody who is not in it. */
 bool ops_outside_group(fuse_req_t req, fuse_ino_t ino);
 

@@ -9,8 +9,10 @@
  *
  * The kernel numbers what it learns of an inode, to know such answers by; but it gives no number to what it finds out by
  * itself (fuse_dir_changed() in its fs/fuse/dir.c).  It does give one when it is told that the inode has changed.  So that is what
- * who changes a folder does, before his answer (ops.c), where somebody else has been told anything within the last
- * second.  A client by itself pays nothing.
+ * who changes a folder does, before his answer (ops.c), where somebody else has been told anything of that folder within the
+ * last second.  A client by itself pays nothing.  Others pay twice, as the kernel then asks for the folder's attributes whenever
+ * a path leads through it: so it matters which folder it was.  Who is told of a folder has asked for it by its number, or
+ * by its name in the folder above it.
  */
 
 #include <time.h>
@@ -52,28 +54,54 @@ void told_release(struct told *told)
 	pthread_mutex_destroy(&told->lock);
 }
 
-void told_note(struct told *told, uint32_t pid)
+static struct telling *telling_at(struct told *told, uint64_t ino)
+{
+	/* Numbers are addresses; the upper bits of the product depend on all of them. */
+	return &told->at[(ino * 0x9e3779b97f4a7c15u) >> 32 & (TOLD_PLACES - 1)];
+}
+
+static void note(struct told *told, struct telling *telling, uint32_t pid)
 {
 	uint64_t mine = (uint64_t)pid << TICK_BITS | tick_now(), last;
 
-	if (atomic_load(&told->last) == mine)
+	if (atomic_load(&telling->last) == mine)
 		return;
 	pthread_mutex_lock(&told->lock);
-	last = atomic_load(&told->last);
+	last = atomic_load(&telling->last);
 	if (!is_his(last, pid))
-		told->before = last;
-	atomic_store(&told->last, mine);
+		telling->before = last;
+	atomic_store(&telling->last, mine);
 	pthread_mutex_unlock(&told->lock);
 }
 
-bool told_others(struct told *told, uint32_t pid)
+static bool is_to_others(struct told *told, struct telling *telling, uint32_t pid)
 {
 	uint32_t now = tick_now();
 	uint64_t last, before;
 
 	pthread_mutex_lock(&told->lock);
-	last = atomic_load(&told->last);
-	before = told->before;
+	last = atomic_load(&telling->last);
+	before = telling->before;
 	pthread_mutex_unlock(&told->lock);
 	return is_late(is_his(last, pid) ? before : last, now);
+}
+
+void told_note(struct told *told, uint32_t pid)
+{
+	note(told, &told->anywhere, pid);
+}
+
+void told_note_at(struct told *told, uint32_t pid, uint64_t ino)
+{
+	note(told, telling_at(told, ino), pid);
+}
+
+bool told_others(struct told *told, uint32_t pid)
+{
+	return is_to_others(told, &told->anywhere, pid);
+}
+
+bool told_others_at(struct told *told, uint32_t pid, uint64_t ino)
+{
+	return is_to_others(told, telling_at(told, ino), pid);
 }

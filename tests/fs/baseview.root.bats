@@ -235,6 +235,11 @@ assert_same_changes() {
 	base squash_to_root
 	! is_shared
 	unmount "$H/base/merged"
+	# A container of its own, although nobody may write to it.
+	mkdir -p "$H"/second/{diff,work,merged}
+	touch "$H"/second/{link,diff/own}
+	nacrefs -o "lowerdir=$H/base/diff:$H/low/diff,upperdir=$H/second/diff,workdir=$H/second/work,ro" "$H/second/merged"
+	[ -e "$H/second/merged/own" ]
 	mkdir "$BATS_TEST_TMPDIR/mnt"
 	nacrefs -o "lowerdir=$H/base/diff:$H/low/diff" "$BATS_TEST_TMPDIR/mnt"
 	[ "$(device "$BATS_TEST_TMPDIR/mnt")" != "$(device "$H/ctr/merged")" ]
