@@ -17,10 +17,11 @@ enum {
 	STAT_COMMAND = 2,	 /* in brackets; may hold blanks and brackets */
 };
 
-void affinity_init(struct affinity *affinity, const cpu_set_t *allowed)
+void affinity_init(struct affinity *affinity, const cpu_set_t *allowed, bool yields)
 {
 	*affinity = (struct affinity){ .allowed = allowed, .stat_fd = -1, .cpu = -1, .patience = LEAST_WAITS };
 	pthread_setaffinity_np(pthread_self(), sizeof(*allowed), allowed);
+	yield_init(&affinity->yield, yields);
 }
 
 void affinity_free(struct affinity *affinity)
@@ -28,6 +29,16 @@ void affinity_free(struct affinity *affinity)
 	if (affinity->stat_fd >= 0)
 		close(affinity->stat_fd);
 	affinity->stat_fd = -1;
+}
+
+void affinity_attr(pthread_attr_t *attr, const cpu_set_t *allowed)
+{
+	pthread_attr_setaffinity_np(attr, sizeof(*allowed), allowed);
+	/* Asked for only then: there are sandboxes that forbid it to all. */
+	if (sched_getscheduler(0) != SCHED_IDLE)
+		return;
+	pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(attr, SCHED_OTHER);
 }
 
 /* Return: the processor that the client was last on; -1: not to be known. */
@@ -58,6 +69,8 @@ static void bind_to(struct affinity *affinity, int cpu)
 
 	if (affinity->cpu == cpu)
 		return;
+	if (cpu < 0)
+		yield_end(&affinity->yield);
 	CPU_ZERO(&one);
 	if (cpu >= 0)
 		CPU_SET(cpu, &one);
@@ -130,12 +143,18 @@ static void look(struct affinity *affinity, uint64_t now_ns)
 	affinity->waits = 0;
 	if (moved)
 		affinity->moved_at = affinity->streak;
+	/* Away from us: nothing but our answer has moved it, or somebody else who wants the processor. */
+	if (moved && affinity->cpu >= 0)
+		yield_begin(&affinity->yield, now_ns);
 	go_to(affinity, cpu);
 }
 
 void affinity_follow(struct affinity *affinity, uint32_t pid, uint64_t now_ns, bool waited)
 {
-	if (client_count(affinity, pid) && wants_look(affinity, now_ns, waited))
+	if (!client_count(affinity, pid))
+		return;
+	yield_count(&affinity->yield);
+	if (wants_look(affinity, now_ns, waited))
 		look(affinity, now_ns);
 }
 

@@ -9,11 +9,14 @@
  */
 #pragma once
 
+#include "fs/yield.h"
+
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What one thread knows of whom it serves.  Only that thread touches it. */
+/* What one thread knows of whom it serves.  Only that thread touches it, but for what yield.h says. */
 struct affinity {
 	const cpu_set_t *allowed; /* borrowed: where the thread may run */
 	uint32_t pid;		  /* whose requests come now; 0: nobody's */
@@ -24,11 +27,21 @@ struct affinity {
 	unsigned waits;		  /* so many requests in a row had to be waited for */
 	unsigned patience;	  /* so many, before it is asked for again */
 	unsigned moved_at;	  /* the streak when the client was last found elsewhere */
+	struct yield yield;
 };
 
-/* To be called in the thread itself, which runs on all ALLOWED processors afterwards, whoever made it. */
-void affinity_init(struct affinity *affinity, const cpu_set_t *allowed);
+/*
+ * To be called in the thread itself, which runs on all ALLOWED processors afterwards, whoever made it.  YIELDS: it goes
+ * behind the client on its processor, too; yield_possible() has said so.
+ */
+void affinity_init(struct affinity *affinity, const cpu_set_t *allowed, bool yields);
 void affinity_free(struct affinity *affinity);
+
+/*
+ * For pthread_create() in a thread that serves: the new one serves nobody, and is bound to nobody's processor and goes behind
+ * nobody, other than who makes it.
+ */
+void affinity_attr(pthread_attr_t *attr, const cpu_set_t *allowed);
 
 /*
  * A short request of the thread PID, in the driver's PID namespace, 0 if it has no number there, is about to be served.

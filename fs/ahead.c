@@ -18,6 +18,7 @@
  * made for nothing.  What nobody has asked for is dropped after LINGER_S.
  */
 
+#include "fs/affinity.h"
 #include "fs/listing.h"
 #include "fs/ops_internal.h"
 #include "fs/stats.h"
@@ -359,7 +360,6 @@ static void *ahead_run(void *arg)
 	struct ahead *ahead = arg;
 	bool go_on, stopping = false;
 
-	pthread_setaffinity_np(pthread_self(), sizeof(ahead->processors), &ahead->processors);
 	while (!stopping) {
 		pthread_mutex_lock(&ahead->lock);
 		go_on = await_work(ahead);
@@ -455,8 +455,13 @@ static bool is_walk(struct ahead *ahead)
 
 static bool thread_start(struct ahead *ahead)
 {
-	if (!ahead->started)
-		ahead->started = pthread_create(&ahead->thread, NULL, ahead_run, ahead) == 0;
+	pthread_attr_t attr;
+
+	if (ahead->started || pthread_attr_init(&attr) != 0)
+		return ahead->started;
+	affinity_attr(&attr, &ahead->processors);
+	ahead->started = pthread_create(&ahead->thread, &attr, ahead_run, ahead) == 0;
+	pthread_attr_destroy(&attr);
 	return ahead->started;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/jobs.h"
 
+#include "fs/affinity.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -11,8 +13,9 @@ enum { JOB_STACK_BYTES = 256 * 1024 };
 struct jobs {
 	pthread_mutex_t lock;
 	pthread_cond_t none;
-	unsigned running; /* guarded by lock */
-	unsigned most;	  /* guarded by lock; 0: none is started any more */
+	cpu_set_t processors; /* where they may run */
+	unsigned running;     /* guarded by lock */
+	unsigned most;	      /* guarded by lock; 0: none is started any more */
 };
 
 struct job {
@@ -50,6 +53,7 @@ static int spawn(struct job *job)
 		return -err;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, JOB_STACK_BYTES);
+	affinity_attr(&attr, &job->jobs->processors);
 	err = pthread_create(&thread, &attr, job_thread, job);
 	pthread_attr_destroy(&attr);
 	return -err;
@@ -84,6 +88,7 @@ struct jobs *jobs_new(void)
 
 	if (jobs) {
 		jobs->most = UINT32_MAX;
+		sched_getaffinity(0, sizeof(jobs->processors), &jobs->processors);
 		pthread_mutex_init(&jobs->lock, NULL);
 		pthread_cond_init(&jobs->none, NULL);
 	}

@@ -9,7 +9,7 @@
 
 struct jobs;
 
-/** jobs_new() - NULL: out of memory. */
+/** jobs_new() - whose threads may run where the caller may. NULL: out of memory. */
 struct jobs *jobs_new(void);
 /** jobs_free() - waits until all that were started have ended; NULL is fine. */
 void jobs_free(struct jobs *jobs);

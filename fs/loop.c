@@ -59,7 +59,8 @@ struct worker {
 	pthread_t thread;
 	void *request; /* owned */
 	int at_once, waited;
-	uint32_t client; /* whose request came last; 0: nobody's */
+	uint32_t client;    /* whose request came last; 0: nobody's */
+	_Atomic bool ready; /* what follows is made */
 	struct affinity affinity;
 };
 
@@ -79,9 +80,10 @@ struct loop {
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t lead;  /* for the workers that sleep */
 	unsigned worker_count, sleeping;
-	unsigned offered; /* leads that sleeping workers are to take */
-	struct worker *workers;
-	cpu_set_t processors; /* where all of them may run */
+	unsigned offered;		  /* leads that sleeping workers are to take */
+	_Atomic(struct worker *) workers; /* added in front, with the lock held; none is taken off before the end */
+	cpu_set_t processors;		  /* where all of them may run */
+	bool yields;			  /* who serves one client may go behind it (yield.h) */
 	bool watch_made;
 	pthread_t watch;
 	pthread_cond_t work; /* for the watch */
@@ -102,20 +104,26 @@ static void *worker_run(void *arg);
 static int worker_start(struct loop *loop)
 {
 	struct worker *worker = calloc(1, sizeof(*worker));
+	pthread_attr_t attr;
 	int err;
 
 	if (!worker)
 		return -ENOMEM;
 	worker->loop = loop;
 	worker->request = malloc(REQUEST_BYTES);
-	err = worker->request ? pthread_create(&worker->thread, NULL, worker_run, worker) : ENOMEM;
+	err = worker->request ? pthread_attr_init(&attr) : ENOMEM;
+	if (err == 0) {
+		affinity_attr(&attr, &loop->processors);
+		err = pthread_create(&worker->thread, &attr, worker_run, worker);
+		pthread_attr_destroy(&attr);
+	}
 	if (err) {
 		free(worker->request);
 		free(worker);
 		return -err;
 	}
-	worker->next = loop->workers;
-	loop->workers = worker;
+	worker->next = atomic_load(&loop->workers);
+	atomic_store(&loop->workers, worker);
 	loop->worker_count++;
 	stats_add(loop->stats, STAT_THREADS, 1);
 	return 0;
@@ -201,6 +209,7 @@ static void note_wait(struct worker *worker, bool waited, bool another)
 		if (++worker->at_once < PATIENCE || width >= loop->max_readers)
 			return;
 		worker->at_once = 0;
+		affinity_release(&worker->affinity);
 		if (atomic_compare_exchange_strong(&loop->width, &width, width + 1))
 			lead_offer(loop);
 		return;
@@ -275,10 +284,33 @@ static void watch_wake(struct loop *loop)
 	pthread_mutex_unlock(&loop->lock);
 }
 
+/*
+ * What follows takes no lock, which one that is held up might have.  None of those that have the loop's is: before they take it
+ * they are as others are.
+ */
+static void help_out(struct loop *loop)
+{
+	uint64_t now = now_ns();
+
+	for (struct worker *worker = atomic_load(&loop->workers); worker; worker = worker->next) {
+		if (atomic_load(&worker->ready))
+			yield_rescue(&worker->affinity.yield, now);
+	}
+}
+
+static void nobody_yields(struct loop *loop)
+{
+	for (struct worker *worker = atomic_load(&loop->workers); worker; worker = worker->next) {
+		if (atomic_load(&worker->ready))
+			yield_end(&worker->affinity.yield);
+	}
+}
+
 static void watch_sleep(struct loop *loop)
 {
-	pthread_mutex_lock(&loop->lock);
 	atomic_store(&loop->watch_sleeps, true);
+	nobody_yields(loop); /* and who begins to later sees that the watch sleeps */
+	pthread_mutex_lock(&loop->lock);
 	while (atomic_load(&loop->watch_sleeps) && !atomic_load(&loop->stopping))
 		pthread_cond_wait(&loop->work, &loop->lock);
 	pthread_mutex_unlock(&loop->lock);
@@ -293,6 +325,8 @@ static void *watch_run(void *arg)
 		unsigned taken = atomic_load(&loop->taken);
 		bool nobody = atomic_load(loop->readers) == 0;
 
+		if (loop->yields)
+			help_out(loop);
 		if (nobody && taken == seen)
 			lead_offer(loop);
 		quiet = taken == seen && !nobody ? quiet + 1 : 0;
@@ -416,6 +450,7 @@ static bool lead(struct worker *worker)
 	if (atomic_load(&loop->stopping))
 		return false;
 	if (n < 0) {
+		affinity_release(&worker->affinity);
 		stop(loop, n == -ENODEV ? 0 : (int)n);
 		return false;
 	}
@@ -430,11 +465,15 @@ static bool lead(struct worker *worker)
 		atomic_store_explicit(&loop->forgot, true, memory_order_relaxed);
 	atomic_fetch_add(&loop->taken, 1);
 	atomic_fetch_sub(loop->readers, 1);
-	if (atomic_load(&loop->watch_sleeps))
+	if (atomic_load(&loop->watch_sleeps)) {
+		yield_end(&worker->affinity.yield);
 		watch_wake(loop);
+	}
 	request_serve(worker, (size_t)n);
-	if (!lead_take(loop))
+	if (!lead_take(loop)) {
+		affinity_release(&worker->affinity);
 		lead_wait(loop);
+	}
 	return true;
 }
 
@@ -443,7 +482,8 @@ static void *worker_run(void *arg)
 	struct worker *worker = arg;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	affinity_init(&worker->affinity, &worker->loop->processors);
+	affinity_init(&worker->affinity, &worker->loop->processors, worker->loop->yields);
+	atomic_store(&worker->ready, true);
 	while (!atomic_load(&worker->loop->stopping) && lead(worker))
 		;
 	return NULL;
@@ -472,18 +512,17 @@ void loop_block_signals(void)
 /* Nothing is started any more. Those that read are asked to end; those that serve do when they have done. */
 static void loop_join(struct loop *loop)
 {
-	while (loop->workers) {
-		struct worker *worker = loop->workers;
-
-		loop->workers = worker->next;
+	if (loop->watch_made)
+		pthread_join(loop->watch, NULL);
+	nobody_yields(loop);
+	for (struct worker *worker = atomic_load(&loop->workers), *next; worker; worker = next) {
+		next = worker->next;
 		pthread_cancel(worker->thread);
 		pthread_join(worker->thread, NULL);
 		affinity_free(&worker->affinity);
 		free(worker->request);
 		free(worker);
 	}
-	if (loop->watch_made)
-		pthread_join(loop->watch, NULL);
 }
 
 static int loop_start(struct loop *loop)
@@ -535,6 +574,7 @@ int loop_run(struct mount *mount, const struct loop_options *options)
 		processors = CPU_COUNT(&loop.processors);
 	if (processors < 1 || loop.max_workers == 1)
 		processors = 1;
+	loop.yields = processors > 1 && yield_possible();
 	loop.max_readers = processors > MAX_READERS ? MAX_READERS : (unsigned)processors;
 	r = loop_start(&loop);
 	if (r == 0)

@@ -504,7 +504,7 @@ static void *worker_run(void *arg)
 
 	if (r == 0)
 		r = worker_init(worker);
-	affinity_init(&worker->affinity, &rings->processors);
+	affinity_init(&worker->affinity, &rings->processors, false);
 	if (worker_ready(worker, r)) {
 		stats_add(rings->stats, STAT_THREADS, 1);
 		worker_serve(worker);

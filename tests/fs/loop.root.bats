@@ -182,3 +182,54 @@ for n in range(8):
 	END
 	unmount
 }
+
+# The client goes from one processor to the other, as one that the kernel moves with the answers; then others compute on both.
+@test "who chases a client goes behind it, and others do not hold it up" {
+	local driver
+	[ "$(nproc)" -gt 1 ] || skip "one processor"
+	mount_dirs "$LOWER"
+	driver=$(driver_pids "$MNT")
+	NACRE_RINGS=$([[ ${NACRE_MOUNT_OPTIONS:-} != *io_uring* ]] || echo 1) in_python "$MNT" "$driver" <<-'END'
+		driver = sys.argv[1]
+		cpus = sorted(os.sched_getaffinity(0))[:2]
+
+		def is_behind():
+		    policies = set()
+		    for task in os.listdir(f"/proc/{driver}/task"):
+		        try:
+		            policies.add(os.sched_getscheduler(int(task)))
+		        except ProcessLookupError:
+		            pass
+		    return os.SCHED_IDLE in policies
+
+		def work(rounds):
+		    seen = False
+		    for i in range(rounds):
+		        os.sched_setaffinity(0, {cpus[i // 40 % 2]})
+		        os.mknod("new")
+		        os.rename("new", "renamed")
+		        os.unlink("renamed")
+		        seen = seen or is_behind()
+		        if seen and not hogs:
+		            break
+		    return seen
+
+		hogs = []
+		eq(any(work(2000) for _ in range(10)), not os.environ["NACRE_RINGS"])
+		for cpu in cpus * 2:
+		    hogs.append(os.fork())
+		    if hogs[-1] == 0:
+		        os.sched_setaffinity(0, {cpu})
+		        while True:
+		            pass
+		try:
+		    work(400)
+		finally:
+		    for pid in hogs:
+		        os.kill(pid, 9)
+		eq(sorted(os.listdir(".")), ["d", "file"])
+		while is_behind():
+		    time.sleep(0.01)
+	END
+	unmount
+}

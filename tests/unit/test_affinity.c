@@ -97,7 +97,7 @@ static void one_client_is_followed(void **state)
 	pid_t client = client_on(last);
 	struct affinity affinity;
 
-	affinity_init(&affinity, &allowed);
+	affinity_init(&affinity, &allowed, false);
 	ask(&affinity, client, ENOUGH - 1);
 	assert_int_equal(affinity.cpu, -1);
 	assert_false(affinity_is_alone(&affinity, (uint32_t)client));
@@ -119,7 +119,7 @@ static void a_client_that_moves_is_found_again(void **state)
 	pid_t client = client_on(last);
 	struct affinity affinity;
 
-	affinity_init(&affinity, &allowed);
+	affinity_init(&affinity, &allowed, false);
 	ask(&affinity, client, ENOUGH);
 	client_move(client, first);
 	for (int i = 0; affinity.cpu != first && i < 1000; i++) {
@@ -137,7 +137,7 @@ static void a_client_is_looked_for_once_it_has_to_be_waited_for(void **state)
 	pid_t client = client_on(last);
 	struct affinity affinity;
 
-	affinity_init(&affinity, &allowed);
+	affinity_init(&affinity, &allowed, false);
 	ask(&affinity, client, ENOUGH);
 	assert_int_equal(affinity.looked_ns, 1);
 	for (int i = 0; i < 1000; i++) {
@@ -161,7 +161,7 @@ static void several_clients_are_not_followed(void **state)
 	pid_t a = client_on(processor(0)), b = client_on(processor(0));
 	struct affinity affinity;
 
-	affinity_init(&affinity, &allowed);
+	affinity_init(&affinity, &allowed, false);
 	ask(&affinity, a, ENOUGH);
 	assert_int_equal(affinity.cpu, processor(0));
 	ask(&affinity, b, 1); /* and what the first one does there now is its own */
@@ -177,7 +177,7 @@ static void requests_of_nobody_change_nothing(void **state)
 	pid_t client = client_on(processor(0));
 	struct affinity affinity;
 
-	affinity_init(&affinity, &allowed);
+	affinity_init(&affinity, &allowed, false);
 	ask(&affinity, client, ENOUGH - 1);
 	ask(&affinity, 0, 100); /* write-back, or from another PID namespace */
 	assert_int_equal(affinity.cpu, -1);
@@ -192,7 +192,7 @@ static void a_client_that_is_gone_is_no_error(void **state)
 	pid_t client = client_on(processor(0));
 	struct affinity affinity;
 
-	affinity_init(&affinity, &allowed);
+	affinity_init(&affinity, &allowed, false);
 	ask(&affinity, client, ENOUGH - 1);
 	client_end(client);
 	ask(&affinity, client, 200);
@@ -204,9 +204,15 @@ static void *bound_thread(void *arg)
 {
 	struct affinity affinity;
 
-	affinity_init(&affinity, &allowed);
+	affinity_init(&affinity, &allowed, false);
 	*(bool *)arg = runs_on(-1);
 	affinity_free(&affinity);
+	return NULL;
+}
+
+static void *other_thread(void *arg)
+{
+	*(bool *)arg = runs_on(-1) && sched_getscheduler(0) == SCHED_OTHER;
 	return NULL;
 }
 
@@ -217,13 +223,54 @@ static void a_thread_made_by_a_bound_one_is_free(void **state)
 	pthread_t thread;
 	bool free_again = false;
 
-	affinity_init(&affinity, &allowed);
+	affinity_init(&affinity, &allowed, false);
 	ask(&affinity, client, ENOUGH);
 	assert_int_equal(pthread_create(&thread, NULL, bound_thread, &free_again), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	assert_true(free_again);
 	affinity_free(&affinity);
 	client_end(client);
+}
+
+/* The client leaves the processor that it was followed to. */
+static void chase(struct affinity *affinity, pid_t client)
+{
+	ask(affinity, client, ENOUGH);
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	client_move(client, processor(0));
+	for (int i = 0; affinity->cpu != processor(0) && i < 1000; i++) {
+		usleep(1000);
+		ask(affinity, client, 100);
+	}
+	assert_int_equal(affinity->cpu, processor(0));
+}
+
+static void who_chases_its_client_goes_behind_it(void **state)
+{
+	bool possible = yield_possible();
+	int goes = possible && CPU_COUNT(&allowed) > 1 ? SCHED_IDLE : SCHED_OTHER;
+	pid_t client = client_on(processor(CPU_COUNT(&allowed) - 1)), other = client_on(processor(0));
+	struct affinity affinity;
+	pthread_attr_t attr;
+	pthread_t thread;
+	bool as_others = false;
+
+	affinity_init(&affinity, &allowed, possible);
+	chase(&affinity, client);
+	assert_int_equal(sched_getscheduler(0), goes);
+
+	assert_int_equal(pthread_attr_init(&attr), 0);
+	affinity_attr(&attr, &allowed);
+	assert_int_equal(pthread_create(&thread, &attr, other_thread, &as_others), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	pthread_attr_destroy(&attr);
+	assert_true(as_others);
+
+	ask(&affinity, other, 1);
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	affinity_free(&affinity);
+	client_end(client);
+	client_end(other);
 }
 
 int main(void)
@@ -236,6 +283,7 @@ int main(void)
 		cmocka_unit_test_teardown(requests_of_nobody_change_nothing, run_anywhere),
 		cmocka_unit_test_teardown(a_client_that_is_gone_is_no_error, run_anywhere),
 		cmocka_unit_test_teardown(a_thread_made_by_a_bound_one_is_free, run_anywhere),
+		cmocka_unit_test_teardown(who_chases_its_client_goes_behind_it, run_anywhere),
 	};
 
 	return cmocka_run_group_tests(tests, remember_processors, NULL);
