@@ -130,6 +130,12 @@ void fs_free(struct fs *fs);
  */
 void fs_enter(struct fs *fs);
 void fs_leave(struct fs *fs);
+/**
+ * fs_names_last() - may the kernel keep what it is told of names now?
+ *
+ * Not while a layer is about to come (stack.c): who opens a name then must ask for it. Asked within the same fs_enter() as the name.
+ */
+bool fs_names_last(const struct fs *fs);
 struct node *fs_root(struct fs *fs);
 /** fs_only_folder() - the folder that has @node, to be compared only. Return: false: it has no name, or several. */
 bool fs_only_folder(struct fs *fs, const struct node *node, const struct node **ret);

@@ -209,6 +209,7 @@ struct fs {
 	_Atomic bool have_whiteout;   /* work/whiteout can be linked to */
 	_Atomic bool has_redirects;   /* a directory was met whose lower part is elsewhere */
 	pthread_mutex_t stack_lock;   /* before the gate: one change of the stack at a time */
+	_Atomic bool names_pass;      /* a layer is about to come: see fs_names_last() */
 	_Atomic bool settling;	      /* the kernel is being told what has changed (stack.c) */
 	pthread_mutex_t moved_lock;
 	struct stales moved; /* guarded by moved_lock: names that were moved meanwhile */

@@ -51,7 +51,7 @@ void ops_fill(const struct mount *mount, fuse_ino_t near, const struct fs_entry 
 		.ino = trees_ino(trees_number(near), entry->node),
 		.attr = entry->st,
 		.attr_timeout = attr_timeout(mount, entry->node),
-		.entry_timeout = mount->timeout,
+		.entry_timeout = fs_names_last(mount_tree(mount, near)) ? mount->timeout : 0,
 	};
 }
 

@@ -52,7 +52,7 @@ struct pair {
 
 struct restack {
 	struct fs *fs;
-	bool may_hide;
+	unsigned how;
 	const struct mounted_on *mounted; /* borrowed */
 	struct dirnode *old_root, *root;  /* @root is owned */
 	struct pair *pairs;		  /* owned; those whose tables are compared, parents first */
@@ -168,12 +168,12 @@ static int plan_loss(struct restack *s, struct node *node)
 	}
 	if (r < 0 || !is_known(node))
 		return r;
-	if (s->may_hide && s->mounted->count == 0)
+	if ((s->how & RESTACK_MAY_HIDE) && s->mounted->count == 0)
 		return pin(s, node);
 	path = stack_path(node);
 	if (!path)
 		return -ENOMEM;
-	if (s->may_hide && !mounted_on_has(s->mounted, path))
+	if ((s->how & RESTACK_MAY_HIDE) && !mounted_on_has(s->mounted, path))
 		return pin(s, node);
 	s->used = TAKE(path);
 	return -ETXTBSY;
@@ -511,11 +511,11 @@ static void release(struct restack *s)
 	free(s->pinned);
 }
 
-int restack(struct fs *fs, bool may_hide, const struct mounted_on *mounted, struct stales *ret, char **ret_used)
+int restack(struct fs *fs, unsigned how, const struct mounted_on *mounted, struct stales *ret, char **ret_used)
 {
 	struct restack s = {
 		.fs = fs,
-		.may_hide = may_hide,
+		.how = how,
 		.mounted = mounted,
 		.old_root = fs->root,
 		.stales = ret,
@@ -529,7 +529,7 @@ int restack(struct fs *fs, bool may_hide, const struct mounted_on *mounted, stru
 	fs->root = s.root;
 	r = plan(&s);
 	fs->root = s.old_root;
-	if (r == 0)
+	if (r == 0 && !(how & RESTACK_PLAN))
 		apply(&s);
 	else
 		unpin(&s);

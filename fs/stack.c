@@ -8,11 +8,20 @@
  * comes to depend on a layer that was added or is about to leave: neither metacopies nor
  * redirects lead there (layer_is_passing()).
  *
- * The tree changes at one go with the gate closed (restack.c).  The kernel is told
- * afterwards, because it may hold a folder's lock while it waits at the gate, and telling
- * it of a name waits for that lock.  Meanwhile it may still have an old name, and move
- * it: where it went is noted (stack_note_move()) and told of as well, until there is
- * nothing left to tell.
+ * The tree changes at one go with the gate closed (restack.c).  The kernel cannot be told
+ * then, because it may hold a folder's lock while it waits at the gate, and telling it of
+ * a name waits for that lock.  But a file that is opened by an old name after the change
+ * would be the hidden one, and what is written to it would be lost.  So for a layer that
+ * is to come:
+ *
+ *   announce  the change is planned; from now on names are answered for once (fs->names_pass)
+ *   tell      the kernel drops the names of the plan: who opens one of them asks for it
+ *   add       the tree changes; what is asked for now is the new one
+ *   settle    the kernel drops them again, and the attributes and listings of folders
+ *
+ * Whoever has walked to a name before the change may still move it afterwards: where it
+ * went is noted (stack_note_move()) and told of as well, until there is nothing left to
+ * tell.
  *
  * Opens are not heard of.  So for a layer that is to go the kernel is first told to
  * forget its names; what it still knows a moment later is in use: open, mapped, a
@@ -74,6 +83,14 @@ static void tell_all(const struct stales *stales, const struct stack_change *cha
 		change->tell(&stales->list[i], change->arg);
 }
 
+static void tell_names(const struct stales *stales, const struct stack_change *change)
+{
+	for (size_t i = 0; i < stales->count; i++) {
+		if (stales->list[i].name)
+			change->tell(&stales->list[i], change->arg);
+	}
+}
+
 int stack_note_move(struct fs *fs, const struct node *dir, const char *name)
 {
 	if (!atomic_load(&fs->settling))
@@ -103,6 +120,11 @@ static void settle(struct fs *fs, const struct stales *stales, const struct stac
 		tell_all(&moved, change);
 		stales_release(&moved);
 	}
+}
+
+bool fs_names_last(const struct fs *fs)
+{
+	return !atomic_load(&fs->names_pass);
 }
 
 /* --- which --- */
@@ -260,23 +282,62 @@ static int open_layer(struct fs *fs, const char *what, struct diag *diag, struct
 	return 0;
 }
 
-static int add_closed(void *arg)
+/* The tree with the layer on top; without it again if that fails, or if it was only to be planned. */
+static int stack_on_top(struct adding *a, unsigned how)
 {
-	struct adding *a = arg;
 	struct fs *fs = a->fs;
 	bool any_xattrs = fs->any_xattrs;
 	int r;
 
 	fs->layers[--fs->layer_first] = a->layer;
 	fs->any_xattrs |= a->layer->has_xattrs;
-	r = restack(fs, true, &a->mounted, &a->stales, &a->used);
-	if (r == 0) {
-		a->layer = NULL;
-		atomic_store(&fs->settling, true);
+	r = restack(fs, how | RESTACK_MAY_HIDE, &a->mounted, &a->stales, &a->used);
+	if (r == 0 && !(how & RESTACK_PLAN))
 		return 0;
-	}
 	fs->any_xattrs = any_xattrs;
 	fs->layers[fs->layer_first++] = NULL;
+	return r;
+}
+
+/* Whoever asks from now on is told of names for once only, and who asked before has his answer. */
+static int announce_closed(void *arg)
+{
+	struct adding *a = arg;
+	int r = stack_on_top(a, RESTACK_PLAN);
+
+	if (r == 0)
+		atomic_store(&a->fs->names_pass, true);
+	return r;
+}
+
+static int add_closed(void *arg)
+{
+	struct adding *a = arg;
+	int r = stack_on_top(a, 0);
+
+	if (r < 0)
+		return r;
+	a->layer = NULL;
+	atomic_store(&a->fs->settling, true);
+	return 0;
+}
+
+static int add_layer(struct adding *a, struct stack_change *change)
+{
+	struct fs *fs = a->fs;
+	uint64_t announce_ns = 0;
+	int r = gate_closed(&fs->gate, announce_closed, a, &announce_ns);
+
+	if (r == 0) {
+		tell_names(&a->stales, change);
+		stales_release(&a->stales);
+		r = gate_closed(&fs->gate, add_closed, a, &change->pause_ns);
+	}
+	if (r == 0)
+		settle(fs, &a->stales, change);
+	atomic_store(&fs->names_pass, false);
+	if (change->pause_ns < announce_ns)
+		change->pause_ns = announce_ns;
 	return r;
 }
 
@@ -303,9 +364,7 @@ int fs_stack_add(struct fs *fs, const char *what, struct stack_change *change, s
 		r = mounted_on_read(fs->options->mountpoint, &a.mounted);
 	}
 	if (r == 0)
-		r = gate_closed(&fs->gate, add_closed, &a, &change->pause_ns);
-	if (r == 0)
-		settle(fs, &a.stales, change);
+		r = add_layer(&a, change);
 	if (a.used)
 		r = diag_set(diag, -EBUSY, "it would change /%s, on which something is mounted", a.used);
 	free(a.used);
@@ -424,7 +483,7 @@ static int remove_closed(void *arg)
 	int r;
 
 	m->layer->removed = true;
-	r = restack(m->fs, false, &m->mounted, &m->stales, &m->used);
+	r = restack(m->fs, 0, &m->mounted, &m->stales, &m->used);
 	if (r < 0) {
 		m->layer->removed = false;
 		return r;

@@ -66,16 +66,22 @@ int stack_note_move(struct fs *fs, const struct node *dir, const char *name);
 struct layer;
 int stack_leaning(struct fs *fs, struct layer *layer, struct diag *diag);
 
+enum restack_flags {
+	RESTACK_MAY_HIDE = 1 << 0, /* what is in use and shows no more lives on without a name; else that is -ETXTBSY */
+	RESTACK_PLAN = 1 << 1,	   /* change nothing: only say what the kernel would have to be told */
+};
+
 /**
  * restack() - make the tree in memory what it would be if it was looked at for the first time (restack.c)
- * @may_hide: what is in use and shows no more lives on without a name; else that is -ETXTBSY, with @ret_used
+ * @how: enum restack_flags
  * @mounted: on what something is mounted: if that is to show no more, it is -ETXTBSY in any case
  * @ret: what the kernel is to be told once the gate is open
+ * @ret_used: with -ETXTBSY, what is in use; to be freed
  *
  * fs->layers are as they are to be, the gate is closed.  If it fails, nothing has changed.
  */
 struct mounted_on;
-int restack(struct fs *fs, bool may_hide, const struct mounted_on *mounted, struct stales *ret, char **ret_used);
+int restack(struct fs *fs, unsigned how, const struct mounted_on *mounted, struct stales *ret, char **ret_used);
 
 /** stack_path() - of a node from the root, "usr/bin/perl"; to be freed; NULL: out of memory. The gate is closed. */
 char *stack_path(const struct node *node);

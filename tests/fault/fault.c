@@ -10,6 +10,8 @@
  *	NACRE_FAULT_COUNT=FILE	where the number of calls is written when the program ends by itself
  *	NACRE_FAULT_NFS=1	all file systems say that they are NFS, and lock as NFS does: flock(2) wants
  *			a descriptor that may write for an exclusive lock.  For the programs that it starts, too
+ *	NACRE_FAULT_HOLD=FOLDER	the N-th time that a driver tells the kernel to forget a name, FOLDER/held.N is made,
+ *			and it waits until FOLDER/go.N is there, or FOLDER/go
  *
  * Calls to what is no regular file (terminals, pipes) are not counted.  The
  * counter is this process's own: a child begins at 0 and is left alone.
@@ -17,6 +19,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -24,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/fuse.h>
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -45,6 +49,8 @@ static struct {
 	atomic_long calls;
 	pid_t pid;
 	bool nfs;
+	const char *hold;
+	atomic_long names;
 } fault;
 
 __attribute__((constructor)) static void fault_begin(void)
@@ -58,6 +64,7 @@ __attribute__((constructor)) static void fault_begin(void)
 		if (strcmp(names[i], what) == 0)
 			fault.kind = (enum kind)i;
 	fault.nfs = getenv("NACRE_FAULT_NFS") != NULL;
+	fault.hold = getenv("NACRE_FAULT_HOLD");
 	/* Programs that this one starts are none of our business. */
 	if (!fault.nfs)
 		unsetenv("LD_PRELOAD");
@@ -245,6 +252,38 @@ OPEN(open)
 OPEN(open64)
 OPENAT(openat)
 OPENAT(openat64)
+
+/* ---- the kernel's names ---- */
+
+static bool forgets_name(const struct iovec *iov)
+{
+	const struct fuse_out_header *out = iov->iov_base;
+
+	return iov->iov_len == sizeof(*out) && out->unique == 0 && out->error == FUSE_NOTIFY_INVAL_ENTRY;
+}
+
+static void hold(void)
+{
+	long n = atomic_fetch_add(&fault.names, 1) + 1;
+	char held[PATH_MAX], go[PATH_MAX], all[PATH_MAX];
+	int fd;
+
+	snprintf(held, sizeof(held), "%s/held.%ld", fault.hold, n);
+	snprintf(go, sizeof(go), "%s/go.%ld", fault.hold, n);
+	snprintf(all, sizeof(all), "%s/go", fault.hold);
+	fd = open(held, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
+	while (access(go, F_OK) < 0 && access(all, F_OK) < 0)
+		usleep(1000);
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int count)
+{
+	if (fault.hold && count > 0 && forgets_name(iov))
+		hold();
+	return REAL(ssize_t, "writev", int, const struct iovec *, int)(fd, iov, count);
+}
 
 /* ---- NFS ---- */
 

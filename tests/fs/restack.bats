@@ -66,6 +66,7 @@ teardown() {
 	for pid in ${STARTED:-}; do
 		kill -KILL "$pid" 2>/dev/null || true
 	done
+	[ ! -d "$BATS_TEST_TMPDIR/hold" ] || touch "$BATS_TEST_TMPDIR/hold/go"
 	unmount_all
 }
 teardown_file() { lowers_unchanged; }
@@ -227,6 +228,40 @@ as_new_mount() {
 	run nacre layer remove "$MNT" "$BATS_TEST_TMPDIR/low"
 	assert_status 1
 	assert_output_has "it is the only layer"
+}
+
+@test "who opens a name after a layer has come gets its file, although the kernel was not told yet" {
+	local library=$NACRE_BUILD/tests/fault/libnacre_fault.so hold=$BATS_TEST_TMPDIR/hold low=$BATS_TEST_TMPDIR/low add n tries
+	[ -e "$library" ] || skip "no library can be put before a sanitizer's"
+	mkdir -p "$hold" "$low/d" "$low/signs" "$BATS_TEST_TMPDIR/new/d" "$BATS_TEST_TMPDIR/new/signs"
+	cd "$BATS_TEST_TMPDIR" || return
+	touch new/signs/{1..60} new/fresh new/.wh.gone low/gone
+	echo low | tee low/file >low/d/file
+	echo new | tee new/file >new/d/file
+	LD_PRELOAD=$library NACRE_FAULT_HOLD=$hold mount_dirs "$low"
+	assert_equal "$(cat "$MNT/file" "$MNT/d/file")" $'low\nlow'
+	[ -e "$MNT/gone" ] && [ ! -e "$MNT/fresh" ]
+	nacre layer add "$MNT" "$BATS_TEST_TMPDIR/new" 3>&- 4>&- &
+	add=$!
+	# Each time that the kernel is to be told: has the layer come?
+	for ((n = 1; ; n++)); do
+		for ((tries = 0; tries < 1000; tries++)); do
+			[ ! -e "$hold/held.$n" ] || break
+			sleep .01
+		done
+		[ -e "$hold/held.$n" ] || fail "the kernel was told of no name once the layer had come"
+		[ ! -e "$MNT/signs/$n" ] || break
+		assert_equal "$(cat "$MNT/file" "$MNT/d/file")" $'low\nlow'
+		[ -e "$MNT/gone" ] && [ ! -e "$MNT/fresh" ]
+		touch "$hold/go.$n"
+	done
+	echo mine >>"$MNT/file"
+	echo mine >>"$MNT/d/file"
+	[ ! -e "$MNT/gone" ] && [ -e "$MNT/fresh" ]
+	touch "$hold/go"
+	wait "$add"
+	assert_equal "$(cat "$MNT/file" "$MNT/d/file")" $'new\nmine\nnew\nmine'
+	assert_equal "$(cat "$UPPER/file" "$UPPER/d/file")" $'new\nmine\nnew\nmine'
 }
 
 @test "programs go on while layers come and go" {
