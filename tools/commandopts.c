@@ -179,7 +179,7 @@ const struct option_desc run_options[] = {
 	{ 0, "hostname", "NAME", "its host name; else its ID", OPERAND_OTHER },
 	{ 0, "read-only", NULL, "its root cannot be written to" },
 	{ 0, "network", "NETWORK", "host (the default): this machine's; none: only itself", OPERAND_OTHER },
-	{ 0, "memory", "SIZE", "how much memory it may have: 512m, 2g (root only)", OPERAND_OTHER },
+	{ 'm', "memory", "SIZE", "how much memory it may have: 512m, 2g (root only)", OPERAND_OTHER },
 	{ 0, "pids-limit", "N", "how many processes it may have (root only)", OPERAND_OTHER },
 	{ 0, "runtime", "PROGRAM", "crun (the default), or runc", OPERAND_OTHER },
 	OPTIONS_END,

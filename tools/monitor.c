@@ -143,8 +143,7 @@ static void quote_runtime(struct monitor *m, int status, struct diag *diag)
 	while (len > 0 && text[len - 1] == '\n')
 		len--;
 	text[len] = '\0';
-	for (char *p = text; (p = strchr(p, '\n'));)
-		*p = ' ';
+	runtime_say(text);
 	if (len > 0)
 		diag_set(diag, -EIO, "%s", text);
 	else

@@ -88,6 +88,26 @@ static void keep_driver(void)
 		setenv("NACREFS", path, 1);
 }
 
+/* One that is not kept would be worse than none. */
+static int check_limits(const struct monitor *m, struct diag *diag)
+{
+	bool memory = runspec_number(m->spec, "Memory"), pids = runspec_number(m->spec, "PidsLimit");
+	const char *missing = runtime_limit_missing(memory, pids);
+
+	if (!memory && !pids)
+		return 0;
+	if (!m->runtime.cgroups)
+		return diag_set(diag, -EPERM,
+				"no control groups may be made in /sys/fs/cgroup: there can be neither --memory nor "
+				"--pids-limit here");
+	if (missing)
+		return diag_set(
+			diag, -EOPNOTSUPP,
+			"%s cannot be kept: this machine has no control group controller '%s' in /sys/fs/cgroup",
+			strcmp(missing, "pids") == 0 ? "--pids-limit" : "--memory", missing);
+	return 0;
+}
+
 /* The first process of its namespace. */
 static int monitor_process(const struct container_info *container, const json_t *spec, bool attach, bool user)
 {
@@ -122,8 +142,8 @@ static int monitor_process(const struct container_info *container, const json_t 
 	m.relays[RELAY_OUT].stream = "stdout";
 	m.relays[RELAY_ERR].to = STDERR_FILENO;
 	m.relays[RELAY_ERR].stream = "stderr";
-	if (r == 0 && !m.runtime.cgroups && (runspec_number(spec, "Memory") || runspec_number(spec, "PidsLimit")))
-		r = diag_set(&diag, -EPERM, "no control groups may be made here: there can be no limits");
+	if (r == 0)
+		r = check_limits(&m, &diag);
 	if (r < 0)
 		fail(&diag, r);
 	return monitor_main(&m);

@@ -33,6 +33,19 @@ long long runspec_number(const json_t *spec, const char *key)
 	return json_integer_value(json_object_get(spec, key));
 }
 
+/* In quotes, as a shell would take it, where it is not one plain word. */
+static void add_word(struct buf *text, const char *word)
+{
+	if (*word && !strpbrk(word, " \t\n'\"\\$`")) {
+		buf_adds(text, word);
+		return;
+	}
+	buf_adds(text, "\"");
+	for (; *word; word++)
+		buf_addf(text, strchr("\"\\$`", *word) ? "\\%c" : "%c", *word);
+	buf_adds(text, "\"");
+}
+
 char *runspec_command(const json_t *spec)
 {
 	struct buf text = { 0 };
@@ -43,10 +56,9 @@ char *runspec_command(const json_t *spec)
 	{
 		const char *value = json_string_value(word);
 
-		buf_addf(&text, value && *value && !strpbrk(value, " \t\n'\"\\") ? "%s%s" : "%s\"%s\"", i ? " " : "",
-			 value ? value : "");
+		buf_adds(&text, i ? " " : "");
+		add_word(&text, value ? value : "");
 	}
-	buf_adds(&text, "");
 	return text.data ? ui_need(buf_take(&text)) : ui_need(strdup(""));
 }
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -86,6 +87,71 @@ bool runtime_cgroups_are_v2(void)
 	struct statfs fs;
 
 	return statfs("/sys/fs/cgroup", &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+static bool has_word(const char *text, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = text; (p = strstr(p, word)); p += len)
+		if ((p == text || p[-1] == ' ') && (p[len] == '\0' || p[len] == ' ' || p[len] == '\n'))
+			return true;
+	return false;
+}
+
+static bool has_controller(const char *name)
+{
+	AUTO(freep) char *text = NULL;
+	char path[64];
+	struct statfs fs;
+	size_t bytes;
+
+	if (runtime_cgroups_are_v2())
+		return io_read_file(AT_FDCWD, "/sys/fs/cgroup/cgroup.controllers", 4096, &text, &bytes) == 0 &&
+		       has_word(text, name);
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", name);
+	return statfs(path, &fs) == 0 && fs.f_type == CGROUP_SUPER_MAGIC && access(path, W_OK) == 0;
+}
+
+const char *runtime_limit_missing(bool memory, bool pids)
+{
+	if (memory && !has_controller("memory"))
+		return "memory";
+	return pids && !has_controller("pids") ? "pids" : NULL;
+}
+
+/* The text of a log line's msg="...", in place; NULL: it is no error, or no log line. */
+static char *error_message(char *line)
+{
+	char *message = strstr(line, " msg=\""), *to, *from;
+
+	if (strncmp(line, "time=", strlen("time=")) != 0 || !message ||
+	    (!strstr(line, " level=error") && !strstr(line, " level=fatal")))
+		return NULL;
+	message += strlen(" msg=\"");
+	for (to = from = message; *from && *from != '"'; *to++ = *from++)
+		if (*from == '\\' && from[1])
+			from++;
+	*to = '\0';
+	return message;
+}
+
+void runtime_say(char *text)
+{
+	AUTO(freep) char *copy = strdup(text);
+	char *at = copy, *line, *to = text;
+
+	/* What is taken from a line is never longer than it. */
+	while (at && (line = strsep(&at, "\n"))) {
+		const char *message = error_message(line);
+
+		if (message)
+			to += sprintf(to, "%s%s", to > text ? " " : "", message);
+	}
+	if (to > text)
+		return;
+	for (char *p = text; (p = strchr(p, '\n'));)
+		*p = ' ';
 }
 
 int runtime_run(const struct runtime *runtime, bool tty, const int stdio[3])

@@ -28,6 +28,22 @@ bool runtime_has_cgroups(void);
 /** runtime_cgroups_are_v2() - are they the newer kind, of which users can be given a part? */
 bool runtime_cgroups_are_v2(void);
 
+/**
+ * runtime_limit_missing() - crun starts a container without a limit that it cannot set, and says nothing
+ * @memory, @pids: those that are wanted
+ *
+ * Return: the controller that is needed and not there, "memory" or "pids"; NULL: all are.
+ */
+const char *runtime_limit_missing(bool memory, bool pids);
+
+/**
+ * runtime_say() - make one line for people of what a runtime wrote to standard error
+ * @text: changed in place
+ *
+ * runc writes log lines: what is no error goes, and of an error its message stays.
+ */
+void runtime_say(char *text);
+
 /** runtime_run() - start the bundle ".", detached. @stdio: what the container gets. Return: its exit status or -errno. */
 int runtime_run(const struct runtime *runtime, bool tty, const int stdio[3]);
 

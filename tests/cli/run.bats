@@ -417,6 +417,15 @@ monitor_of() { find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$NACRE_STORE
 			'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids/pids.max \
 				/sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null'
 		assert_equal "$output" $'20\n67108864'
+		# None that cannot be kept is taken.
+		run unshare -m sh -c 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"' sh "$NACRE" run --rm -m 64m base:1 true
+		assert_status 125
+		assert_output_has "no control groups may be made in /sys/fs/cgroup"
+		if mountpoint -q /sys/fs/cgroup/memory; then
+			run unshare -m sh -c 'umount -l /sys/fs/cgroup/memory && exec "$@"' sh "$NACRE" run --rm -m 64m base:1 true
+			assert_status 125
+			assert_output_has "--memory cannot be kept: this machine has no control group controller 'memory'"
+		fi
 	else
 		run nacre run --rm --memory 64m base:1 true
 		assert_status 125
@@ -472,6 +481,41 @@ shell='trap stop=1 INT; while printf "ready> " && read -r line; do eval "$line";
 	assert_output_has "22 77"
 	assert_output_has after
 	assert_output_has "[terminal as before]"
+}
+
+@test "runc: what it runs, its terminal, and its errors on one line" {
+	run --separate-stderr nacre run --rm -i --runtime runc base:1 sh -c 'cat; echo wrong >&2; exit 7' <<<hello
+	assert_status 7
+	assert_equal "$output" hello
+	assert_equal "$stderr" wrong
+	run -127 nacre run --rm --runtime runc base:1 no-such-program
+	assert_equal "$output" 'nacre: cannot run base:1: runc run failed: unable to start container process: exec: "no-such-program": executable file not found in $PATH'
+	run nacre run --rm --runtime runc base:1 /etc/passwd
+	assert_status 126
+	on_terminal 'tty; exit 5' "$NACRE" run -it --rm --runtime runc base:1 sh -c "$shell"
+	assert_status 5
+	assert_output_has /dev/pts/0
+	assert_output_has "[terminal as before]"
+	assert_equal "$(nacre ps -aq)" ""
+	id=$(nacre run -d --name rc --runtime runc base:1 sh -c 'trap "exit 3" TERM; while :; do sleep 0.1; done')
+	run nacre exec -i rc sh -c 'cat; exit 4' <<<in
+	assert_status 4
+	assert_equal "$output" in
+	on_terminal 'tty; exit 6' "$NACRE" exec -it rc sh -c "$shell"
+	assert_status 6
+	nacre stop rc
+	assert_equal "$(nacre ps -a --json | jq -r '.[] | "\(.Name) \(.State) \(.ExitCode)"')" "rc exited 3"
+	nacre start rc
+	nacre exec rc true
+	nacre rm -f rc
+	run find /sys/fs/cgroup -maxdepth 4 -name "$id"
+	assert_equal "$output" ""
+	if is_root; then
+		run nacre run --rm --runtime runc --memory 64m --pids-limit 20 base:1 sh -c \
+			'cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids/pids.max \
+				/sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null'
+		assert_equal "$output" $'20\n67108864'
+	fi
 }
 
 @test "exec -it, and run -t without -i" {
