@@ -343,6 +343,7 @@ static int link_place(struct fs *fs, struct node *node, struct dirnode *dir, con
 	struct fd_ref ref;
 	int r = upper_dir(fs, dir, &ref);
 
+	node_uncount(node);
 	if (r < 0)
 		return r;
 	r = upper_mark_for(fs, node, ref.fd);

@@ -59,14 +59,15 @@ enum {
 	NODE_COPIED = 1 << 16,	 /* its st_ino is that of its origin, kept in an xattr */
 	NODE_INDEXED = 1 << 12,	 /* the copy of a lower file of several names: found through fs->index_fd */
 	NODE_METACOPY = 1 << 18, /* its file holds attributes only; the data is further down: back.data (metacopy.c) */
-	NODE_MODE_CHANGED = 1 << 19,	 /* a write took setuid or setgid away; the kernel does not know yet */
-	NODE_PASSED = 1 << 20,		 /* the kernel writes to its file without asking (open.c) */
-	NODE_MAPPED = 1 << 21,		 /* or may do so, through a mapping */
-	NODE_STALE_PAGES = 1 << 22,	 /* what the mount's own pages have of it may be older than its file */
-	NODE_ROW_OPAQUE = 1 << 23,	 /* directory: the row says that it hides what is below */
-	NODE_ORPHAN = 1 << 24,		 /* has had no name, and may have got one since: it is in fs->orphans */
-	NODE_LOWER_LISTED = 1 << 26,	 /* of a directory lower: the next is right */
-	NODE_LOWER_BARE = 1 << 27,	 /* the lower's file has no xattr at all, and so never will (xattr.c) */
+	NODE_MODE_CHANGED = 1 << 19, /* a write took setuid or setgid away; the kernel does not know yet */
+	NODE_PASSED = 1 << 20,	     /* the kernel writes to its file without asking (open.c) */
+	NODE_MAPPED = 1 << 21,	     /* or may do so, through a mapping */
+	NODE_STALE_PAGES = 1 << 22,  /* what the mount's own pages have of it may be older than its file */
+	NODE_ROW_OPAQUE = 1 << 23,   /* directory: the row says that it hides what is below */
+	NODE_ORPHAN = 1 << 24,	     /* has had no name, and may have got one since: it is in fs->orphans */
+	NODE_COUNTED = 1 << 25,	     /* of several names, in the upper: back.gone is how many are on disk (live.c) */
+	NODE_LOWER_LISTED = 1 << 26, /* of a directory lower: the next is right */
+	NODE_LOWER_BARE = 1 << 27,   /* the lower's file has no xattr at all, and so never will (xattr.c) */
 	NODE_PROTECTION_KNOWN = 1 << 28, /* the next two are right (flags.c) */
 	NODE_IMMUTABLE = 1 << 29,
 	NODE_APPEND_ONLY = 1 << 30,
@@ -107,9 +108,9 @@ struct node {
 	union {
 		struct node_row row; /* NODE_ROW */
 		struct {
-			uint64_t dev, ino;		 /* of the backing inode, where it has several names */
-			uint32_t nlink;			 /* NODE_INDEXED: names that show */
-			uint32_t gone;			 /* else: names of a lower's that were taken away here */
+			uint64_t dev, ino; /* of the backing inode, where it has several names */
+			uint32_t nlink;	   /* NODE_INDEXED: names that show */
+			uint32_t gone;	   /* names of a lower's that were taken away here; or NODE_COUNTED */
 			uint64_t origin_dev, origin_ino; /* NODE_INDEXED: what it is a copy of */
 			union {
 				struct node_data *data;	  /* NODE_METACOPY: owned */
@@ -230,6 +231,12 @@ static inline void node_set(struct node *node, unsigned flags)
 static inline void node_clear(struct node *node, unsigned flags)
 {
 	atomic_fetch_and_explicit(&node->flags, ~flags, memory_order_release);
+}
+/* A name of it comes or goes on disk. */
+static inline void node_uncount(struct node *node)
+{
+	if (node_is(node, NODE_COUNTED))
+		node_clear(node, NODE_COUNTED);
 }
 static inline bool node_is_dir(const struct node *node)
 {

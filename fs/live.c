@@ -13,9 +13,11 @@
  * go with the gate closed (gate.h), so no request sees a part of it:
  *
  *   before   the folders are opened, the lower's number is taken from the spare ones
- *            in front of the others, so that no other node has to change
- *   closed   gather(): all memory that is needed, and the link counts of files that have
- *                      several names.  Of the upper nothing is read: it may be large
+ *            in front of the others, so that no other node has to change; and the links
+ *            of files that have several names are counted on disk, a few at a time with
+ *            the gate closed (NODE_COUNTED, which goes when a name comes or goes)
+ *   closed   gather(): all memory that is needed, and the link counts of files whose names
+ *                      have changed since.  Else of the upper nothing is read: it may be large
  *            root_inherit(): the fresh root gets what the old one has
  *            apply(): cannot fail
  *   open     everything is as if the mount had been made with these layers: a change
@@ -229,18 +231,29 @@ static int stat_file(struct fs *fs, struct node *node, struct stat *st)
 	return r < 0 ? r : st->st_nlink > 0;
 }
 
+/* How many names it has on disk, with that of the index. Return: as stat_file(). */
+static int count_links(struct fs *fs, struct node *node, uint32_t *ret)
+{
+	struct stat st;
+	int r = 0;
+
+	if (node_is(node, NODE_INDEXED) && node->links)
+		r = copyup_names(fs, node);
+	if (r == 0)
+		r = stat_file(fs, node, &st);
+	if (r > 0)
+		*ret = (uint32_t)st.st_nlink;
+	return r;
+}
+
 static int gather_file(struct switching *s, struct node *node)
 {
 	struct frozen_file *more;
-	struct stat st;
-	int r;
+	uint32_t links = node->back.gone;
+	int r = 1;
 
-	if (node_is(node, NODE_INDEXED) && node->links) {
-		r = copyup_names(s->fs, node);
-		if (r < 0)
-			return r;
-	}
-	r = stat_file(s->fs, node, &st);
+	if (!node_is(node, NODE_COUNTED))
+		r = count_links(s->fs, node, &links);
 	if (r <= 0)
 		return r;
 	more = grow(s->files, s->file_count, &s->file_room, sizeof(*more));
@@ -249,8 +262,8 @@ static int gather_file(struct switching *s, struct node *node)
 	s->files = more;
 	s->files[s->file_count++] = (struct frozen_file){
 		.node = node,
-		.names = node_is(node, NODE_INDEXED) ? node->back.nlink : (uint32_t)st.st_nlink,
-		.links = (uint32_t)st.st_nlink,
+		.names = node_is(node, NODE_INDEXED) ? node->back.nlink : links,
+		.links = links,
 	};
 	return 0;
 }
@@ -332,7 +345,7 @@ static void freeze_node(struct switching *s, struct node *node)
 	if (node_is_dir(node))
 		fd_drop(s->fs->fds, &node->slot);
 	node->layer = s->index;
-	node_clear(node, NODE_UPPER | NODE_INDEXED | NODE_IMPURE | NODE_LOWER_LISTED | NODE_LOWER_BARE);
+	node_clear(node, NODE_UPPER | NODE_INDEXED | NODE_IMPURE | NODE_LOWER_LISTED | NODE_LOWER_BARE | NODE_COUNTED);
 }
 
 static void freeze_dir(struct switching *s, struct frozen_dir *frozen)
@@ -388,6 +401,56 @@ static void apply(struct switching *s)
 	limits_restart(fs);
 }
 
+/* --- counting before; the gate is closed for a few at a time --- */
+
+enum { COUNT_AT_A_TIME = 64 };
+
+struct counting {
+	struct fs *fs;
+	uint32_t next; /* slot of fs->inodes; where those have been laid out anew meanwhile some are left to gather() */
+	bool done;
+};
+
+static int count_closed(void *arg)
+{
+	struct counting *c = arg;
+	struct inodes *inodes = &c->fs->inodes;
+	unsigned left = COUNT_AT_A_TIME;
+	int r = 0;
+
+	for (; inodes->slots && c->next <= inodes->mask && left > 0; c->next++) {
+		struct node *node = inodes->slots[c->next];
+		uint32_t links;
+
+		if (!node || !node_is(node, NODE_UPPER) || node_is(node, NODE_COUNTED))
+			continue;
+		r = count_links(c->fs, node, &links);
+		if (r < 0)
+			return r;
+		if (r > 0) {
+			node->back.gone = links;
+			node_set(node, NODE_COUNTED);
+		}
+		left--;
+	}
+	c->done = left > 0;
+	return 0;
+}
+
+static int count_before(struct fs *fs, uint64_t *longest_ns)
+{
+	struct counting c = { .fs = fs };
+	uint64_t pause_ns;
+	int r = 0;
+
+	while (r == 0 && !c.done) {
+		r = gate_closed(&fs->gate, count_closed, &c, &pause_ns);
+		if (r == 0 && pause_ns > *longest_ns)
+			*longest_ns = pause_ns;
+	}
+	return r;
+}
+
 /* --- the whole --- */
 
 static int switch_closed(void *arg)
@@ -405,6 +468,7 @@ static int switch_closed(void *arg)
 int fs_switch_upper(struct fs *fs, uint64_t *ret_pause_ns)
 {
 	struct switching s = { .fs = fs, .upper_fd = -1, .index_fd = -1 };
+	uint64_t longest_ns = 0;
 	int r;
 	LOCKED(&fs->stack_lock);
 
@@ -415,7 +479,11 @@ int fs_switch_upper(struct fs *fs, uint64_t *ret_pause_ns)
 		return -EOPNOTSUPP;
 	r = prepare(&s);
 	if (r == 0)
+		r = count_before(fs, &longest_ns);
+	if (r == 0)
 		r = gate_closed(&fs->gate, switch_closed, &s, ret_pause_ns);
+	if (*ret_pause_ns < longest_ns)
+		*ret_pause_ns = longest_ns;
 	release(&s);
 	return r < 0 ? r : 0;
 }

@@ -352,6 +352,7 @@ static uint32_t node_weight(const struct node *node)
 
 static void node_add_link(struct node *node, struct link *link)
 {
+	node_uncount(node);
 	link->node = node;
 	link->next = node->links;
 	node->links = link;
@@ -365,6 +366,7 @@ static void node_take_link(struct link *link)
 	struct node *node = link->node;
 	struct link **at = &node->links;
 
+	node_uncount(node);
 	while (*at != link)
 		at = &(*at)->next;
 	*at = link->next;

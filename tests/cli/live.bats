@@ -109,6 +109,23 @@ change() {
 	assert_equal "$(stat -c %i "$MNT/a/file")" "$(stat -c %i "$MNT/b/file")"
 }
 
+@test "many files of two names: each has its count, before and after it changes" {
+	mount_rw
+	counts() { find "$MNT/many" -type f -printf '%n\n' | sort | uniq -c | xargs; }
+	mkdir "$MNT/many"
+	for ((i = 0; i < 150; i++)); do
+		: >"$MNT/many/$i"
+		ln "$MNT/many/$i" "$MNT/many/$i.2"
+	done
+	nacre commit --live "$MNT"
+	assert_equal "$(counts)" "300 2"
+	rm "$MNT/many/0"
+	ln "$MNT/many/1" "$MNT/many/1.3"
+	mv "$MNT/many/2" "$MNT/many/3"
+	nacre commit --live "$MNT"
+	assert_equal "$(counts)" "2 1 294 2 3 3"
+}
+
 @test "programs go on with their files while it happens" {
 	mount_rw
 	programs_beside 120 cli/live.py "$MNT" 4 || fail "see above"
