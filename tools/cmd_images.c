@@ -132,10 +132,8 @@ int cmd_images(struct cli *cli, const struct args *args)
 	AUTO(json_freep) json_t *json = NULL;
 	struct diag diag = { 0 };
 
-	if (format_new(args, &format) != DONE)
+	if (format_begin(args, &format, &json) != DONE)
 		return MISUSED;
-	if (format || args_has(args, "json"))
-		json = json_new_array();
 	struct listing listing = { table, json, args_has(args, "quiet") && !json, args_has(args, "no-trunc") };
 	if (cli_open_listing(cli) < 0)
 		return FAILED;

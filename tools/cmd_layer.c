@@ -282,10 +282,8 @@ static int list(const struct layer_place *place, const char *where, const struct
 	struct buf lines = { 0 };
 	struct diag diag = { 0 };
 
-	if (format_new(args, &format) != DONE)
+	if (format_begin(args, &format, &json) != DONE)
 		return MISUSED;
-	if (format || args_has(args, "json"))
-		json = json_new_array();
 	int r = layerstack_list(place, &lines, &diag);
 	for (const char *line = buf_str(&lines); r == 0 && *line; line = strchr(line, '\n') + 1)
 		list_line(line, table, json, args_has(args, "no-trunc"));

@@ -59,10 +59,8 @@ int cmd_layers(struct cli *cli, const struct args *args)
 	const char *ref = args_operand(args, 0);
 	char id[DIGEST_TEXT_BYTES];
 
-	if (format_new(args, &format) != DONE)
+	if (format_begin(args, &format, &json) != DONE)
 		return MISUSED;
-	if (format || args_has(args, "json"))
-		json = json_new_array();
 	if (cli_open(cli, STORE_READ) < 0 || image_open(cli->store, ref, "list the layers of", &image) < 0)
 		return FAILED;
 	history_read(&image, &history);

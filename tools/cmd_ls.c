@@ -165,10 +165,8 @@ int cmd_ls(struct cli *cli, const struct args *args)
 	const char *ref = args_operand(args, 0), *path = args_operand(args, 1) ? args_operand(args, 1) : "/";
 	struct diag diag = { 0 };
 
-	if (format_new(args, &format) != DONE)
+	if (format_begin(args, &format, &json) != DONE)
 		return MISUSED;
-	if (format || args_has(args, "json"))
-		json = json_new_array();
 	if (cli_open(cli, STORE_READ) < 0 || image_open_at(cli->store, ref, "list", &image) < 0)
 		return FAILED;
 	int r = view_open(cli->store, image.id, image.layer_count, &diag, &view);

@@ -105,10 +105,8 @@ int cmd_ps(struct cli *cli, const struct args *args)
 	AUTO(json_freep) json_t *json = NULL;
 	struct diag diag = { 0 };
 
-	if (format_new(args, &format) != DONE)
+	if (format_begin(args, &format, &json) != DONE)
 		return MISUSED;
-	if (format || args_has(args, "json"))
-		json = json_new_array();
 	if (cli_open_listing(cli) < 0)
 		return FAILED;
 	int r = cli->store ? list_containers(cli->store, args, table, json, &diag) : 0;

@@ -64,10 +64,8 @@ int cmd_top(struct cli *cli, const struct args *args)
 	AUTO(json_freep) json_t *json = NULL;
 	struct diag diag = { 0 };
 
-	if (format_new(args, &format) != DONE)
+	if (format_begin(args, &format, &json) != DONE)
 		return MISUSED;
-	if (format || args_has(args, "json"))
-		json = json_new_array();
 	if (cli_open(cli, STORE_READ) < 0)
 		return FAILED;
 	int r = list_processes(cli, args_operand(args, 0), table, json, &diag);

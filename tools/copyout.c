@@ -125,14 +125,20 @@ static int make_room(int dirfd, const char *name)
 	return unlinkat(dirfd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int write_content(struct copyout *copyout, const struct layer_entry *entry, int fd)
+struct content_of {
+	struct store *store; /* borrowed */
+	const struct layer_entry *entry;
+};
+
+static int write_content(int fd, void *arg)
 {
+	const struct content_of *of = arg;
 	struct content_place place = { .fd = -1 };
 	int r;
 
-	if (entry->size == 0)
+	if (of->entry->size == 0)
 		return 0;
-	r = content_open(copyout->store, entry->content, &place);
+	r = content_open(of->store, of->entry->content, &place);
 	if (r < 0)
 		return r;
 	r = io_copy_range(place.fd, (off_t)place.offset, fd, 0, place.bytes);
@@ -141,28 +147,12 @@ static int write_content(struct copyout *copyout, const struct layer_entry *entr
 	return r;
 }
 
-static int make_file(struct copyout *copyout, const struct layer_entry *entry, int dirfd, const char *name)
-{
-	/* Nobody else reads it before it has its mode. */
-	AUTO(closep) int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int r = fd < 0 ? -errno : write_content(copyout, entry, fd);
-
-	if (fd < 0)
-		return r;
-	/* A full disk or a quota may be told of only here. */
-	if (close(TAKE_FD(fd)) < 0 && r == 0)
-		r = -errno;
-	if (r < 0)
-		unlinkat(dirfd, name, 0);
-	return r;
-}
-
 static int make_other(struct copyout *copyout, const struct layer_entry *entry, int dirfd, const char *name)
 {
 	int r;
 
 	if (S_ISREG(entry->mode))
-		return make_file(copyout, entry, dirfd, name);
+		return io_make_file(dirfd, name, write_content, &(struct content_of){ copyout->store, entry });
 	if (S_ISLNK(entry->mode))
 		r = symlinkat(entry->target, dirfd, name);
 	else

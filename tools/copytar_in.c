@@ -159,19 +159,22 @@ static void set_dir_times(const struct reader *rd)
 
 enum { ARCHIVE_IS_WRONG = 1 };
 
-static int make_file(struct reader *rd, const struct tree_entry *e, int dirfd, const char *name)
+struct data_of {
+	struct reader *rd; /* borrowed */
+	const struct tree_entry *entry;
+};
+
+static int write_data(int fd, void *arg)
 {
-	AUTO(closep) int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	const struct data_of *of = arg;
 	const void *bytes;
 	la_int64_t offset;
 	size_t len;
-	int got, r = fd < 0 ? -errno : 0;
+	int got, r = 0;
 
-	while (r == 0 && (got = archive_read_data_block(rd->archive, &bytes, &len, &offset)) != ARCHIVE_EOF)
+	while (r == 0 && (got = archive_read_data_block(of->rd->archive, &bytes, &len, &offset)) != ARCHIVE_EOF)
 		r = got != ARCHIVE_OK ? ARCHIVE_IS_WRONG : io_pwrite_full(fd, bytes, len, offset);
-	if (r == 0 && ftruncate(fd, (off_t)e->size) < 0)
-		r = -errno;
-	if (fd >= 0 && close(TAKE_FD(fd)) < 0 && r == 0)
+	if (r == 0 && ftruncate(fd, (off_t)of->entry->size) < 0)
 		r = -errno;
 	return r;
 }
@@ -229,7 +232,7 @@ static int make(struct reader *rd, struct archive_entry *entry, const struct tre
 	if (link)
 		return make_link(rd, link, dirfd, name);
 	if (S_ISREG(e->mode))
-		return make_file(rd, e, dirfd, name);
+		return io_make_file(dirfd, name, write_data, &(struct data_of){ rd, e });
 	if (S_ISLNK(e->mode))
 		return symlinkat(target ? target : "", dirfd, name) < 0 ? -errno : 0;
 	return mknodat(dirfd, name, (e->mode & S_IFMT) | 0600, (dev_t)e->rdev) < 0 ? -errno : 0;

@@ -131,20 +131,16 @@ static int copy_data(int from, const struct stat *st, int out)
 	return sparse && st->st_blocks > 0 ? io_copy_sparse(in, out, (uint64_t)st->st_size) : io_copy_to_end(in, out);
 }
 
-static int make_file(int from, const struct stat *st, int dirfd, const char *name)
-{
-	/* Nobody else reads it before it has its mode. */
-	AUTO(closep) int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int r = fd < 0 ? -errno : copy_data(from, st, fd);
+struct data_of {
+	int from; /* borrowed */
+	const struct stat *st;
+};
 
-	if (fd < 0)
-		return r;
-	/* A full disk or a quota may be told of only here. */
-	if (close(TAKE_FD(fd)) < 0 && r == 0)
-		r = -errno;
-	if (r < 0)
-		unlinkat(dirfd, name, 0);
-	return r;
+static int write_data(int fd, void *arg)
+{
+	const struct data_of *of = arg;
+
+	return copy_data(of->from, of->st, fd);
 }
 
 static int make_symlink(int from, int dirfd, const char *name)
@@ -161,7 +157,7 @@ static int make_symlink(int from, int dirfd, const char *name)
 static int make_other(int from, const struct stat *st, int dirfd, const char *name)
 {
 	if (S_ISREG(st->st_mode))
-		return make_file(from, st, dirfd, name);
+		return io_make_file(dirfd, name, write_data, &(struct data_of){ from, st });
 	if (S_ISLNK(st->st_mode))
 		return make_symlink(from, dirfd, name);
 	return mknodat(dirfd, name, (st->st_mode & S_IFMT) | 0600, st->st_rdev) < 0 ? -errno : 0;

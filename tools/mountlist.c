@@ -123,10 +123,8 @@ int mount_list(struct cli *cli, const struct args *args)
 	AUTO(format_freep) struct format *format = NULL;
 	AUTO(json_freep) json_t *json = NULL;
 
-	if (format_new(args, &format) != DONE)
+	if (format_begin(args, &format, &json) != DONE)
 		return MISUSED;
-	if (format || args_has(args, "json"))
-		json = json_new_array();
 	if (cli_open_listing(cli) < 0)
 		return FAILED;
 	int r = mount_table_read(&mounts);

@@ -151,6 +151,14 @@ int format_new(const struct args *args, struct format **ret)
 	return r;
 }
 
+int format_begin(const struct args *args, struct format **ret, json_t **ret_rows)
+{
+	int status = format_new(args, ret);
+
+	*ret_rows = status == DONE && (*ret || args_has(args, "json")) ? json_new_array() : NULL;
+	return status;
+}
+
 /*
  * Fields.
  */

@@ -22,6 +22,9 @@ struct format;
 int format_new(const struct args *args, struct format **ret);
 void format_freep(struct format **format);
 
+/** format_begin() - the same, and of --json: *@ret_rows is an array for the rows, or NULL if columns are wanted. */
+int format_begin(const struct args *args, struct format **ret, json_t **ret_rows);
+
 /** format_set_exact() - {{.Field}} is whole and exact too. */
 void format_set_exact(struct format *format);
 

@@ -104,6 +104,21 @@ static int copy_by_buffer(int in, off_t in_offset, int out, off_t out_offset, ui
 	return 0;
 }
 
+int io_make_file(int dirfd, const char *name, int (*fill)(int fd, void *arg), void *arg)
+{
+	AUTO(closep) int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fill(fd, arg);
+	if (close(TAKE_FD(fd)) < 0 && r == 0)
+		r = -errno;
+	if (r != 0)
+		unlinkat(dirfd, name, 0);
+	return r;
+}
+
 int io_copy_to_end(int in, int out)
 {
 	AUTO(freep) char *buf = malloc(COPY_CHUNK_BYTES);

@@ -38,6 +38,14 @@ int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t b
  */
 int io_copy_sparse(int in, int out, uint64_t bytes);
 
+/**
+ * io_make_file() - a new file, which nobody else can read until it is given a mode
+ * @fill: writes it, at the descriptor's start; its value other than 0 is returned, and the file is gone again
+ *
+ * Return: 0; -EEXIST; -errno, also of the close, where a full disk or a quota may be told of only then.
+ */
+int io_make_file(int dirfd, const char *name, int (*fill)(int fd, void *arg), void *arg);
+
 /** io_copy_to_end() - what @in still has goes to @out. Return: 0, -ENOMEM, or -errno of the call that failed. */
 int io_copy_to_end(int in, int out);
 
