@@ -14,9 +14,10 @@ declare -A run_as=()  # a function that runs a command as whoever mounts it, whe
 # The owner of all lower files, who is also the plain user of the columns that end in -user.
 bench_user=nobody
 
+become_user=(setpriv --reuid="$bench_user" --regid="$(id -g "$bench_user")" --clear-groups --inh-caps=-all --)
+
 run_as_user() {
-	setpriv --reuid="$bench_user" --regid="$(id -g "$bench_user")" --clear-groups --inh-caps=-all -- \
-		env HOME="$work/home" USER="$bench_user" LOGNAME="$bench_user" NACRE_STORE="$data/store-user" "$@"
+	"${become_user[@]}" env HOME="$work/home" USER="$bench_user" LOGNAME="$bench_user" NACRE_STORE="$data/store-user" "$@"
 }
 
 add_given() {

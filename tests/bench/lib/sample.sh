@@ -72,6 +72,9 @@ measure() {
 	done
 }
 
+# Does the owner of all lower files run the command that is measured, rather than whoever has mounted the peer?
+by_owner=
+
 # sample ROW,... PEER DIR [OPTION...] OPERATION [-- COMMAND...]: nacre-bench in DIR
 sample() {
 	local row=$1 peer=$2 dir=$3
@@ -82,6 +85,9 @@ sample() {
 		options+=("$1" "$2")
 		shift 2
 	done
+	if [ -n "$by_owner" ] && [ -z "${run_as[$peer]:-}" ]; then
+		set -- "$1" -- "${become_user[@]}" "${@:3}"
+	fi
 	[[ ${program[$peer]:-} != "$nacrefs" ]] || mapfile -O ${#options[@]} -t options < <(mounts_of "$peer")
 	measure "$row" "$peer" "$bench" "${options[@]}" "$dir" "$@"
 }
@@ -188,6 +194,8 @@ can() {
 	memory) [[ ${kind[$peer]} != native && ${kind[$peer]} != overlayfs ]] ;;
 	image-commit) [ "${lower[$peer]}" = store ] ;;
 	*-cold) is_root ;;
+	# As root of root's mounts: the files are another one's, and a user's own mount is for himself.
+	*-other) is_root && [ -z "${run_as[$peer]:-}" ] ;;
 	# mergerfs copies nothing up and hides nothing: what is below can be neither changed nor removed.
 	rm-lower | append-big | latency-alone) [ "${kind[$peer]}" != mergerfs ] ;;
 	chown) is_root && [[ ${kind[$peer]} != mergerfs && -z ${run_as[$peer]:-} ]] ;;
