@@ -3,6 +3,7 @@
 
 #include "fs/ahead.h"
 #include "fs/jobs.h"
+#include "fs/listing.h"
 #include "fs/live.h"
 #include "fs/ops_internal.h"
 #include "fs/stack.h"
@@ -94,13 +95,13 @@ static void tell(const struct stale *stale, void *arg)
 		fuse_lowlevel_notify_inval_inode(mount->session, ino, stale->listing ? 0 : ATTRIBUTES_ONLY, 0);
 }
 
-/* Listings that were made ahead know nodes as the kernel does. */
+/* What is kept of listings knows nodes as the kernel does. */
 static void let_go(void *arg)
 {
-	const struct mount *mount = arg;
+	struct mount *mount = arg;
 
 	fs_enter(mount->fs);
-	ahead_drop(mount->ahead);
+	listing_let_go(mount);
 	fs_leave(mount->fs);
 }
 

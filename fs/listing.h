@@ -20,11 +20,17 @@ ssize_t listing_make(const struct mount *mount, fuse_ino_t dir, char *buf, size_
 		     uint64_t *ret_next);
 
 /**
- * listing_asked() - the kernel asks for attributes or content of @ino, which it knows
+ * listing_asked() - the kernel asks for attributes of @ino, which it knows, or for its content
  *
  * With its write-back cache it drops what it knows of a file whenever that is closed, and asks again, file by file, where the
  * file is opened: all of a folder's are told by one listing, if only it asks for that.  So it is made to.
+ * @untold: for attributes of a file, which a listing would have told
  */
-void listing_asked(const struct mount *mount, fuse_ino_t ino);
+void listing_asked(struct mount *mount, fuse_ino_t ino, bool untold);
+
+/** listing_let_go() - keep no node for what is to be asked for, or to be dropped, later. Called by requests. */
+void listing_let_go(struct mount *mount);
+/** listing_release() - the same of what is to be dropped, when no request is served any more and the kernel keeps nothing. */
+void listing_release(struct mount *mount);
 
 #endif

@@ -18,6 +18,7 @@
 #include "fs/forest.h"
 #include "fs/jobs.h"
 #include "fs/layerstore.h"
+#include "fs/listing.h"
 #include "fs/passthrough.h"
 #include "fs/ring.h"
 #include "fs/stats.h"
@@ -328,6 +329,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 		r = diag_set(&diag, -EINVAL, "cannot set up the mount on %s", o->mountpoint);
 	status = r < 0 ? fail(&diag, r) : serve_session(o, &mount, ready);
 	ahead_free(mount.ahead);
+	listing_release(&mount);
 	jobs_free(mount.jobs);
 	jobs_free(mount.controls);
 	if (mount.session)

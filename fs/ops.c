@@ -171,7 +171,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 
 	ops_telling(req, ino);
 	r = fs_getattr(fs_of(req, ino), node, &st);
-	listing_asked(mount_of(req), ino);
+	listing_asked(mount_of(req), ino, r == 0 && !S_ISDIR(st.st_mode));
 	reply_attr(req, r, node, &st);
 }
 
@@ -415,7 +415,7 @@ void ops_reply_stats(fuse_req_t req, bool json, size_t room)
 		fuse_reply_err(req, EPERM);
 		return;
 	}
-	ahead_drop(mount_of(req)->ahead);
+	listing_let_go(mount_of(req));
 	mount_describe(mount_of(req), json, &text);
 	if (buf_error(&text) < 0 || text.len > room)
 		fuse_reply_err(req, text.len > room ? EOVERFLOW : ENOMEM);
@@ -433,7 +433,7 @@ static void op_base(fuse_req_t req, fuse_ino_t ino, unsigned cmd, const void *in
 		r = -EPERM;
 	if (r == 0) {
 		memcpy(&ask, in, sizeof(ask));
-		ahead_drop(mount_of(req)->ahead); /* or views that nobody uses would seem to be used */
+		listing_let_go(mount_of(req)); /* or views that nobody uses would seem to be used */
 		r = baseviews_ioctl(mount_of(req)->baseviews, cmd, fuse_req_ctx(req)->pid, &ask);
 	}
 	if (r < 0)

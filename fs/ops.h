@@ -37,6 +37,8 @@ struct mount {
 	struct ahead *ahead;		 /* owned; NULL: no listing is made before it is asked for */
 	_Atomic uint64_t changes;	 /* requests so far that may change something (ahead.c) */
 	_Atomic unsigned changing;	 /* those of them that are being served */
+	_Atomic fuse_ino_t outworn; /* a folder whose listing the kernel is still to drop, a lookup is counted; 0 */
+	_Atomic fuse_ino_t dropped_late; /* the last that was dropped too late, as a hint (listing.c) */
 	struct told told;		 /* and who was told attributes, as long as that may matter */
 	struct rings *rings;		 /* owned; NULL: requests come through the device */
 	double timeout;			 /* seconds the kernel may keep what it was told */

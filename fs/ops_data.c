@@ -92,7 +92,7 @@ void ops_read(fuse_req_t req, struct fs *fs, struct node *node, size_t size, off
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
 	if (offset == 0) /* somebody opened it, and will close it */
-		listing_asked(mount_of(req), ino);
+		listing_asked(mount_of(req), ino, false);
 	ops_read(req, fs_of(req, ino), node_of(req, ino), size, offset);
 }
 
