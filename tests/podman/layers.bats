@@ -39,8 +39,12 @@ teardown_file() { remove_podman; }
 
 serve() { in_storage "$NACRE" serve-layers "$LAYERS"; }
 
+# Since 5.1 podman asks only for layers with the digest of a table of contents.
+asks_for_layers() { [ "$(printf '%s\n' "$(podman --version | sed 's/.* //')" 5.1 | sort -V | head -n 1)" != 5.1 ]; }
+
 # Folders of podman's storage that hold files of their own.
 extracted() {
+	asks_for_layers || return 0
 	# shellcheck disable=SC2016
 	in_storage sh -c 'cd "$1/graph/overlay" && find . -maxdepth 2 -name diff -type d' sh "$PODMAN_DIR"
 }
@@ -56,7 +60,9 @@ state='cd /usr/share/data && ls | sort | head -n 60 && cat deep/new 2 && stat -c
 	# Without the mount podman says so, and goes on when it is there again.
 	in_storage umount "$LAYERS"
 	run podman run --rm "$IMAGE" true
-	[ "$status" != 0 ]
+	if asks_for_layers; then
+		[ "$status" != 0 ]
+	fi
 	serve
 	[ "$(podman run --rm "$IMAGE" ls /usr/share/data/deep)" = new ]
 }

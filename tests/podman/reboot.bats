@@ -22,8 +22,9 @@ all_processes() {
 
 # The mounts end with the namespace that started() has made, and the run root is in memory.
 power_off() {
-	local containers pids='' now
+	local containers ids pids='' now
 	containers=$(podman ps -q | xargs -r podman inspect --format '{{.State.Pid}}')
+	ids=$(podman ps -q --no-trunc)
 	# All stand still before the first is killed: conmon, which sees its container die, starts podman to clean up.
 	while now=$(all_processes) && [ "$now" != "$pids" ]; do
 		pids=$now
@@ -36,6 +37,8 @@ power_off() {
 	[ -z "$(storage_drivers)" ]
 	! grep -F " $PODMAN_DIR/" /proc/self/mountinfo | grep fuse || fail "a mount was left"
 	rm -rf "${PODMAN_RUN:?}"/*
+	# The runtime's own notes too.
+	! is_root || printf '%s' "$ids" | xargs -r -I ID rm -rf /run/crun/ID
 }
 
 # started NAME podman ...: in the background, and in a mount namespace of its own, which a plain user's podman makes itself.
