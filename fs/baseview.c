@@ -132,7 +132,7 @@ int base_keys(const struct mount_options *o, struct base_keys *ret)
 	add_maps(&text, fs->uid_maps, fs->uid_map_count);
 	add_maps(&text, fs->gid_maps, fs->gid_map_count);
 	buf_addf(&text, "%lld %lld %d%d%d%d%d%d%d %d %d%d%d%d%d %s", (long long)fs->squash_uid,
-		 (long long)fs->squash_gid, fs->fakeroot, fs->override_stat, fs->userxattr, fs->noxattrs,
+		 (long long)fs->squash_gid, fs->fakeroot, fs->override_stat != NULL, fs->userxattr, fs->noxattrs,
 		 fs->layer_xattr, fs->noacl, fs->static_nlink, o->squash_to_root, o->allow_other, o->suid, o->dev,
 		 o->no_suid, o->no_dev, buf_str(&o->kernel));
 	if (r == 0)

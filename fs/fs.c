@@ -211,6 +211,21 @@ static int check_work(struct fs *fs, int workdir, struct diag *diag)
 	return 0;
 }
 
+/* security.* needs CAP_SYS_ADMIN in the first user namespace: try. */
+static int check_override(const struct fs *fs, struct diag *diag)
+{
+	static const char probe[] = "security.fuseoverlayfs.nacre.probe";
+
+	if (!fs->override_upper || strcmp(fs->override_upper, OVL_OVERRIDE_PRIVILEGED) != 0)
+		return 0;
+	if (fsetxattr(fs->work_fd, probe, "y", 1, 0) < 0)
+		return diag_errno(diag, -errno,
+				  "option xattr_permissions=1: cannot set %s (xattr_permissions=2 needs no root)",
+				  OVL_OVERRIDE_PRIVILEGED);
+	fremovexattr(fs->work_fd, probe);
+	return 0;
+}
+
 static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct diag *diag)
 {
 	const struct fs_options *options = fs->options;
@@ -236,8 +251,8 @@ static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct di
 	(void)fremovexattr(fs->work_fd, "system.posix_acl_default");
 	(void)fremovexattr(fs->work_fd, "system.posix_acl_access");
 	fs->xattr_ns = namespace_of(options, fs->work_fd);
-	fs->override_upper = options->fakeroot || options->override_stat;
-	return 0;
+	fs->override_upper = options->fakeroot ? OVL_OVERRIDE_STAT : options->override_stat;
+	return check_override(fs, diag);
 }
 
 /* --- life --- */

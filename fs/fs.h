@@ -70,12 +70,12 @@ struct fs_options {
 	size_t uid_map_count, gid_map_count;
 	int64_t squash_uid, squash_gid; /* -1: not asked for */
 	bool fakeroot; /* owners and devices are recorded in override_stat, the image's root is the mounting user */
-	bool override_stat;  /* xattr_permissions=2: the same record, without being root */
-	bool volatile_upper; /* nothing is synced */
-	bool frozen_upper;   /* nobody writes: what lies in workdir is left as it is */
-	bool userxattr;	     /* user.overlay.* even where trusted.overlay.* would do */
-	bool noxattrs;	     /* no xattr is shown or set */
-	bool layer_xattr;    /* user.nacre.layer is answered also where no file can have an xattr */
+	const char *override_stat; /* the same record without being root, under this name (store/ovl.h); NULL: none */
+	bool volatile_upper;	   /* nothing is synced */
+	bool frozen_upper;	   /* nobody writes: what lies in workdir is left as it is */
+	bool userxattr;		   /* user.overlay.* even where trusted.overlay.* would do */
+	bool noxattrs;		   /* no xattr is shown or set */
+	bool layer_xattr;	   /* user.nacre.layer is answered also where no file can have an xattr */
 	bool noacl;
 	bool static_nlink; /* directories have nlink 1 */
 	bool ino32;	   /* inode numbers have 32 bits */

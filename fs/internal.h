@@ -185,7 +185,7 @@ struct fs {
 	uint64_t *devs;			 /* devices met, for st_ino; guarded by inodes.lock */
 	uint32_t dev_count;
 	enum ovl_namespace xattr_ns;
-	bool override_upper; /* owners of the upper are in override_stat */
+	const char *override_upper; /* what owners of the upper are recorded under; NULL: nothing */
 	bool any_xattrs;
 	struct xattr_scan *xattr_scan; /* owned; NULL: it would be of no use */
 	_Atomic bool layer_asked;      /* somebody wants user.nacre.layer */
@@ -441,10 +441,10 @@ int name_check(const char *name);
 /** proc_path() - "/proc/self/fd/FD/NAME" (NAME may be ""), for the xattr calls that take no descriptor. */
 enum { PROC_PATH_BYTES = 300 };
 const char *proc_path(char *buf, int dirfd, const char *name);
-/** upper_stat() - of @name in @dirfd ("": itself), id maps applied; @override: and a recorded owner. */
-int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct stat *st);
+/** upper_stat() - of @name in @dirfd ("": itself), id maps applied; @override: and a recorded owner, under that name. */
+int upper_stat(struct fs *fs, int dirfd, const char *name, const char *override, struct stat *st);
 /** upper_stat_unmapped() - the same with the owner that is on disk or recorded. Return: 1: recorded; 0; -errno. */
-int upper_stat_unmapped(int dirfd, const char *name, bool override, struct stat *st);
+int upper_stat_unmapped(int dirfd, const char *name, const char *override, struct stat *st);
 /** upper_set_times() - give @name the access and modification time of @st (UTIME_OMIT, UTIME_NOW allowed). */
 int upper_set_times(int dirfd, const char *name, const struct stat *st);
 /**

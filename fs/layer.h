@@ -68,9 +68,9 @@ struct layer_ops {
 struct layer {
 	const struct layer_ops *ops;
 	union dref root;
-	bool has_xattrs;    /* false: nothing in it has one */
-	bool override_stat; /* owners are recorded in user.containers.override_stat */
-	bool is_mapped;	    /* on an idmapped mount: its owners are those to be shown, not those on disk */
+	bool has_xattrs;	   /* false: nothing in it has one */
+	const char *override_stat; /* what owners are recorded under: ovl_override_name(); NULL: nothing */
+	bool is_mapped;		   /* on an idmapped mount: its owners are those to be shown, not those on disk */
 	bool is_store;
 	bool was_upper;	     /* of this mount, until live.c made it a lower: what is written to uppers only is in it */
 	int index_fd;	     /* owned; of such a one: its links to copies (index.c) */
@@ -95,9 +95,9 @@ int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache
 /**
  * layer_dir_freeze() - what was the upper, as a lower
  * @root_fd, @index_fd: owned by the layer from now on, if it succeeds
- * @override: owners are recorded in it
+ * @override: what owners are recorded under in it, NULL: nothing
  */
-int layer_dir_freeze(int root_fd, int index_fd, bool override, struct fdcache *fds, struct layer **ret);
+int layer_dir_freeze(int root_fd, int index_fd, const char *override, struct fdcache *fds, struct layer **ret);
 
 /** layer_store_open() - a layer of the store. @store is borrowed. */
 int layer_store_open(struct store *store, struct layer_id id, struct diag *diag, struct layer **ret);

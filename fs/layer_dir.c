@@ -347,7 +347,6 @@ int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache
 		   struct layer **ret)
 {
 	struct dir_layer *layer = calloc(1, sizeof(*layer));
-	struct ovl_override override;
 	struct stat st;
 	int r;
 
@@ -364,7 +363,7 @@ int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache
 	}
 	layer->layer.dev = st.st_dev;
 	layer->layer.is_mapped = mounts_are_idmapped(mounts, path);
-	layer->layer.override_stat = ovl_override_read(layer->root_fd, &override) > 0;
+	layer->layer.override_stat = ovl_override_name(layer->root_fd);
 	layer->layer.root.dir = lowdir_new(NULL, "");
 	layer->layer.name = strdup(path);
 	if (!layer->layer.root.dir || !layer->layer.name) {
@@ -375,7 +374,7 @@ int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache
 	return 0;
 }
 
-int layer_dir_freeze(int root_fd, int index_fd, bool override, struct fdcache *fds, struct layer **ret)
+int layer_dir_freeze(int root_fd, int index_fd, const char *override, struct fdcache *fds, struct layer **ret)
 {
 	struct dir_layer *layer = calloc(1, sizeof(*layer));
 	struct stat st;

@@ -135,12 +135,12 @@ static void row_stat(struct fs *fs, const struct node *node, struct stat *st)
 	st->st_atim = st->st_mtim;
 }
 
-/* May the owner of its file on disk be recorded elsewhere? */
-static bool node_has_override(const struct fs *fs, const struct node *node)
+/* What the owner of its file on disk may be recorded under; NULL: nothing. */
+static const char *node_override(const struct fs *fs, const struct node *node)
 {
 	if (node_is(node, NODE_UPPER))
 		return fs->override_upper;
-	return node->layer != NO_LAYER && fs->layers[node->layer]->override_stat;
+	return node->layer != NO_LAYER ? fs->layers[node->layer]->override_stat : NULL;
 }
 
 /* podman before 4.6 gives mappings and idmapped mounts of the layers, whose owners are then not to be mapped again. */
@@ -162,8 +162,9 @@ static int folder_at(struct fs *fs, struct node *node, struct node_at *ret)
 /* What the layers say, before what the merged tree knows better. */
 static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 {
-	bool override = node_has_override(fs, node), folder;
+	const char *override = node_override(fs, node);
 	struct node_at at;
+	bool folder;
 	int r;
 
 	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW)) {
@@ -198,7 +199,7 @@ int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid)
 	r = node_at(fs, node, &at);
 	if (r < 0)
 		return r;
-	r = upper_stat_unmapped(at.ref.fd, at.name, node_has_override(fs, node), &st);
+	r = upper_stat_unmapped(at.ref.fd, at.name, node_override(fs, node), &st);
 	fd_put(fs->fds, &at.ref);
 	*uid = st.st_uid;
 	*gid = st.st_gid;

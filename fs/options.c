@@ -13,6 +13,7 @@
 
 #include "fs/optvalue.h"
 #include "store/base/auto.h"
+#include "store/ovl.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -242,14 +243,14 @@ static int set_redirect(struct fs_options *fs, const char *value, struct diag *d
 
 static int set_override(struct fs_options *fs, const char *value, struct diag *diag)
 {
-	if (strcmp(value, "1") == 0)
-		return diag_set(
-			diag, -EINVAL,
-			"option xattr_permissions=1: owners are recorded in user.containers.override_stat only, "
-			"which is xattr_permissions=2");
-	if (strcmp(value, "2") != 0 && strcmp(value, "0") != 0)
-		return diag_set(diag, -EINVAL, "option xattr_permissions=%s: only 2 is known", value);
-	fs->override_stat = value[0] == '2';
+	if (strcmp(value, "0") == 0)
+		fs->override_stat = NULL;
+	else if (strcmp(value, "1") == 0)
+		fs->override_stat = OVL_OVERRIDE_PRIVILEGED;
+	else if (strcmp(value, "2") == 0)
+		fs->override_stat = OVL_OVERRIDE_STAT;
+	else
+		return diag_set(diag, -EINVAL, "option xattr_permissions=%s: not 0, 1 or 2", value);
 	return 0;
 }
 
@@ -659,7 +660,7 @@ const char *options_help(void)
 	       "  -o noacl, noxattrs         without POSIX ACLs, without any xattrs\n"
 	       "  -o uidmapping=D:S:N[:...]  show owner D+i of the disk as S+i; gidmapping= likewise\n"
 	       "  -o squash_to_root          show every file as root's; squash_to_uid=, squash_to_gid=\n"
-	       "  -o xattr_permissions=2     keep owners and modes in user.containers.override_stat\n"
+	       "  -o xattr_permissions=1|2   keep owners and modes in an xattr, of security.* or user.*\n"
 	       "  -o size=BYTES, inodes=N    the upper grows no larger; bytes with k, m, g or t\n"
 	       "  -o redirect_dir=off        rename no directory that a lower has; nofollow\n"
 	       "  -o metacopy=off            copy all of a file when only its attributes change\n"

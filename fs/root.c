@@ -135,7 +135,7 @@ static int image_owner(struct fs *fs, bool *fresh)
 static int record_root(struct fs *fs, const struct stat *st)
 {
 	struct ovl_override o;
-	int r = ovl_override_read(fs->upper_fd, &o);
+	int r = ovl_override_read(fs->upper_fd, fs->override_upper, &o);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
@@ -165,7 +165,7 @@ static int root_inherit(struct fs *fs, bool fresh)
 		if (r == 0)
 			r = upper_set_times(fs->upper_fd, "", &st);
 	} else if (fs->override_upper) {
-		r = upper_stat(fs, fs->upper_fd, "", true, &st);
+		r = upper_stat(fs, fs->upper_fd, "", fs->override_upper, &st);
 		if (r == 0)
 			r = record_root(fs, &st);
 	}

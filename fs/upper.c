@@ -8,10 +8,10 @@
  * rename, so that a crash leaves the old or the new.  What a crash leaves in work/
  * is removed by the next mount, the kernel's as well as ours.
  *
- * Where owners are recorded (fakeroot, xattr_permissions=2) the files on disk
+ * Where owners are recorded (fakeroot, xattr_permissions) the files on disk
  * belong to the mounting user and stay readable and writable to him; owner, mode
- * and type stand in user.containers.override_stat.  A symlink can have no such
- * xattr: it is a real one if its owner needs no record, else a file that holds
+ * and type stand in an xattr (store/ovl.h).  A symlink can have no such
+ * xattr of a user's: it is a real one if its owner needs no record, else a file that holds
  * the target.
  */
 
@@ -63,10 +63,10 @@ static int set_xattr(int dirfd, const char *name, const char *xattr, const void 
 
 /* --- recorded owners --- */
 
-static int override_get(int dirfd, const char *name, struct ovl_override *ret)
+static int override_get(int dirfd, const char *name, const char *xattr, struct ovl_override *ret)
 {
 	char text[128];
-	ssize_t n = get_xattr(dirfd, name, OVL_OVERRIDE_STAT, text, sizeof(text));
+	ssize_t n = get_xattr(dirfd, name, xattr, text, sizeof(text));
 
 	if (n == -ENODATA || n == -ENOTSUP)
 		return 0;
@@ -75,7 +75,7 @@ static int override_get(int dirfd, const char *name, struct ovl_override *ret)
 	return ovl_override_parse(text, (size_t)n, ret) < 0 ? 0 : 1;
 }
 
-static int override_put(int dirfd, const char *name, const struct stat *st, uid_t uid, gid_t gid)
+static int override_put(const struct fs *fs, int dirfd, const char *name, const struct stat *st, uid_t uid, gid_t gid)
 {
 	struct ovl_override o = {
 		.uid = uid,
@@ -88,7 +88,7 @@ static int override_put(int dirfd, const char *name, const struct stat *st, uid_
 	char text[96];
 	size_t n = ovl_override_format(&o, text);
 
-	return set_xattr(dirfd, name, OVL_OVERRIDE_STAT, text, n);
+	return set_xattr(dirfd, name, fs->override_upper, text, n);
 }
 
 /* @now: the file as it is; without a record it is its owner that stays where none is set. */
@@ -99,14 +99,14 @@ static int override_change(struct fs *fs, int dirfd, const char *name, const str
 	int r;
 
 	if (fs->options->fakeroot)
-		return override_put(dirfd, name, st, ids_fake_uid_image(fs, st->st_uid),
+		return override_put(fs, dirfd, name, st, ids_fake_uid_image(fs, st->st_uid),
 				    ids_fake_gid_image(fs, st->st_gid));
-	r = override_get(dirfd, name, &o);
+	r = override_get(dirfd, name, fs->override_upper, &o);
 	if (r >= 0 && set & FS_SET_UID)
 		r = ids_uid_disk(fs, st->st_uid, &o.uid);
 	if (r >= 0 && set & FS_SET_GID)
 		r = ids_gid_disk(fs, st->st_gid, &o.gid);
-	return r < 0 ? r : override_put(dirfd, name, st, o.uid, o.gid);
+	return r < 0 ? r : override_put(fs, dirfd, name, st, o.uid, o.gid);
 }
 
 static void override_apply(const struct ovl_override *o, struct stat *st)
@@ -120,7 +120,7 @@ static void override_apply(const struct ovl_override *o, struct stat *st)
 	}
 }
 
-int upper_stat_unmapped(int dirfd, const char *name, bool override, struct stat *st)
+int upper_stat_unmapped(int dirfd, const char *name, const char *override, struct stat *st)
 {
 	struct ovl_override o;
 	int r = 0;
@@ -128,13 +128,13 @@ int upper_stat_unmapped(int dirfd, const char *name, bool override, struct stat 
 	if (fstatat(dirfd, name, st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (override && (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)))
-		r = override_get(dirfd, name, &o);
+		r = override_get(dirfd, name, override, &o);
 	if (r > 0)
 		override_apply(&o, st);
 	return r;
 }
 
-int upper_stat(struct fs *fs, int dirfd, const char *name, bool override, struct stat *st)
+int upper_stat(struct fs *fs, int dirfd, const char *name, const char *override, struct stat *st)
 {
 	int r = upper_stat_unmapped(dirfd, name, override, st);
 
@@ -390,7 +390,7 @@ static int make_owner(struct fs *fs, int dirfd, const char *name, const struct s
 	if (born_gid == UPPER_NO_OWNER || (fs->options->fakeroot && real_symlink))
 		return 0;
 	if (fs->options->fakeroot)
-		return override_put(dirfd, name, st, ids_fake_uid_image(fs, st->st_uid),
+		return override_put(fs, dirfd, name, st, ids_fake_uid_image(fs, st->st_uid),
 				    ids_fake_gid_image(fs, st->st_gid));
 	/*
 	 * Who has no number on disk makes nobody's files, as with fuse-overlayfs: podman, root outside of the container,
@@ -401,7 +401,7 @@ static int make_owner(struct fs *fs, int dirfd, const char *name, const struct s
 	if (ids_gid_disk(fs, st->st_gid, &gid) < 0)
 		gid = IDS_OVERFLOW;
 	if (fs->override_upper && !real_symlink)
-		return override_put(dirfd, name, st, uid, gid);
+		return override_put(fs, dirfd, name, st, uid, gid);
 	if (born_gid == (gid_t)-1)
 		born_gid = fs->owner_gid;
 	other = uid != fs->owner_uid || gid != born_gid;
@@ -420,7 +420,7 @@ int upper_keep_owner(struct fs *fs, struct node *node, int dirfd, const char *na
 	r = node_owner(fs, node, &uid, &gid);
 	pthread_rwlock_unlock(&fs->names_lock);
 	if (r == 0 && fs->override_upper && !S_ISLNK(st->st_mode))
-		return override_put(dirfd, name, st, uid, gid);
+		return override_put(fs, dirfd, name, st, uid, gid);
 	if (r == 0)
 		r = chown_plain(fs, dirfd, name, uid, gid);
 	return r < 0 ? r : make_priv(dirfd, name, st, true);

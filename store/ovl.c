@@ -40,6 +40,7 @@ static const struct own_xattr {
 	{ "user.overlay.", "user.overlay.overlay.", true },
 	{ "user.fuseoverlayfs.", "user.fuseoverlayfs.overlay.", true },
 	{ OVL_OVERRIDE_STAT, "user.overlay.containers.override_stat", false },
+	{ OVL_OVERRIDE_PRIVILEGED, "security.fuseoverlayfs.overlay.override_stat", false },
 };
 
 static bool is_named(const struct own_xattr *own, const char *as, const char *name)
@@ -105,6 +106,14 @@ static ssize_t xattr_get(int fd, const char *name, void *value, size_t bytes)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	n = getxattr(path, name, value, bytes);
 	return n < 0 ? -errno : n;
+}
+
+static bool has_xattrs(int fd)
+{
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return listxattr(path, NULL, 0) > 0;
 }
 
 /*
@@ -495,10 +504,10 @@ size_t ovl_override_format(const struct ovl_override *o, char *text)
 	return (size_t)n;
 }
 
-int ovl_override_read(int fd, struct ovl_override *ret)
+int ovl_override_read(int fd, const char *xattr, struct ovl_override *ret)
 {
 	char text[OVERRIDE_TEXT_BYTES];
-	ssize_t n = xattr_get(fd, OVL_OVERRIDE_STAT, text, sizeof(text));
+	ssize_t n = xattr_get(fd, xattr, text, sizeof(text));
 	int r;
 
 	if (means_absent(n))
@@ -509,4 +518,18 @@ int ovl_override_read(int fd, struct ovl_override *ret)
 		return (int)n;
 	r = ovl_override_parse(text, (size_t)n, ret);
 	return r < 0 ? r : 1;
+}
+
+const char *ovl_override_name(int fd)
+{
+	static const char *const names[] = { OVL_OVERRIDE_PRIVILEGED, OVL_OVERRIDE_STAT, OVL_OVERRIDE_USER };
+	struct ovl_override override;
+
+	/* Most have no xattr at all: one question, not three. */
+	if (!has_xattrs(fd))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (ovl_override_read(fd, names[i], &override) > 0)
+			return names[i];
+	return NULL;
 }

@@ -24,9 +24,12 @@ enum ovl_namespace {
 	OVL_USER,
 };
 
-#define OVL_WH_PREFIX	  ".wh."
-#define OVL_WH_OPAQUE	  ".wh..wh..opq"
-#define OVL_OVERRIDE_STAT "user.containers.override_stat"
+#define OVL_WH_PREFIX ".wh."
+#define OVL_WH_OPAQUE ".wh..wh..opq"
+/* What owners are recorded under; a layer's root has the one that holds for it.  The others are fuse-overlayfs's. */
+#define OVL_OVERRIDE_STAT	"user.containers.override_stat"
+#define OVL_OVERRIDE_PRIVILEGED "security.fuseoverlayfs.override_stat"
+#define OVL_OVERRIDE_USER	"user.fuseoverlayfs.override_stat"
 
 /** ovl_is_whiteout_mode() - a 0:0 character device */
 static inline bool ovl_is_whiteout_mode(mode_t mode, dev_t rdev)
@@ -118,7 +121,7 @@ bool ovl_is_impure(int fd);
 
 /**
  * ovl_private_xattr() - overlay's own, which no mount shows: {trusted,user}.overlay.*,
- * user.fuseoverlayfs.*, user.containers.override_stat
+ * user.fuseoverlayfs.*, and what owners are recorded under
  *
  * Not those of an overlay nested in the mount, which stand on disk under an escaped name, as the kernel's
  * overlayfs has it: trusted.overlay.overlay.opaque is the file's as any other xattr, and shown as
@@ -145,7 +148,9 @@ int ovl_override_parse(const char *text, size_t len, struct ovl_override *ret);
 /** ovl_override_format() - into @text of at least 96 bytes. Return: its length. The type is
  * written from @o->mode's type bits. */
 size_t ovl_override_format(const struct ovl_override *o, char *text);
-/** ovl_override_read() - of @fd. Return: 1: there is one; 0: none; -EINVAL: it is malformed; -errno. */
-int ovl_override_read(int fd, struct ovl_override *ret);
+/** ovl_override_read() - of @fd, under @xattr. Return: 1: there is one; 0: none; -EINVAL: it is malformed; -errno. */
+int ovl_override_read(int fd, const char *xattr, struct ovl_override *ret);
+/** ovl_override_name() - what a layer with the root @fd has owners under: one of the three above. NULL: nothing. */
+const char *ovl_override_name(int fd);
 
 #endif

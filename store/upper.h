@@ -102,7 +102,7 @@ void upper_dir_release(struct upper_dir *dir);
  * or of whom user.overlay.nacre.root names, as the driver shows it (fs/ids.c).
  */
 struct upper_writer {
-	bool recorded; /* false: owners are what they are */
+	const char *recorded; /* the name that they are under; NULL: owners are what they are */
 	uid_t uid;
 	gid_t gid;
 	uint32_t shown_uid, shown_gid; /* whom he stands for in the image: root, or who the driver wrote down */

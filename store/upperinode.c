@@ -90,17 +90,13 @@ static void apply_writer(const struct upper_writer *writer, struct upper_inode *
 
 int upper_writer_read(int fd, struct upper_writer *ret)
 {
-	struct ovl_override override;
 	struct stat st;
 	char text[32];
 	ssize_t n;
-	int r = ovl_override_read(fd, &override);
 
-	if (r < 0 && r != -EINVAL)
-		return r;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	*ret = (struct upper_writer){ .recorded = r > 0, .uid = st.st_uid, .gid = st.st_gid };
+	*ret = (struct upper_writer){ .recorded = ovl_override_name(fd), .uid = st.st_uid, .gid = st.st_gid };
 	n = fgetxattr(fd, "user.overlay.nacre.root", text, sizeof(text) - 1);
 	if (n <= 0)
 		return 0;
@@ -125,7 +121,7 @@ static int read_attributes(int path_fd, const struct upper_writer *writer, struc
 	inode->rdev = S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode) ? st->st_rdev : 0;
 	inode->mtime_ns = mtime_of(st);
 	inode->key = (struct inode_key){ .space = st->st_dev, .no = st->st_ino };
-	r = ovl_override_read(path_fd, &override);
+	r = ovl_override_read(path_fd, writer->recorded ? writer->recorded : OVL_OVERRIDE_STAT, &override);
 	if (r > 0)
 		apply_override(&override, inode);
 	else if (r == 0 || r == -EINVAL)

@@ -148,28 +148,59 @@ teardown_file() { lowers_unchanged; }
 	done
 }
 
+@test "xattr_permissions=1 is the same under the name that only root may set" {
+	KINDS=dirs
+	if ! is_root; then
+		mkdir -p "$UPPER" "$WORK"
+		run nacrefs -o "lowerdir=$LOWERS,upperdir=$UPPER,workdir=$WORK,xattr_permissions=1" "$MNT"
+		assert_status 1
+		assert_output_has "option xattr_permissions=1: cannot set security.fuseoverlayfs.override_stat"
+		return
+	fi
+	while fresh_mount xattr_permissions=1; do
+		touch "$MNT/new"
+		chown 123:456 "$MNT/new"
+		chmod 4751 "$MNT/new"
+		assert_equal "$(getfattr -n security.fuseoverlayfs.override_stat --only-values --absolute-names "$UPPER/new")" \
+			"123:456:4751:file"
+		assert_equal "$(getfattr -d -m - --absolute-names "$MNT/new")" ""
+		remount
+		assert_equal "$(stat -c '%u %g %a' "$MNT/new")" "123 456 4751"
+		# And without the option, as a layer.
+		unmount "$MNT"
+		assert_equal "$(stat -c '%u %g' "$UPPER/new")" "0 0"
+		nacrefs -o "lowerdir=$UPPER" "$MNT"
+		assert_equal "$(stat -c '%u %g %a' "$MNT/new")" "123 456 4751"
+	done
+}
+
 @test "recorded owners and devices of other writers are shown" {
-	local low=$BATS_TEST_TMPDIR/recorded
-	mkdir -p "$low"
-	touch "$low/plain" "$low/null" "$low/block" "$low/pipe" "$low/short"
-	printf target >"$low/link"
-	setfattr -n user.containers.override_stat -v 0:0:0755:dir "$low"
-	setfattr -n user.containers.override_stat -v 11:12:4711:file "$low/plain"
-	setfattr -n user.containers.override_stat -v 0:0:0666:char-1-3 "$low/null"
-	setfattr -n user.containers.override_stat -v 0:6:0660:block-259-70000 "$low/block"
-	setfattr -n user.containers.override_stat -v 1:2:0600:pipe "$low/pipe"
-	setfattr -n user.containers.override_stat -v 5:6:0640 "$low/short"
-	setfattr -n user.containers.override_stat -v 7:8:0777:symlink "$low/link"
-	nacrefs -o "lowerdir=$low,xattr_permissions=2" "$MNT"
-	assert_equal "$(cd "$MNT" && stat -c '%n %F %a %u:%g %t:%T' plain null block pipe short link)" \
-		"plain regular empty file 4711 11:12 0:0
+	local low=$BATS_TEST_TMPDIR/recorded name names="user.containers.override_stat user.fuseoverlayfs.override_stat"
+	! is_root || names+=" security.fuseoverlayfs.override_stat"
+	for name in $names; do
+		rm -rf "$low"
+		mkdir -p "$low"
+		touch "$low/plain" "$low/null" "$low/block" "$low/pipe" "$low/short"
+		printf target >"$low/link"
+		setfattr -n "$name" -v 0:0:0755:dir "$low"
+		setfattr -n "$name" -v 11:12:4711:file "$low/plain"
+		setfattr -n "$name" -v 0:0:0666:char-1-3 "$low/null"
+		setfattr -n "$name" -v 0:6:0660:block-259-70000 "$low/block"
+		setfattr -n "$name" -v 1:2:0600:pipe "$low/pipe"
+		setfattr -n "$name" -v 5:6:0640 "$low/short"
+		setfattr -n "$name" -v 7:8:0777:symlink "$low/link"
+		nacrefs -o "lowerdir=$low,xattr_permissions=2" "$MNT"
+		assert_equal "$(cd "$MNT" && stat -c '%n %F %a %u:%g %t:%T' plain null block pipe short link)" \
+			"plain regular empty file 4711 11:12 0:0
 null character special file 666 0:0 1:3
 block block special file 660 0:6 103:11170
 pipe fifo 600 1:2 0:0
 short regular empty file 640 5:6 0:0
 link symbolic link 777 7:8 0:0"
-	assert_equal "$(readlink "$MNT/link")" target
-	assert_equal "$(getfattr -d -m - "$MNT/plain")" ""
+		assert_equal "$(readlink "$MNT/link")" target
+		assert_equal "$(getfattr -d -m - "$MNT/plain")" ""
+		unmount "$MNT"
+	done
 }
 
 @test "every write asks for no xattr" {

@@ -155,7 +155,7 @@ verity=off,volatile,override_creds; do
 
 @test "what is refused says why" {
 	local option
-	for option in xattr_permissions=1 allow_root nfs_export=on verity=require uuid=on nooverride_creds size=x,inodes=1; do
+	for option in xattr_permissions=3 allow_root nfs_export=on verity=require uuid=on nooverride_creds size=x,inodes=1; do
 		run --separate-stderr nacrefs -o "lowerdir=$LOWERS,$option" "$MNT"
 		assert_status 2
 		[[ $stderr == "nacrefs: option ${option%%,*}: "?* || $stderr == "nacrefs: option ${option%%=*}: "?* ]] || fail "$stderr"

@@ -322,13 +322,13 @@ static void a_recorded_owner_is_read_from_a_file(void **state)
 		AUTO(closep) int fd = open_fd("owned", open_flags[k]);
 
 		removexattr("owned", OVL_OVERRIDE_STAT);
-		assert_int_equal(ovl_override_read(fd, &o), 0);
+		assert_int_equal(ovl_override_read(fd, OVL_OVERRIDE_STAT, &o), 0);
 		if (!can_set("owned", OVL_OVERRIDE_STAT, "7:8:0600:file"))
 			skip();
-		assert_int_equal(ovl_override_read(fd, &o), 1);
+		assert_int_equal(ovl_override_read(fd, OVL_OVERRIDE_STAT, &o), 1);
 		assert_true(o.uid == 7 && o.gid == 8 && o.mode == (S_IFREG | 0600));
 		can_set("owned", OVL_OVERRIDE_STAT, "nonsense");
-		assert_int_equal(ovl_override_read(fd, &o), -EINVAL);
+		assert_int_equal(ovl_override_read(fd, OVL_OVERRIDE_STAT, &o), -EINVAL);
 	}
 }
 
@@ -340,7 +340,7 @@ static void symlinks_have_no_marks(void **state)
 
 	assert_int_equal(symlink("nowhere", "link"), 0);
 	fd = open_fd("link", O_PATH);
-	assert_int_equal(ovl_override_read(fd, &o), 0);
+	assert_int_equal(ovl_override_read(fd, OVL_OVERRIDE_STAT, &o), 0);
 	assert_int_equal(ovl_redirect(fd, &redirect), 0);
 	assert_int_equal(ovl_is_metacopy(fd), 0);
 	assert_int_equal(ovl_is_xattr_whiteout(fd), 0);
