@@ -11,79 +11,93 @@
 #include <time.h>
 
 /*
- * A commit is upper_tar() in a thread of its own, a ring, and ingest_tar() at
- * its other end: the way every layer comes in.  So each changed file is read
- * once, while hashing and packing go on at the same time, and memory is the
+ * A commit is upper_tar(), a ring, and ingest_tar() at its other end: the way
+ * every layer comes in.  So each changed file is read once, and memory is the
  * ring's whatever the size of the change.
+ *
+ * Most changes are smaller than the ring.  Then one end follows the other, since threads that hand each other a few
+ * kilobytes at a time wait longer for each other than they work.  The first time that the ring is full, its other end
+ * becomes a thread, and hashing and packing go on while the upper is read.
  */
 
-enum { RING_BYTES = 1024 * 1024 };
-
-struct production {
-	struct store *store; /* borrowed */
-	struct view *view;   /* borrowed; the thread's alone while it runs */
-	const char *upper;   /* borrowed */
-	bool whole;	     /* the merged tree is wanted */
-	struct ring *ring;   /* borrowed */
-	struct diag diag;    /* the thread's, until it was joined */
+/* The ring and what takes from it. */
+struct intake {
+	struct writer *writer; /* borrowed */
+	struct ring *ring;     /* borrowed */
+	struct ingest_options options;
+	pthread_t thread;
+	bool started; /* there is the thread, and what is below is its own until it was joined */
+	struct ingest_result layer;
+	struct diag diag;
 	int result;
 };
 
-static int write_to_ring(const void *bytes, size_t count, void *arg)
+static void *take_in(void *arg)
 {
-	return ring_write(arg, bytes, count);
-}
+	struct intake *in = arg;
 
-static void *produce(void *arg)
-{
-	struct production *p = arg;
-
-	p->result = upper_tar(p->store, p->view, p->upper, p->whole, write_to_ring, p->ring, &p->diag);
-	ring_finish(p->ring, p->result);
+	in->result = ingest_tar(in->writer, ring_source(in->ring), &in->options, &in->diag, &in->layer);
+	ring_cancel(in->ring);
 	return NULL;
 }
 
-/* Either end may fail first; then the other one fails for it, and the first one's reason is the reason. */
-static int run_ingest(struct writer *writer, struct production *p, const struct commit_options *options,
-		      struct diag *diag, struct ingest_result *ret)
+static int write_to_ring(const void *bytes, size_t count, void *arg)
 {
-	struct ingest_options ingest = {
-		.name = "the new layer",
-		.blob_bytes = -1,
-		.own = true,
-		.progress = options->progress,
-		.progress_arg = options->progress_arg,
-	};
-	struct diag ingest_diag = { 0 };
-	pthread_t thread;
-	int r = pthread_create(&thread, NULL, produce, p);
+	struct intake *in = arg;
 
-	if (r != 0)
-		return diag_errno(diag, -r, "cannot start a thread");
-	r = ingest_tar(writer, ring_source(p->ring), &ingest, &ingest_diag, ret);
-	ring_cancel(p->ring);
-	pthread_join(thread, NULL);
-	if (p->result < 0 && p->result != -ECANCELED)
-		return diag_set(diag, p->result, "%s", diag_text(&p->diag, p->result));
-	return r < 0 ? diag_set(diag, r, "%s", diag_text(&ingest_diag, r)) : 0;
+	if (!in->started && count > ring_room(in->ring)) {
+		int r = pthread_create(&in->thread, NULL, take_in, in);
+
+		if (r != 0)
+			return -r;
+		in->started = true;
+	}
+	return ring_write(in->ring, bytes, count);
+}
+
+/* Either end may fail first; then the other one fails for it, and the first one's reason is the reason. */
+static int run_intake(struct intake *in, struct view *view, const char *upper, bool whole, struct diag *diag)
+{
+	struct diag why = { 0 };
+	int r = upper_tar(writer_store(in->writer), view, upper, whole, write_to_ring, in, &why);
+
+	ring_finish(in->ring, r);
+	if (in->started)
+		pthread_join(in->thread, NULL);
+	if (r < 0 && r != -ECANCELED)
+		return diag_set(diag, r, "%s", diag_text(&why, r));
+	if (!in->started) {
+		in->options.at_hand = ring_whole(in->ring, &in->options.at_hand_bytes);
+		take_in(in);
+	}
+	return in->result < 0 ? diag_set(diag, in->result, "%s", diag_text(&in->diag, in->result)) : 0;
 }
 
 static int ingest_upper(struct writer *writer, struct image_id image, const char *upper,
 			const struct commit_options *options, struct diag *diag, struct ingest_result *ret)
 {
-	struct store *store = writer_store(writer);
 	AUTO(view_closep) struct view *view = NULL;
-	AUTO(ring_freep) struct ring *ring = ring_new(RING_BYTES);
-	struct production p = { .store = store, .upper = upper, .whole = options->squash, .ring = ring };
+	AUTO(ring_freep) struct ring *ring = ring_new(INGEST_AT_HAND_BYTES);
+	struct intake in = {
+		.writer = writer,
+		.ring = ring,
+		.options = {
+			.name = "the new layer",
+			.blob_bytes = -1,
+			.own = true,
+			.progress = options->progress,
+			.progress_arg = options->progress_arg,
+		},
+	};
 	int r;
 
 	if (!ring)
 		return -ENOMEM;
-	r = view_open(store, image, 0, diag, &view);
-	if (r < 0)
-		return r;
-	p.view = view;
-	return run_ingest(writer, &p, options, diag, ret);
+	r = view_open(writer_store(writer), image, 0, diag, &view);
+	if (r == 0)
+		r = run_intake(&in, view, upper, options->squash, diag);
+	*ret = in.layer;
+	return r;
 }
 
 static int change_config(json_t *config, const struct commit_options *options, struct diag *diag)

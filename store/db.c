@@ -4,7 +4,7 @@
 #include "store/store_priv.h"
 
 enum {
-	STMT_CACHE = 64, /* more than any connection uses; a program error beyond */
+	STMT_CACHE = 96, /* more than any connection uses; a program error beyond */
 	BUSY_TIMEOUT_MS = 60 * 1000,
 };
 
@@ -118,8 +118,7 @@ void db_close(struct db *db)
 {
 	if (!db)
 		return;
-	for (size_t i = 0; i < db->stmt_count; i++)
-		sqlite3_finalize(db->stmts[i].stmt);
+	db_stmt_forget(db, 0);
 	sqlite3_close(db->handle);
 	free(db);
 }
@@ -225,6 +224,17 @@ int db_stmt(struct db *db, const char *sql, sqlite3_stmt **ret)
 	sqlite3_clear_bindings(db->stmts[i].stmt);
 	*ret = db->stmts[i].stmt;
 	return 0;
+}
+
+size_t db_stmt_count(const struct db *db)
+{
+	return db->stmt_count;
+}
+
+void db_stmt_forget(struct db *db, size_t count)
+{
+	while (db->stmt_count > count)
+		sqlite3_finalize(db->stmts[--db->stmt_count].stmt);
 }
 
 int db_step(sqlite3_stmt *stmt)

@@ -66,6 +66,10 @@ int db_exec(struct db *db, const char *sql);
  * read transaction ends.
  */
 int db_stmt(struct db *db, const char *sql, sqlite3_stmt **ret);
+/** db_stmt_count() - how many statements the connection has prepared. */
+size_t db_stmt_count(const struct db *db);
+/** db_stmt_forget() - close all but the first @count of them: what they name is about to go. */
+void db_stmt_forget(struct db *db, size_t count);
 /** db_step() - Return: 1 for a row, 0 at the end, -errno. */
 int db_step(sqlite3_stmt *stmt);
 /** db_run() - a statement that gives no rows: step to its end and reset. */

@@ -20,7 +20,7 @@
 enum {
 	SINK_LIMIT_BYTES = 1024 * 1024,
 	PENDING_FLUSH_BYTES = 256 * 1024,
-	ZSTD_LEVEL = 3, /* headers shrink to a twentieth at any level */
+	ZSTD_LEVEL = 1, /* headers shrink to a twentieth at any level; a higher one fills 400 KB of tables first */
 };
 
 struct framing {

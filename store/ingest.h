@@ -34,9 +34,14 @@ struct ingest_options {
 	int64_t blob_bytes;		  /* their number; -1: not checked */
 	const struct digest *diff_id;	  /* expected of the uncompressed stream; NULL: not checked */
 	bool own; /* written by tar_header(): the canonical form, uncompressed; no limits (limits.h) */
+	/* With @own: all the bytes, borrowed, and at most INGEST_AT_HAND_BYTES; the source is not read. NULL: it is. */
+	const void *at_hand;
+	size_t at_hand_bytes;
 	progress_fn progress;
 	void *progress_arg;
 };
+
+enum { INGEST_AT_HAND_BYTES = 1024 * 1024 };
 
 struct ingest_result {
 	struct layer_id layer;

@@ -279,16 +279,14 @@ int ovl_set_opaque(int fd, enum ovl_namespace ns)
 	return fsetxattr(fd, name, "y", 1, 0) < 0 ? -errno : 0;
 }
 
-static const char placeholder[] = "user.overlay.nacre.placeholder";
-
 int ovl_set_placeholder(int fd)
 {
-	return fsetxattr(fd, placeholder, "y", 1, 0) < 0 ? -errno : 0;
+	return fsetxattr(fd, OVL_PLACEHOLDER, "y", 1, 0) < 0 ? -errno : 0;
 }
 
 int ovl_is_placeholder(int fd)
 {
-	return has_mark(fd, placeholder, 'y');
+	return has_mark(fd, OVL_PLACEHOLDER, 'y');
 }
 
 /* A value of unknown length, as a string to free(). -EINVAL: there is a NUL in it. */

@@ -30,6 +30,7 @@ enum ovl_namespace {
 #define OVL_OVERRIDE_STAT	"user.containers.override_stat"
 #define OVL_OVERRIDE_PRIVILEGED "security.fuseoverlayfs.override_stat"
 #define OVL_OVERRIDE_USER	"user.fuseoverlayfs.override_stat"
+#define OVL_PLACEHOLDER "user.overlay.nacre.placeholder"
 
 /** ovl_is_whiteout_mode() - a 0:0 character device */
 static inline bool ovl_is_whiteout_mode(mode_t mode, dev_t rdev)

@@ -420,7 +420,6 @@ static int attach(struct stage *stage, struct db *db)
 	return r;
 }
 
-/* A connection of its own: statements that name the attached stage must not stay in the pool. */
 int publish_open_index(struct stage *stage, struct db **ret)
 {
 	int r = db_open_index(stage->store, ret);
@@ -431,11 +430,53 @@ int publish_open_index(struct stage *stage, struct db **ret)
 	return r == 0 ? attach(stage, *ret) : r;
 }
 
+static int publish_with(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar,
+			struct diag *diag, struct ingest_result *ret)
+{
+	int r = p->store->shared ? 0 : db_exec(p->db, "PRAGMA synchronous=NORMAL");
+
+	if (r < 0)
+		return db_diag(p->db, diag, r, "cannot open the index");
+	return publish_attached(p, stream, tar, diag, ret);
+}
+
+/* A connection of its own, without a map: it ends with what the rows of many entries have made of it. */
+static int publish_large(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar,
+			 struct diag *diag, struct ingest_result *ret)
+{
+	AUTO(db_closep) struct db *db = NULL;
+	int r = publish_open_index(p->stage, &db);
+
+	if (r < 0)
+		return db ? db_diag(db, diag, r, "cannot open the index") : r;
+	p->db = db;
+	return publish_with(p, stream, tar, diag, ret);
+}
+
+/*
+ * In the stage's own connection, which has read the index's schema.  It goes back to the pool as it came: with no statement
+ * that names the stage, which is not there for the next one.
+ */
+static int publish_small(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar,
+			 struct diag *diag, struct ingest_result *ret)
+{
+	struct db *db = p->db = p->stage->index.db;
+	size_t own = db_stmt_count(db);
+	int r = attach(p->stage, db), left;
+
+	r = r < 0 ? db_diag(db, diag, r, "cannot open the index") : publish_with(p, stream, tar, diag, ret);
+	db_stmt_forget(db, own);
+	left = db_exec(db, "DETACH stage; PRAGMA synchronous=FULL");
+	sqlite3_db_config(db_handle(db), SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	if (left < 0)
+		db_close(TAKE(p->stage->index.db));
+	return r;
+}
+
 static int publish_as(struct stage *stage, struct layer_id layer, const struct unpack_totals *stream,
 		      struct tar_result *tar, struct diag *diag, struct ingest_result *ret)
 {
 	struct publish p = { .stage = stage, .store = stage->store, .layer = layer };
-	AUTO(db_closep) struct db *db = NULL;
 	int r = stage_seal(stage);
 
 	if (r < 0)
@@ -443,13 +484,7 @@ static int publish_as(struct stage *stage, struct layer_id layer, const struct u
 	r = sync_stage(stage);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot write the layer to disk");
-	r = publish_open_index(stage, &db);
-	p.db = db;
-	if (r == 0 && !stage->store->shared)
-		r = db_exec(db, "PRAGMA synchronous=NORMAL");
-	if (r < 0)
-		return db ? db_diag(db, diag, r, "cannot open the index") : r;
-	return publish_attached(&p, stream, tar, diag, ret);
+	return stage->in_memory ? publish_small(&p, stream, tar, diag, ret) : publish_large(&p, stream, tar, diag, ret);
 }
 
 int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,

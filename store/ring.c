@@ -73,6 +73,16 @@ static size_t wait_for_room(struct ring *ring, char **ret)
 	return free_bytes;
 }
 
+size_t ring_room(struct ring *ring)
+{
+	size_t room;
+
+	pthread_mutex_lock(&ring->lock);
+	room = ring->room - ring->used;
+	pthread_mutex_unlock(&ring->lock);
+	return room;
+}
+
 int ring_write(struct ring *ring, const void *bytes, size_t count)
 {
 	const char *from = bytes;
@@ -100,6 +110,12 @@ void ring_finish(struct ring *ring, int err)
 	ring->err = err;
 	pthread_cond_signal(&ring->changed);
 	pthread_mutex_unlock(&ring->lock);
+}
+
+const void *ring_whole(const struct ring *ring, size_t *ret_bytes)
+{
+	*ret_bytes = ring->used;
+	return ring->data;
 }
 
 void ring_cancel(struct ring *ring)

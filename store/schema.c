@@ -98,7 +98,7 @@ int schema_check(struct db *db, struct diag *diag, int *ret_version)
 
 	if (r == 0)
 		r = db_int(db, "PRAGMA application_id", &application);
-	if (r == 0)
+	if (r == 0 && version == 0 && application == 0)
 		r = db_int(db, "SELECT count(*) FROM sqlite_schema", &tables);
 	if (r < 0)
 		return db_diag(db, diag, r, "the index cannot be read");

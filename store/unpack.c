@@ -15,6 +15,8 @@
  * buffer and the blob hash; the stream's hash is the thread's for an
  * uncompressed source and the consumer's for a compressed one, which balances two
  * cores: inflating is the thread's full load, reading is none.
+ *
+ * What is at hand becomes full blocks at once, which borrow its bytes, without a thread.
  */
 struct unpack {
 	struct byte_source source;
@@ -23,6 +25,7 @@ struct unpack {
 	const char *name;		      /* borrowed */
 	pthread_t thread;
 	bool started, plain;
+	bool at_hand; /* the blocks' bytes are the caller's */
 
 	uint8_t *in;   /* owned: input buffer, of UNPACK_BLOCK_BYTES */
 	size_t in_len; /* what is in it and was not used yet */
@@ -425,16 +428,23 @@ static void *unpack_main(void *arg)
 
 /* ---- from outside ---- */
 
-static int unpack_alloc(struct unpack *u)
+static struct block *block_new(uint8_t *data)
+{
+	struct block *b = calloc(1, sizeof(*b));
+
+	if (b)
+		b->data = data;
+	return b;
+}
+
+/* What is owned is freed with @u, whatever fails. */
+static int alloc_blocks(struct unpack *u)
 {
 	u->in = malloc(UNPACK_BLOCK_BYTES);
-	u->diff_hash = digest_ctx_new();
-	if (u->options->blob_digest)
-		u->blob_hash = digest_ctx_new();
-	if (!u->in || !u->diff_hash || (u->options->blob_digest && !u->blob_hash))
+	if (!u->in)
 		return -ENOMEM;
 	for (int i = 0; i < UNPACK_BLOCKS; i++) {
-		struct block *b = calloc(1, sizeof(*b));
+		struct block *b = block_new(NULL);
 
 		if (!b)
 			return -ENOMEM;
@@ -445,6 +455,38 @@ static int unpack_alloc(struct unpack *u)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+/* Nobody writes to a block that is full. */
+static int take_at_hand(struct unpack *u)
+{
+	const struct ingest_options *o = u->options;
+	int r = 0;
+
+	u->plain = u->done = true;
+	for (size_t at = 0; r == 0 && at < o->at_hand_bytes; at += UNPACK_BLOCK_BYTES) {
+		size_t left = o->at_hand_bytes - at;
+		struct block *b = block_new((uint8_t *)o->at_hand + at);
+
+		if (!b)
+			return -ENOMEM;
+		b->len = left < UNPACK_BLOCK_BYTES ? left : UNPACK_BLOCK_BYTES;
+		u->source_bytes += b->len;
+		r = ring_put_full(u, b);
+	}
+	if (r == 0 && o->progress)
+		o->progress(u->source_bytes, o->progress_arg);
+	return r;
+}
+
+static int unpack_alloc(struct unpack *u)
+{
+	u->diff_hash = digest_ctx_new();
+	if (u->options->blob_digest)
+		u->blob_hash = digest_ctx_new();
+	if (!u->diff_hash || (u->options->blob_digest && !u->blob_hash))
+		return -ENOMEM;
+	return u->at_hand ? take_at_hand(u) : alloc_blocks(u);
 }
 
 int unpack_new(struct byte_source source, const struct ingest_options *options, const struct store_limits *limits,
@@ -461,13 +503,14 @@ int unpack_new(struct byte_source source, const struct ingest_options *options, 
 	u->source = source;
 	u->options = options;
 	u->limits = limits;
+	u->at_hand = options->at_hand != NULL;
 	u->name = options->name ? options->name : "archive";
 	r = unpack_alloc(u);
-	if (r == 0)
+	if (r == 0 && !u->at_hand)
 		r = -pthread_create(&u->thread, NULL, unpack_main, u);
 	if (r < 0)
 		return r;
-	u->started = true;
+	u->started = !u->at_hand;
 	*ret = TAKE(u);
 	return 0;
 }
@@ -510,12 +553,13 @@ int unpack_finish(struct unpack *u, struct diag *diag, struct unpack_totals *ret
 	return 0;
 }
 
-static void blocks_free(struct block *b)
+static void blocks_free(struct unpack *u, struct block *b)
 {
 	while (b) {
 		struct block *next = b->next;
 
-		free(b->data);
+		if (!u->at_hand)
+			free(b->data);
 		free(b);
 		b = next;
 	}
@@ -531,8 +575,8 @@ void unpack_free(struct unpack *u)
 	pthread_mutex_unlock(&u->lock);
 	if (u->started)
 		pthread_join(u->thread, NULL);
-	blocks_free(u->free_list);
-	blocks_free(u->full_head);
+	blocks_free(u, u->free_list);
+	blocks_free(u, u->full_head);
 	digest_ctx_free(u->blob_hash);
 	digest_ctx_free(u->diff_hash);
 	free(u->in);

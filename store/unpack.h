@@ -37,7 +37,10 @@ struct unpack_totals {
 	uint64_t stream_bytes;
 };
 
-/** unpack_new() - start the thread. @options and @limits (NULL: none) are borrowed until unpack_free(). */
+/**
+ * unpack_new() - start the thread, unless the bytes are at hand (ingest.h)
+ * @options, @limits: borrowed until unpack_free(); no limits: NULL
+ */
 int unpack_new(struct byte_source source, const struct ingest_options *options, const struct store_limits *limits,
 	       struct unpack **ret);
 

@@ -106,7 +106,8 @@ int upper_writer_read(int fd, struct upper_writer *ret)
 	return 0;
 }
 
-static int read_attributes(int path_fd, const struct upper_writer *writer, struct upper_inode *inode)
+static int read_attributes(int path_fd, const struct upper_writer *writer, struct upper_inode *inode,
+			   unsigned *ret_marks)
 {
 	struct ovl_override override;
 	struct stat *st = &inode->st;
@@ -121,20 +122,22 @@ static int read_attributes(int path_fd, const struct upper_writer *writer, struc
 	inode->rdev = S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode) ? st->st_rdev : 0;
 	inode->mtime_ns = mtime_of(st);
 	inode->key = (struct inode_key){ .space = st->st_dev, .no = st->st_ino };
-	r = ovl_override_read(path_fd, writer->recorded ? writer->recorded : OVL_OVERRIDE_STAT, &override);
+	r = xattr_list_read_marked(path_fd, &inode->xattrs, ret_marks);
+	if (r == 0 && *ret_marks & XATTR_MARK_OVERRIDE)
+		r = ovl_override_read(path_fd, writer->recorded ? writer->recorded : OVL_OVERRIDE_STAT, &override);
 	if (r > 0)
 		apply_override(&override, inode);
 	else if (r == 0 || r == -EINVAL)
 		apply_writer(writer, inode);
-	return r < 0 && r != -EINVAL ? r : xattr_list_read(path_fd, &inode->xattrs);
+	return r < 0 && r != -EINVAL ? r : 0;
 }
 
-static int read_data(int path_fd, struct upper_inode *inode)
+static int read_data(int path_fd, unsigned marks, struct upper_inode *inode)
 {
 	int r = 0;
 
 	if (S_ISREG(inode->mode)) {
-		r = ovl_is_metacopy(path_fd);
+		r = marks & XATTR_MARK_METACOPY ? ovl_is_metacopy(path_fd) : 0;
 		inode->metacopy = r > 0;
 		inode->size = (uint64_t)inode->st.st_size;
 		/* A metacopy's descriptor is needed for its redirect only, which O_PATH can read. */
@@ -142,7 +145,7 @@ static int read_data(int path_fd, struct upper_inode *inode)
 			r = inode->fd = reopen(path_fd, 0);
 		else if (r > 0)
 			r = inode->fd = fcntl(path_fd, F_DUPFD_CLOEXEC, 0);
-		if (r >= 0 && inode->size == 0) {
+		if (r >= 0 && inode->size == 0 && marks & XATTR_MARK_PLACEHOLDER) {
 			r = ovl_is_placeholder(path_fd);
 			inode->placeholder = r > 0;
 		}
@@ -159,14 +162,15 @@ static int read_data(int path_fd, struct upper_inode *inode)
 int upper_inode_read(int dirfd, const char *name, const struct upper_writer *writer, struct upper_inode *ret)
 {
 	AUTO(closep) int path_fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	unsigned marks;
 	int r;
 
 	*ret = (struct upper_inode){ .fd = -1 };
 	if (path_fd < 0)
 		return -errno;
-	r = read_attributes(path_fd, writer, ret);
+	r = read_attributes(path_fd, writer, ret, &marks);
 	if (r == 0)
-		r = read_data(path_fd, ret);
+		r = read_data(path_fd, marks, ret);
 	if (r < 0)
 		upper_inode_release(ret);
 	return r;

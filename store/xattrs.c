@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-enum { FD_PATH_BYTES = 32 };
+enum { FD_PATH_BYTES = 32, FEW_NAMES_BYTES = 512 };
 
 bool xattr_belongs_to_image(const char *name)
 {
@@ -61,46 +61,71 @@ static int add_from_path(const char *path, const char *name, char *value, struct
 	return list_add(list, name, value, (size_t)n);
 }
 
-/* The names, each ended by a NUL. -ENOTSUP: there are no xattrs here. */
-static ssize_t read_names(const char *path, char **ret)
+/* The names, each ended by a NUL: in @few, or in *@many if they are more. -ENOTSUP: there are no xattrs here. */
+static ssize_t read_names(const char *path, char few[static FEW_NAMES_BYTES], char **many)
 {
-	AUTO(freep) char *names = malloc(XATTR_LIST_MAX);
-	ssize_t n;
+	ssize_t n = listxattr(path, few, FEW_NAMES_BYTES);
 
-	if (!names)
+	if (n >= 0 || errno != ERANGE)
+		return n < 0 ? -errno : n;
+	*many = malloc(XATTR_LIST_MAX);
+	if (!*many)
 		return -ENOMEM;
-	n = listxattr(path, names, XATTR_LIST_MAX);
-	if (n < 0)
-		return -errno;
-	*ret = TAKE(names);
-	return n;
+	n = listxattr(path, *many, XATTR_LIST_MAX);
+	return n < 0 ? -errno : n;
+}
+
+static unsigned mark_of(const char *name)
+{
+	static const struct {
+		const char *name;
+		unsigned mark;
+	} marks[] = {
+		{ OVL_OVERRIDE_STAT, XATTR_MARK_OVERRIDE },	  { OVL_OVERRIDE_PRIVILEGED, XATTR_MARK_OVERRIDE },
+		{ OVL_OVERRIDE_USER, XATTR_MARK_OVERRIDE },	  { "trusted.overlay.metacopy", XATTR_MARK_METACOPY },
+		{ "user.overlay.metacopy", XATTR_MARK_METACOPY }, { OVL_PLACEHOLDER, XATTR_MARK_PLACEHOLDER },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		if (strcmp(name, marks[i].name) == 0)
+			return marks[i].mark;
+	return 0;
 }
 
 int xattr_list_read(int fd, struct xattr_list *ret)
 {
-	char path[FD_PATH_BYTES];
-	AUTO(freep) char *names = NULL;
+	unsigned marks;
+
+	return xattr_list_read_marked(fd, ret, &marks);
+}
+
+int xattr_list_read_marked(int fd, struct xattr_list *ret, unsigned *ret_marks)
+{
+	char path[FD_PATH_BYTES], few[FEW_NAMES_BYTES];
+	AUTO(freep) char *many = NULL;
 	AUTO(freep) char *value = NULL;
 	AUTO(xattr_list_release) struct xattr_list list = { 0 };
+	const char *names;
 	ssize_t n;
 	int r = 0;
 
 	/* Through /proc, since flistxattr() refuses O_PATH descriptors. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	*ret = list;
-	n = listxattr(path, NULL, 0); /* nearly always none: then nothing is allocated */
-	if (n > 0)
-		n = read_names(path, &names);
-	else if (n < 0)
-		n = -errno;
+	n = read_names(path, few, &many);
+	/* What cannot list them may still have some. */
+	*ret_marks = n < 0 ? XATTR_MARKS_ALL : 0;
 	if (n <= 0)
 		return n == -ENOTSUP ? 0 : (int)n;
-	value = malloc(XATTR_SIZE_MAX);
-	if (!value)
-		return -ENOMEM;
-	for (const char *name = names; r == 0 && name < names + n; name += strlen(name) + 1)
-		if (xattr_belongs_to_image(name))
-			r = add_from_path(path, name, value, &list);
+	names = many ? many : few;
+	for (const char *name = names; r == 0 && name < names + n; name += strlen(name) + 1) {
+		*ret_marks |= mark_of(name);
+		if (!xattr_belongs_to_image(name))
+			continue;
+		if (!value)
+			value = malloc(XATTR_SIZE_MAX);
+		r = value ? add_from_path(path, name, value, &list) : -ENOMEM;
+	}
 	if (r < 0)
 		return r;
 	list_sort(&list);
