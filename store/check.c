@@ -157,7 +157,7 @@ int check_path(struct db *db, const char *parent_sql, int64_t layer, int64_t dir
 static const char index_parent_sql[] = "SELECT dir, name FROM entry WHERE layer = ?1 AND no = ?2 AND nlink > 1"
 				       " AND dir >= 0 LIMIT 1";
 
-static int report_entry(struct check *c, sqlite3_stmt *row)
+int check_entry(struct check *c, sqlite3_stmt *row)
 {
 	AUTO(buf_release) struct buf path = { 0 };
 	int64_t layer = sqlite3_column_int64(row, 0), dir = sqlite3_column_int64(row, 1);
@@ -171,6 +171,22 @@ static int report_entry(struct check *c, sqlite3_stmt *row)
 	return r < 0 ? r : check_report(c, layer, buf_str(&path), text);
 }
 
+int check_inode(struct check *c, int64_t layer, uint64_t no, const char *text)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(c->db, "SELECT layer, dir, name, ?3 FROM entry WHERE layer = ?1 AND no = ?2 LIMIT 1", &stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, layer);
+	db_bind_int(stmt, 2, (int64_t)no);
+	db_bind_text(stmt, 3, text);
+	r = db_step(stmt);
+	if (r != 0)
+		return r < 0 ? r : check_entry(c, stmt);
+	return check_reportf(c, layer, "inode %" PRIu64 " (which has no name in the index): %s", no, text);
+}
+
 static int report_entries(struct check *c)
 {
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
@@ -181,7 +197,7 @@ static int report_entries(struct check *c)
 			&stmt);
 
 	while (r == 0 && (r = db_step(stmt)) > 0)
-		r = report_entry(c, stmt);
+		r = check_entry(c, stmt);
 	return r;
 }
 

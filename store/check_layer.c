@@ -25,6 +25,7 @@ struct rereading {
 	struct tarback_files *files; /* borrowed; may be NULL */
 	struct ring *ring;	     /* owned */
 	struct diag diag;	     /* the thread's until it is joined */
+	uint64_t bad_no;	     /* likewise */
 	int result;
 };
 
@@ -37,14 +38,15 @@ static void *give_back(void *arg)
 {
 	struct rereading *rr = arg;
 
-	rr->result = rr->files ? tarback_write_files(rr->store, rr->layer, rr->files, to_ring, rr->ring, &rr->diag)
-			       : layer_write_tar(rr->store, rr->layer, to_ring, rr->ring, &rr->diag);
+	rr->result = rr->files
+			     ? tarback_write_files(rr->store, rr->layer, rr->files, to_ring, rr->ring, &rr->diag)
+			     : tarback_write(rr->store, rr->layer, NULL, 0, to_ring, rr->ring, &rr->diag, &rr->bad_no);
 	ring_finish(rr->ring, rr->result);
 	return NULL;
 }
 
 static int read_stream(struct rereading *rr, const struct digest *diff_id, struct stage *rows, struct diag *diag,
-		       struct tree_totals *ret)
+		       struct check_reread *ret)
 {
 	AUTO(unpack_freep) struct unpack *unpack = NULL;
 	const struct ingest_options options = { .name = "its tar stream", .blob_bytes = -1, .diff_id = diff_id };
@@ -52,13 +54,17 @@ static int read_stream(struct rereading *rr, const struct digest *diff_id, struc
 	int r = unpack_new(ring_source(rr->ring), &options, NULL, &unpack);
 
 	if (r == 0)
-		r = tar_read_rows(rows, unpack, options.name, diag, ret);
-	return r == 0 ? unpack_finish(unpack, diag, &stream) : r;
+		r = tar_read_rows(rows, unpack, options.name, diag, &ret->totals);
+	if (r == 0)
+		r = unpack_finish(unpack, diag, &stream);
+	if (r == 0)
+		ret->stream_bytes = stream.stream_bytes;
+	return r;
 }
 
 /* @diag: of the side that failed first. */
 static int reread(struct rereading *rr, const struct digest *diff_id, struct stage *rows, struct diag *diag,
-		  struct tree_totals *ret)
+		  struct check_reread *ret)
 {
 	struct diag reader = { 0 };
 	pthread_t thread;
@@ -74,17 +80,19 @@ static int reread(struct rereading *rr, const struct digest *diff_id, struct sta
 		pthread_join(thread, NULL);
 	}
 	ring_free(TAKE(rr->ring));
+	ret->bad_no = rr->bad_no;
 	if (rr->result < 0 && rr->result != -ECANCELED)
 		return diag_set(diag, rr->result, "%s", diag_text(&rr->diag, rr->result));
 	return r < 0 ? diag_set(diag, r, "%s", diag_text(&reader, r)) : 0;
 }
 
 int check_reread(struct store *store, struct layer_id layer, const struct digest *diff_id, struct tarback_files *files,
-		 struct db *rows, struct diag *diag, struct tree_totals *ret)
+		 struct db *rows, struct diag *diag, struct check_reread *ret)
 {
 	struct rereading rr = { .store = store, .layer = layer, .files = files };
 	struct stage stage = { .db = rows };
 
+	*ret = (struct check_reread){ 0 };
 	return reread(&rr, diff_id, &stage, diag, ret);
 }
 
@@ -170,8 +178,13 @@ static int compare_rows(struct check *c, struct db *rows, int64_t layer)
 	return r;
 }
 
-static int compare_totals(struct check *c, const struct layer_info *info, const struct tree_totals *totals)
+static int compare_totals(struct check *c, const struct layer_info *info, const struct check_reread *reread)
 {
+	const struct tree_totals *totals = &reread->totals;
+
+	if (info->tar_bytes != reread->stream_bytes)
+		return check_reportf(c, info->id.value, "its stream has %" PRIu64 " bytes, counted are %" PRIu64,
+				     reread->stream_bytes, info->tar_bytes);
 	if (info->content_bytes != totals->content_bytes)
 		return check_reportf(c, info->id.value, "its files have %" PRIu64 " bytes, counted are %" PRIu64,
 				     totals->content_bytes, info->content_bytes);
@@ -180,12 +193,31 @@ static int compare_totals(struct check *c, const struct layer_info *info, const 
 	return 0;
 }
 
+/* All contents are sound: so it is the rows that do not say which of them the layer has. */
+static int report_unread(struct check *c, int64_t layer, int err, const struct diag *diag, uint64_t no)
+{
+	AUTO(freep) char *text = NULL;
+
+	if (err == -EIO && no)
+		return check_inode(c, layer, no, "the index names no content for it, or one that is too short");
+	if (err == -EIO)
+		return check_report(c, layer, NULL, "the index names no tar framing for it, or something else");
+	if (err != -EKEYREJECTED)
+		return check_damage(c, layer, err, diag_text(diag, err));
+	if (asprintf(&text, "the index names other contents for its files, or another tar framing: %s",
+		     diag_text(diag, err)) < 0) {
+		text = NULL;
+		return -ENOMEM;
+	}
+	return check_report(c, layer, NULL, text);
+}
+
 int check_layer(struct check *c, int64_t layer, bool tainted)
 {
 	AUTO(db_closep) struct db *rows = NULL;
 	struct layer_id id = { layer };
 	struct layer_info info = { 0 };
-	struct tree_totals totals;
+	struct check_reread reread;
 	struct diag diag = { 0 };
 	uint64_t faults = c->result->faults;
 	int r = layer_info(c->store, id, &info);
@@ -194,19 +226,18 @@ int check_layer(struct check *c, int64_t layer, bool tainted)
 		r = stage_rows_open("", &rows);
 	/* Of a damaged content the digest is wrong for sure; its rows can be right. */
 	if (r == 0)
-		r = check_reread(c->store, id, tainted ? NULL : &info.diff_id, NULL, rows, &diag, &totals);
+		r = check_reread(c->store, id, tainted ? NULL : &info.diff_id, NULL, rows, &diag, &reread);
 	if (r < 0 && tainted && r != -ENOMEM)
 		return 0;
 	if (r < 0) {
-		/* All contents are sound: so it is the rows that do not say which of them it has. */
-		r = check_damage(c, layer, r, diag_text(&diag, r));
+		r = report_unread(c, layer, r, &diag, reread.bad_no);
 		if (r == 0 && c->options->bad_rows)
 			c->options->bad_rows(id, c->arg);
 		return r;
 	}
 	r = compare_rows(c, rows, layer);
 	if (r == 0)
-		r = compare_totals(c, &info, &totals);
+		r = compare_totals(c, &info, &reread);
 	if (c->options->bad_rows && c->result->faults > faults)
 		c->options->bad_rows(id, c->arg);
 	return r;

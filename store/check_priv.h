@@ -35,6 +35,12 @@ int check_reportf(struct check *c, int64_t layer, const char *fmt, ...) __attrib
 /** check_damage() - an @err that says the store is damaged becomes a fault, any other is passed on. */
 int check_damage(struct check *c, int64_t layer, int err, const char *text);
 
+/** check_entry() - check_report() of a file: @row has the layer, the directory's number, the name, the text. */
+int check_entry(struct check *c, sqlite3_stmt *row);
+
+/** check_inode() - check_report() of a file, by the number that its inode has in @layer. */
+int check_inode(struct check *c, int64_t layer, uint64_t no, const char *text);
+
 /**
  * check_path() - the path of a name in directory @dir
  * @parent_sql: dir and name of the directory with the number ?2 (of layer ?1)
@@ -51,6 +57,13 @@ int check_files(struct check *c);
 int check_contents(struct check *c);
 int check_leftovers(struct check *c);
 
+/* What came of it. */
+struct check_reread {
+	struct tree_totals totals;
+	uint64_t stream_bytes;
+	uint64_t bad_no; /* with -EIO: the inode whose content could not be read; 0: it was the framing */
+};
+
 /**
  * check_reread() - a layer's rows, from the stream that it gives back
  * @diff_id: what the stream must have; NULL: it is not looked at
@@ -59,7 +72,7 @@ int check_leftovers(struct check *c);
  * Return: 0; -EKEYREJECTED: it has another; -EBADMSG, -EIO: it does not come to its end; ... .
  */
 int check_reread(struct store *store, struct layer_id layer, const struct digest *diff_id, struct tarback_files *files,
-		 struct db *rows, struct diag *diag, struct tree_totals *ret);
+		 struct db *rows, struct diag *diag, struct check_reread *ret);
 
 /* check_layer.c: one layer against the stream that it gives back. @tainted: it has damaged contents, known already. */
 int check_layer(struct check *c, int64_t layer, bool tainted);

@@ -25,7 +25,9 @@ static const char *const invariants[] = {
 	"SELECT 'image row ' || image || ' has layers but is not there', 0 FROM image_layer"
 	" WHERE image NOT IN (SELECT id FROM image) GROUP BY image LIMIT 100",
 
-	"SELECT 'layer ' || position || ' of image row ' || image || ' is not there', 0 FROM image_layer"
+	"SELECT 'layer ' || (position + 1) || ' of image ' || coalesce((SELECT min(name) FROM tag t WHERE t.image = l.image),"
+	"  (SELECT 'sha256:' || lower(hex(digest)) FROM image i WHERE i.id = l.image), 'row ' || image) ||"
+	"  ' is lost: the index has no row of it', 0 FROM image_layer l"
 	" WHERE layer NOT IN (SELECT id FROM layer) LIMIT 100",
 
 	"SELECT 'the layers of image row ' || image || ' are not numbered from 0 on', 0 FROM image_layer"
@@ -51,21 +53,10 @@ static const char *const invariants[] = {
 	"SELECT 'has no root directory', id FROM layer l WHERE NOT EXISTS (SELECT 1 FROM entry e"
 	"  WHERE e.layer = l.id AND dir = 0 AND name = x'' AND no = 1 AND mode & 61440 = 16384) LIMIT 100",
 
-	"SELECT 'inode ' || no || ' has a content that is not there', layer FROM entry"
-	" WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content) LIMIT 100",
-
-	"SELECT 'inode ' || no || ' has ' || e.size || ' bytes, its content has ' || coalesce(c.size, 0), layer"
-	" FROM entry e LEFT JOIN content c ON c.id = e.content"
-	" WHERE e.mode & 61440 = 32768 AND e.size <> coalesce(c.size, 0) LIMIT 100",
-
 	"SELECT 'entries are in directory ' || dir || ', which is not there', layer FROM"
 	"  (SELECT DISTINCT layer, dir FROM entry WHERE dir > 0) d"
 	" WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.layer = d.layer AND e.no = d.dir AND nlink > 1"
 	"  AND e.dir >= 0 AND mode & 61440 = 16384) LIMIT 100",
-
-	"SELECT 'inode ' || no || iif(flags & 8, ' has lost its xattrs', ' has xattrs that it should not have'), layer"
-	" FROM entry e WHERE (flags & 8 <> 0) <> EXISTS (SELECT 1 FROM xattr x WHERE x.layer = e.layer AND x.no = e.no)"
-	" AND dir >= 0 LIMIT 100",
 
 	"SELECT 'content ' || id || ' is used ' || coalesce(n, 0) || ' times, and counted as ' || refs, 0"
 	" FROM content LEFT JOIN (SELECT used, count(*) AS n FROM"
@@ -94,6 +85,33 @@ static const char *const invariants[] = {
 	"   UNION ALL SELECT 'pack', (SELECT max(id) FROM pack)) k"
 	" WHERE NOT EXISTS (SELECT 1 FROM counter c WHERE c.name = k.name AND next > coalesce(top, 0))",
 };
+
+/* The same of single files, by check_entry(). */
+static const char *const file_invariants[] = {
+	"SELECT layer, dir, name, 'the index has no content ' || content || ', which it should have' FROM entry"
+	" WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content) LIMIT 100",
+
+	"SELECT layer, dir, name, 'it has ' || e.size || ' bytes, ' || iif(e.content IS NULL,"
+	"  'and the index names no content for it', 'the content that the index names for it has ' || c.size)"
+	" FROM entry e LEFT JOIN content c ON c.id = e.content"
+	" WHERE e.mode & 61440 = 32768 AND e.size <> coalesce(c.size, 0) AND (e.content IS NULL OR c.id IS NOT NULL)"
+	" LIMIT 100",
+
+	"SELECT layer, dir, name, iif(flags & 8, 'the index has lost its xattrs',"
+	"  'the index has xattrs that it should not have')"
+	" FROM entry e WHERE (flags & 8 <> 0) <> EXISTS (SELECT 1 FROM xattr x WHERE x.layer = e.layer AND x.no = e.no)"
+	" AND dir >= 0 LIMIT 100",
+};
+
+static int check_file_invariant(struct check *c, const char *sql)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(c->db, sql, &stmt);
+
+	while (r == 0 && (r = db_step(stmt)) > 0)
+		r = check_entry(c, stmt);
+	return r;
+}
 
 static int check_invariant(struct check *c, const char *sql)
 {
@@ -136,6 +154,8 @@ int check_index(struct check *c)
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(invariants); i++)
 		r = check_invariant(c, invariants[i]);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(file_invariants); i++)
+		r = check_file_invariant(c, file_invariants[i]);
 	return r;
 }
 

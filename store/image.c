@@ -70,7 +70,7 @@ static int read_layers(struct db *db, struct image_info *info)
 {
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
 	int r = db_stmt(db,
-			"SELECT layer, content_bytes FROM image_layer JOIN layer ON layer.id = layer"
+			"SELECT layer, content_bytes, id IS NULL FROM image_layer LEFT JOIN layer ON layer.id = layer"
 			" WHERE image = ? ORDER BY position",
 			&stmt);
 
@@ -78,8 +78,14 @@ static int read_layers(struct db *db, struct image_info *info)
 		return r;
 	db_bind_int(stmt, 1, info->id.value);
 	while ((r = db_step(stmt)) > 0) {
+		struct layer_id *layers;
+
+		if (sqlite3_column_int(stmt, 2)) {
+			info->lost_layers++;
+			continue;
+		}
 		/* Layers are few: one more place for each. */
-		struct layer_id *layers = realloc(info->layers, (info->layer_count + 1) * sizeof(*layers));
+		layers = realloc(info->layers, (info->layer_count + 1) * sizeof(*layers));
 
 		if (!layers)
 			return -ENOMEM;
@@ -128,7 +134,7 @@ static int read_info(struct db *db, struct image_id id, struct image_info *ret)
 	return 0;
 }
 
-int image_info(struct store *store, struct image_id id, struct diag *diag, struct image_info *ret)
+int image_info_rest(struct store *store, struct image_id id, struct diag *diag, struct image_info *ret)
 {
 	AUTO(db_loan_end) struct db_loan loan = { .store = store };
 	int r = db_loan_begin(&loan);
@@ -141,6 +147,23 @@ int image_info(struct store *store, struct image_id id, struct diag *diag, struc
 	r = read_info(loan.db, id, ret);
 	(void)db_exec(loan.db, "COMMIT");
 	return r < 0 ? diag_errno(diag, r, "image %lld cannot be read", (long long)id.value) : 0;
+}
+
+int image_info(struct store *store, struct image_id id, struct diag *diag, struct image_info *ret)
+{
+	AUTO(image_info_releasep) struct image_info info = { 0 };
+	int r = image_info_rest(store, id, diag, &info);
+
+	if (r < 0)
+		return r;
+	/* Without one of them it would be another tree. */
+	if (info.lost_layers)
+		return diag_set(diag, -EIO,
+				"the index has lost %zu of the image's layers ('nacre verify --repair' looks for them)",
+				info.lost_layers);
+	*ret = info;
+	info = (struct image_info){ 0 };
+	return 0;
 }
 
 static int layer_by_id(struct db *db, const char *digits, struct diag *diag, struct layer_id *ret)

@@ -14,14 +14,15 @@
 
 struct image_info {
 	struct image_id id;
-	struct digest digest;	/* image ID: SHA-256 of the config */
-	char *config;		/* owned: the JSON text */
+	struct digest digest; /* image ID: SHA-256 of the config */
+	char *config;	      /* owned: the JSON text */
 	size_t config_bytes;
 	struct layer_id *layers; /* owned: lowest first, as RootFS.Layers */
 	size_t layer_count;
-	char **tags;		/* owned: "name:tag", sorted */
+	size_t lost_layers; /* that the index has no row of: image_list() and image_info_rest() alone give such images */
+	char **tags;	    /* owned: "name:tag", sorted */
 	size_t tag_count;
-	uint64_t content_bytes;	/* of all layers */
+	uint64_t content_bytes; /* of all layers */
 	int64_t created;	/* seconds, from the config; 0 if it says none */
 };
 
@@ -29,7 +30,10 @@ void image_info_release(struct image_info *info);
 
 /** image_find() - by reference. Return: 0; -ENOENT; -ENOTUNIQ: a prefix of several; -EINVAL: no reference. */
 int image_find(struct store *store, const char *ref, struct diag *diag, struct image_id *ret);
+/** image_info() - Return: 0; -ENOENT; -EIO: one of its layers is lost. */
 int image_info(struct store *store, struct image_id id, struct diag *diag, struct image_info *ret);
+/** image_info_rest() - the same of an image that may have lost layers. */
+int image_info_rest(struct store *store, struct image_id id, struct diag *diag, struct image_info *ret);
 
 /**
  * image_layer_find() - by diff ID, "sha256:HEX" or a unique prefix of its hex of at least 4 digits
@@ -51,9 +55,8 @@ void image_list_free(struct image_info *images, size_t count);
  *
  * One transaction. An image that is already there gains only the tag.
  */
-int image_add(struct writer *writer, const char *config, size_t config_bytes,
-	      const struct layer_id *layers, size_t layer_count, const char *tag,
-	      struct diag *diag, struct image_id *ret);
+int image_add(struct writer *writer, const char *config, size_t config_bytes, const struct layer_id *layers,
+	      size_t layer_count, const char *tag, struct diag *diag, struct image_id *ret);
 
 /** image_tag() - let @tag name the image of @ref. */
 int image_tag(struct store *store, const char *ref, const char *tag, struct diag *diag);
@@ -78,11 +81,10 @@ typedef void (*image_removed_fn)(const char *what, const char *name, void *arg);
  * Return: -EBUSY if a mount or container uses the image (@force then removes the
  * tags only); -ENOENT; -ENOTUNIQ: ID with several tags, without @force.
  */
-int image_remove(struct store *store, const char *ref, bool force, image_removed_fn fn, void *arg,
-		 struct diag *diag);
+int image_remove(struct store *store, const char *ref, bool force, image_removed_fn fn, void *arg, struct diag *diag);
 
 struct gc_result {
-	uint64_t layers, contents, bytes;	/* that were removed */
+	uint64_t layers, contents, bytes; /* that were removed */
 };
 
 /** store_gc() - remove all that no image, container or live mount uses. -EBUSY: a writer is under way. */
@@ -99,8 +101,7 @@ enum { LEASE_BROWSING_SECONDS = 2 };
  * lease_take() - @ret is owned; on a read-only store it succeeds without a trace.
  * @what: what the image is, for who wants to remove it: "mounted on /mnt by process 7"
  */
-int lease_take(struct store *store, struct image_id image, const char *what, struct diag *diag,
-	       struct lease **ret);
+int lease_take(struct store *store, struct image_id image, const char *what, struct diag *diag, struct lease **ret);
 void lease_drop(struct lease *lease);
 
 #endif

@@ -126,13 +126,20 @@ static int remove_rows(struct store *store, const char *ref, bool force, struct 
 {
 	AUTO(txn_abortp) struct txn *txn = NULL;
 	struct image_id image;
+	struct diag why = { 0 };
 	int r = txn_begin(store, &txn);
 
 	if (r == 0)
 		r = reference_find(txn_db(txn), ref, diag, &image, &rm->kind, &rm->tag);
-	if (r == 0)
-		r = image_info(store, image, diag, &rm->info);
-	if (r == 0)
+	if (r < 0)
+		return r;
+	r = image_info_rest(store, image, &why, &rm->info);
+	/* A name of nothing: it can only go. */
+	if (r == -ENOENT && rm->kind == REFERENCE_NAME)
+		r = 0;
+	else if (r < 0)
+		diag_set(diag, r, "%s", diag_text(&why, r));
+	else if (r == 0)
 		r = decide(store, txn_db(txn), ref, force, rm, diag);
 	if (r < 0)
 		return r;

@@ -20,6 +20,7 @@
  *      has and stages the rest: that is what was damaged.
  *
  * What one layer brings back is back for all that share it.
+ * Before that images get their own texts, and from those the layers that they have (repair_lost.c).
  * Rows of the index that are not what the stream says are made anew from it (repair_rows.c).  Counts come last: until all
  * rows are whole, one that is too high may be all that is left of a lost row.
  */
@@ -28,6 +29,7 @@ static void repair_release(struct repair *rp)
 {
 	refetch_release(&rp->refetch);
 	db_close(rp->db);
+	layer_list_release(&rp->lost);
 	writer_close(rp->writer);
 }
 
@@ -101,7 +103,7 @@ static int stream_is_right(struct repair *rp, const struct layer_info *layer, co
 {
 	AUTO(digest_ctx_freep) struct digest_ctx *hash = digest_ctx_new();
 	struct digest found;
-	int r = hash ? tarback_write(rp->store, layer->id, s->pairs, s->count, to_digest, hash, NULL) : -ENOMEM;
+	int r = hash ? tarback_write(rp->store, layer->id, s->pairs, s->count, to_digest, hash, NULL, NULL) : -ENOMEM;
 
 	if (r < 0)
 		return r == -EIO ? 0 : r;
@@ -376,9 +378,11 @@ int store_repair(struct store *store, const struct content_list *damaged, const 
 	if (r == 0)
 		r = recount_ids(store, diag, &rp.recounted);
 	if (r == 0)
-		r = repair_layers(&rp);
-	if (r == 0)
 		r = repair_images(&rp);
+	if (r == 0)
+		r = repair_lost(&rp);
+	if (r == 0)
+		r = repair_layers(&rp);
 	if (r == 0)
 		r = repair_rows(&rp);
 	return r < 0 ? diag_errno(diag, r, "the store cannot be repaired") : 0;

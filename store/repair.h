@@ -10,15 +10,15 @@
 #include "store/restore.h"
 #include "store/restore_rows.h"
 
-/* What was done for one layer, or one image's config or manifest; all borrowed for the call. */
+/* What was done for one layer, for one image's config or manifest, or for another thing; all borrowed for the call. */
 struct repair_report {
 	const struct digest *layer; /* its diff ID; else NULL */
-	const struct digest
-		*image;	   /* of a config or manifest: the image's ID; else NULL: with neither, the index's counts */
-	bool manifest;	   /* of the image it is that */
-	uint64_t contents; /* that are whole again */
-	bool whole;	   /* all that was damaged of it is */
-	const char *text;  /* where from, or why not */
+	const struct digest *image; /* of a config or manifest: the image's ID; else NULL */
+	const char *subject;	    /* with neither: what it is, "counts of the index" */
+	bool manifest;		    /* of the image it is that */
+	uint64_t contents;	    /* that are whole again */
+	bool whole;		    /* all that was damaged of it is */
+	const char *text;	    /* where from, or why not */
 };
 typedef void (*repair_fn)(const struct repair_report *report, void *arg);
 

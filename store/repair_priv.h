@@ -17,6 +17,7 @@ struct repair {
 	struct writer *writer;		      /* owned: keeps gc away */
 	struct db *db;			      /* owned: with temp.bad(content) */
 	struct refetch refetch;		      /* owned */
+	struct layer_list lost;		      /* owned: layers that have got their row back, and nothing in it */
 	uint64_t recounted;		      /* counts that were wrong */
 	size_t transfers;		      /* begun so far */
 };
@@ -45,6 +46,13 @@ int repair_fetch(struct repair *rp, const struct layer_info *layer, const struct
 
 /* repair_image.c: configs and manifests */
 int repair_images(struct repair *rp);
+
+/* repair_lost.c: rows of layers that images name, and rows that are of nothing; fills repair.lost */
+int repair_lost(struct repair *rp);
+/** repair_framing() - which content is the layer's framing? Return: 1: found, and its rows are made of it; 0; -errno. */
+int repair_framing(struct repair *rp, const struct layer_info *layer);
+/** repair_forget_lost() - the empty row of a layer that could not be filled: else it would be taken for the layer. */
+int repair_forget_lost(struct repair *rp, struct layer_id layer);
 
 /* repair_rows.c: rows of the layers that store_check() told, and what is counted of them */
 int repair_rows(struct repair *rp);

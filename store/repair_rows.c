@@ -52,6 +52,14 @@ static int rows_from_registries(struct repair *rp, const struct layer_info *laye
 	return r;
 }
 
+static bool has_layer(const struct layer_list *list, struct layer_id id)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->ids[i].value == id.value)
+			return true;
+	return false;
+}
+
 static int repair_layer_rows(struct repair *rp, struct layer_id id, bool *ret_whole)
 {
 	AUTO(attempt_release) struct attempt a = { 0 };
@@ -68,11 +76,34 @@ static int repair_layer_rows(struct repair *rp, struct layer_id id, bool *ret_wh
 	if (r == -ENOMEM || r == -ENOSPC)
 		return diag_set(rp->diag, r, "%s", diag_text(&why, r));
 	attempt_note(&a, diag_text(&why, r), "", "");
-	r = rows_from_registries(rp, &layer, &a);
+	r = repair_framing(rp, &layer);
+	if (r > 0)
+		return report(rp, &layer, true, "its rows in the index, from its stream");
+	if (r == 0)
+		r = rows_from_registries(rp, &layer, &a);
+	if (r == 0 && a.contents == 0 && has_layer(&rp->lost, id))
+		attempt_note(&a, "bring the image in once more ('nacre pull', 'nacre load'), then repair again", "",
+			     "");
 	if (r == 0 && buf_error(&a.text) < 0)
 		r = -ENOMEM;
 	*ret_whole = a.contents > 0;
 	return r < 0 ? r : report(rp, &layer, a.contents > 0, buf_str(&a.text));
+}
+
+/* Their rows were nobody's when they were checked. */
+static int repair_lost_rows(struct repair *rp, bool *whole)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rp->lost.count; i++) {
+		bool layer_whole = false;
+
+		r = repair_layer_rows(rp, rp->lost.ids[i], &layer_whole);
+		*whole = *whole && layer_whole;
+		if (r == 0 && !layer_whole)
+			r = repair_forget_lost(rp, rp->lost.ids[i]);
+	}
+	return r;
 }
 
 int repair_rows(struct repair *rp)
@@ -86,9 +117,13 @@ int repair_rows(struct repair *rp)
 		       " OR content IN (SELECT framing FROM layer)",
 		       &bad);
 
+	if (r == 0)
+		r = repair_lost_rows(rp, &whole);
 	for (size_t i = 0; r == 0 && rows && i < rows->count; i++) {
 		bool layer_whole = false;
 
+		if (has_layer(&rp->lost, rows->ids[i]))
+			continue;
 		r = repair_layer_rows(rp, rows->ids[i], &layer_whole);
 		whole = whole && layer_whole;
 	}
@@ -96,6 +131,9 @@ int repair_rows(struct repair *rp)
 	if (r == 0 && whole && bad == 0)
 		r = recount(rp->store, rp->diag, &wrong);
 	if (r == 0 && rp->recounted + wrong > 0)
-		rp->options->report(&(struct repair_report){ .whole = true, .text = "counted anew" }, rp->options->arg);
+		rp->options->report(&(struct repair_report){ .subject = "counts of the index",
+							     .whole = true,
+							     .text = "counted anew" },
+				    rp->options->arg);
 	return r;
 }

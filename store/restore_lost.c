@@ -163,7 +163,7 @@ static int find_missing(struct lost *l)
 /* ---- which of it is right ---- */
 
 /* Return: 1: so it is; 0; -errno. */
-static int try_now(struct lost *l, struct db **ret_rows, struct tree_totals *ret)
+static int try_now(struct lost *l, struct db **ret_rows, struct check_reread *ret)
 {
 	AUTO(db_closep) struct db *rows = NULL;
 	struct diag diag = { 0 };
@@ -189,7 +189,7 @@ static bool next_combination(struct lost *l, unsigned *digits)
 	return false;
 }
 
-static int try_all(struct lost *l, struct db **ret_rows, struct tree_totals *ret)
+static int try_all(struct lost *l, struct db **ret_rows, struct check_reread *ret)
 {
 	AUTO(freep) unsigned *digits = calloc(l->missing_count + 1, sizeof(*digits));
 	int r = digits ? 0 : -ENOMEM;
@@ -204,7 +204,7 @@ static int try_all(struct lost *l, struct db **ret_rows, struct tree_totals *ret
 	return r == 0 ? -EBADMSG : r < 0 ? r : 0;
 }
 
-static int find(struct lost *l, struct diag *diag, struct db **ret_rows, struct tree_totals *ret)
+static int find(struct lost *l, struct diag *diag, struct db **ret_rows, struct check_reread *ret)
 {
 	int r = stage_rows_open("", &l->rows);
 
@@ -222,10 +222,10 @@ static int find(struct lost *l, struct diag *diag, struct db **ret_rows, struct 
 }
 
 int lost_find(struct store *store, const struct layer_info *layer, struct diag *diag, struct tarback_files *ret_files,
-	      struct db **ret_rows, struct tree_totals *ret_totals)
+	      struct db **ret_rows, struct check_reread *ret_reread)
 {
 	AUTO(lost_release) struct lost l = { .store = store, .layer = layer };
-	int r = find(&l, diag, ret_rows, ret_totals);
+	int r = find(&l, diag, ret_rows, ret_reread);
 
 	if (r < 0)
 		return diag_set(diag, r, "which of its files has which content cannot be found out");

@@ -4,9 +4,7 @@
 
 /* Which contents a layer has, where its rows do not say it any more. */
 
-#include "store/layer.h"
-#include "store/tarback.h"
-#include "store/tree.h"
+#include "store/check_priv.h"
 
 /**
  * lost_find() - believed only when the stream with them has the layer's diff ID
@@ -15,6 +13,6 @@
  * Return: 0; -EBADMSG: they are not found; ... .
  */
 int lost_find(struct store *store, const struct layer_info *layer, struct diag *diag, struct tarback_files *ret_files,
-	      struct db **ret_rows, struct tree_totals *ret_totals);
+	      struct db **ret_rows, struct check_reread *ret_reread);
 
 #endif

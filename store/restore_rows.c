@@ -85,7 +85,7 @@ static int put_had(struct db *rows, struct layer_id layer, const struct tarback_
 
 /* @files: NULL: what the rows say of contents is right */
 static int replace_rows(struct db *rows, struct layer_id layer, const struct tarback_files *files,
-			const struct tree_totals *totals)
+			const struct check_reread *reread)
 {
 	int r = db_exec(rows, "REINDEX store.entry");
 
@@ -94,8 +94,8 @@ static int replace_rows(struct db *rows, struct layer_id layer, const struct tar
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(row_statements); i++)
 		r = DB_RUN(rows, row_statements[i], layer.value);
 	if (r == 0)
-		r = DB_RUN(rows, "UPDATE store.layer SET content_bytes = ?2 WHERE id = ?1", layer.value,
-			   (int64_t)totals->content_bytes);
+		r = DB_RUN(rows, "UPDATE store.layer SET content_bytes = ?2, tar_bytes = ?3 WHERE id = ?1", layer.value,
+			   (int64_t)reread->totals.content_bytes, (int64_t)reread->stream_bytes);
 	return r == 0 ? db_exec(rows, counts_sql) : r;
 }
 
@@ -104,18 +104,18 @@ int restore_rows(struct store *store, struct layer_id layer, struct diag *diag)
 	AUTO(tarback_files_release) struct tarback_files files = { 0 };
 	AUTO(db_closep) struct db *rows = NULL;
 	struct layer_info info = { 0 };
-	struct tree_totals totals;
+	struct check_reread reread;
 	struct diag why = { 0 };
 	int r = layer_info(store, layer, &info);
 
 	if (r == 0)
 		r = stage_rows_open("", &rows);
 	if (r == 0)
-		r = check_reread(store, layer, &info.diff_id, NULL, rows, &why, &totals);
+		r = check_reread(store, layer, &info.diff_id, NULL, rows, &why, &reread);
 	if (r == -EKEYREJECTED || r == -EBADMSG || r == -EIO) {
 		db_closep(&rows);
 		rows = NULL;
-		r = lost_find(store, &info, diag, &files, &rows, &totals);
+		r = lost_find(store, &info, diag, &files, &rows, &reread);
 	}
 	if (r < 0)
 		return r;
@@ -124,7 +124,7 @@ int restore_rows(struct store *store, struct layer_id layer, struct diag *diag)
 		r = db_exec(rows, "BEGIN IMMEDIATE");
 	if (r < 0)
 		return db_diag(rows, diag, r, "cannot write to the index");
-	r = replace_rows(rows, layer, files.count ? &files : NULL, &totals);
+	r = replace_rows(rows, layer, files.count ? &files : NULL, &reread);
 	if (r == 0)
 		r = db_exec(rows, "COMMIT");
 	db_diag(rows, diag, r, "cannot replace what is damaged");

@@ -5,6 +5,7 @@
 #include "store/content.h"
 #include "store/framing.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <zstd.h>
 
@@ -35,6 +36,7 @@ struct tarback {
 
 	struct content_place file; /* the one read last */
 	uint32_t file_no;	   /* 0: none */
+	uint64_t at_no;		   /* the inode whose bytes are being written; 0: it is the framing's own */
 };
 
 /* ---- the framing as a stream of bytes ---- */
@@ -164,18 +166,12 @@ static int note_part(struct tarback *t, uint64_t no, uint64_t offset, uint64_t l
 	return 0;
 }
 
-static int write_file(struct tarback *t, uint64_t len)
+static int write_file_part(struct tarback *t, uint64_t no, uint64_t offset, uint64_t len)
 {
-	uint64_t no, offset;
-	int r = get_varint(t, &no);
+	int r = t->given ? note_part(t, no, offset, len) : 0;
 
-	if (r == 0)
-		r = get_varint(t, &offset);
-	if (r == 0 && t->given) {
-		r = note_part(t, no, offset, len);
-		if (r == 0 && t->files.contents[no] == 0)
-			return write_zeros(t, len);
-	}
+	if (r == 0 && t->given && t->files.contents[no] == 0)
+		return write_zeros(t, len);
 	if (r == 0)
 		r = open_file(t, no);
 	if (r == 0 && (offset > t->file.bytes || len > t->file.bytes - offset))
@@ -190,6 +186,22 @@ static int write_file(struct tarback *t, uint64_t len)
 		offset += want;
 		len -= want;
 	}
+	return r;
+}
+
+static int write_file(struct tarback *t, uint64_t len)
+{
+	uint64_t no, offset;
+	int r = get_varint(t, &no);
+
+	if (r == 0)
+		r = get_varint(t, &offset);
+	if (r < 0)
+		return r;
+	t->at_no = no;
+	r = write_file_part(t, no, offset, len);
+	if (r == 0)
+		t->at_no = 0;
 	return r;
 }
 
@@ -334,18 +346,28 @@ static int write_layer(struct tarback *t, struct layer_id id, struct diag *diag)
 
 	if (r == 0)
 		r = write_records(t);
-	if (r == -EIO)
-		diag_set(diag, r, "the tar framing or a content of layer %lld is damaged", (long long)id.value);
+	if (r == -EIO && t->at_no)
+		diag_set(diag, r,
+			 "the content of inode %" PRIu64 " of layer %" PRId64
+			 " is damaged, or not the one that the index names ('nacre verify' tells which file it is)",
+			 t->at_no, id.value);
+	else if (r == -EIO)
+		diag_set(diag, r,
+			 "the tar framing of layer %" PRId64 " is damaged, or not the one that the index names",
+			 id.value);
 	return r;
 }
 
 int tarback_write(struct store *store, struct layer_id id, const struct content_pair *pairs, size_t count,
-		  tar_write_fn fn, void *arg, struct diag *diag)
+		  tar_write_fn fn, void *arg, struct diag *diag, uint64_t *ret_no)
 {
 	AUTO(tarback_release)
 	struct tarback t = { .store = store, .fn = fn, .arg = arg, .pairs = pairs, .pair_count = count };
+	int r = write_layer(&t, id, diag);
 
-	return write_layer(&t, id, diag);
+	if (ret_no)
+		*ret_no = r == -EIO ? t.at_no : 0;
+	return r;
 }
 
 int tarback_write_files(struct store *store, struct layer_id id, struct tarback_files *files, tar_write_fn fn,
@@ -363,5 +385,5 @@ int tarback_write_files(struct store *store, struct layer_id id, struct tarback_
 
 int layer_write_tar(struct store *store, struct layer_id id, tar_write_fn fn, void *arg, struct diag *diag)
 {
-	return tarback_write(store, id, NULL, 0, fn, arg, diag);
+	return tarback_write(store, id, NULL, 0, fn, arg, diag, NULL);
 }

@@ -4,9 +4,12 @@
 
 #include "store/restore.h"
 
-/** tarback_write() - layer_write_tar(), with other contents in the place of some; @pairs may be NULL for none. */
+/**
+ * tarback_write() - layer_write_tar(), with other contents in the place of some; @pairs may be NULL for none
+ * @ret_no: may be NULL; with -EIO the inode whose content it was, 0 for the framing
+ */
 int tarback_write(struct store *store, struct layer_id id, const struct content_pair *pairs, size_t count,
-		  tar_write_fn fn, void *arg, struct diag *diag);
+		  tar_write_fn fn, void *arg, struct diag *diag, uint64_t *ret_no);
 
 /* The files of a layer by the numbers of their inodes. */
 struct tarback_files {

@@ -181,6 +181,8 @@ static void add_repair(json_t *list, const struct repair_report *report)
 		json_put_digest(row, "Image", report->image);
 	if (report->image)
 		json_put_bool(row, "Manifest", report->manifest);
+	if (report->subject)
+		json_put_text(row, "Subject", report->subject);
 	json_put_bool(row, "Whole", report->whole);
 	json_put_number(row, "Contents", report->contents);
 	json_put_text(row, "Text", report->text);
@@ -197,7 +199,7 @@ static void print_repair(const struct verify *v, const struct repair_report *rep
 	if (digest)
 		printf("%s: %s %s: %s\n", how, what, ui_id(digest, v->whole, id), report->text);
 	else
-		printf("%s: counts of the index: %s\n", how, report->text);
+		printf("%s: %s: %s\n", how, report->subject, report->text);
 }
 
 static void on_repair(const struct repair_report *report, void *arg)

@@ -96,6 +96,8 @@ damage_rows() {
 	damage_rows "INSERT INTO entry SELECT layer, dir, CAST('more' AS BLOB), no, mode, uid, gid, rdev, mtime_ns, size,
 		content, target, nlink, flags FROM entry WHERE name = CAST('motd' AS BLOB)"
 	damage_rows "UPDATE layer SET entries = 5, content_bytes = 7, has_xattrs = 0"
+	damage_rows "UPDATE layer SET tar_bytes = 5"
+	damage_rows "UPDATE layer SET framing = NULL, tar_bytes = 1"
 	# Which file has which content, only the row says; but what nothing names any more can be tried.
 	damage_rows "DELETE FROM entry WHERE name = CAST('motd' AS BLOB)"
 	damage_rows "UPDATE entry SET content = NULL WHERE name IN (CAST('motd' AS BLOB), CAST('big' AS BLOB))"
@@ -106,10 +108,67 @@ damage_rows() {
 	assert_equal "$(requests .)" 0
 }
 
+@test "the row of a layer itself comes back, from its images and its stream; without it the image is not shown" {
+	pull_app
+	: >"$LOG"
+	# Which of them came first nobody knows.
+	low=$(sqlite3 "$NACRE_STORE/index.db" "SELECT layer FROM image_layer WHERE position = 0")
+	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM layer WHERE id <> $low"
+	assert_refused "the index has lost 1 of the image's layers" nacre ls "$REGISTRY/app:1" /
+	assert_refused "the index has lost 1 of the image's layers" nacre save -o out.tar "$REGISTRY/app:1"
+	run nacre verify
+	assert_output_has "layer 2 of image $REGISTRY/app:1 is lost"
+	damage_rows "DELETE FROM entry WHERE name = CAST('motd' AS BLOB)"
+	damage_rows "DELETE FROM layer"
+	for sql in "UPDATE image_layer SET layer = 55 WHERE position = 1" "UPDATE layer SET diff_id = zeroblob(32) WHERE id = 1" \
+		"UPDATE image_layer SET layer = 3 - layer"; do
+		sqlite3 "$NACRE_STORE/index.db" "$sql"
+		run nacre verify --repair
+		assert_status 0
+		assert_output_has "Repaired: layer"
+		assert_whole
+	done
+	assert_equal "$(requests .)" 0
+	# Nobody has it: what is told to do helps.
+	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM layer WHERE id = $low; UPDATE blob SET source = NULL"
+	rm "$(find "$NACRE_STORE/objects" -type f)"
+	run nacre verify --repair
+	assert_status 1
+	assert_output_has "Not repaired: layer"
+	assert_output_has "bring the image in once more"
+	nacre load -q served/app
+	nacre verify -q --repair >/dev/null
+	assert_whole
+}
+
+@test "rows that belong to nothing are removed, names of nothing are told" {
+	pull_app
+	: >"$LOG"
+	sqlite3 "$NACRE_STORE/index.db" "INSERT INTO entry SELECT 77, dir, name, no, mode, uid, gid, rdev, mtime_ns, size, content,
+		target, nlink, flags FROM entry WHERE layer = 1; INSERT INTO xattr VALUES(78, 1, 'user.a', 'b');
+		INSERT INTO manifest VALUES(99, 'a', 'b', 'c'); INSERT INTO image_layer VALUES(99, 0, 1);
+		INSERT INTO blob VALUES(NULL, 66, zeroblob(32), 1, 'a', NULL)"
+	run nacre verify
+	assert_status 1
+	run nacre verify --repair --json
+	assert_status 0
+	assert_equal "$(json '[.Repairs[] | select(.Subject == "the index" and .Whole)] | length')" 5
+	assert_whole
+	sqlite3 "$NACRE_STORE/index.db" "INSERT INTO tag VALUES('lost:1', 88)"
+	run nacre verify --repair
+	assert_status 1
+	assert_output_has "Not repaired: tag lost:1: its image is lost"
+	run nacre rmi lost:1
+	assert_status 0
+	assert_whole
+	assert_equal "$(requests .)" 0
+}
+
 @test "a layer that the store does not have the rows of is fetched again, under its own id" {
 	pull_app
 	nacre mount "$REGISTRY/app:1" "$MNT"
-	for sql in "DELETE FROM entry; UPDATE content SET refs = 7" "UPDATE layer SET framing = NULL" "DELETE FROM content" \
+	for sql in "DELETE FROM entry; UPDATE content SET refs = 7" "DELETE FROM content" \
+		"DELETE FROM layer; DELETE FROM content" \
 		"DELETE FROM pack; DELETE FROM counter; UPDATE entry SET content = 1"; do
 		sqlite3 "$NACRE_STORE/index.db" "$sql"
 		run nacre verify --repair
