@@ -8,6 +8,7 @@ bats_require_minimum_version 1.5.0
 # bats file_tags=slow
 load ../lib/common
 load ../lib/cli
+load ../lib/registry
 
 points=${NACRE_CRASH_POINTS:-5}
 
@@ -30,8 +31,11 @@ setup() {
 
 teardown() {
 	unmount_all
+	stop_registries
 	[ -z "$CRASH_DIR" ] || rm -rf -- "$CRASH_DIR"
 }
+
+teardown_file() { stop_faults; }
 
 # make_box: a container "box" with changes, not mounted.
 make_box() {
@@ -74,6 +78,14 @@ survives() {
 	make_archive docker "$BATS_TEST_TMPDIR/docker.tar" two:1 "$BASE_TAR" "$SECOND_TAR"
 	gzip "$BATS_TEST_TMPDIR/docker.tar"
 	survives nacre load -q "$BATS_TEST_TMPDIR/docker.tar.gz"
+}
+
+@test "pull survives every fault" {
+	cd "$BATS_TEST_TMPDIR"
+	serve_app
+	start_faults
+	nacre rmi second:1
+	survives nacre pull -q --retry 0 "$REGISTRY/app:1"
 }
 
 @test "commit survives every fault" {
