@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/image_config.h"
+#include "store/uppertar.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -28,7 +29,7 @@ static int creation_time(struct diag *diag, int64_t *ret)
 	return 0;
 }
 
-static int open_source(const char *path, struct diag *diag, int *ret, uint64_t *ret_bytes)
+static int open_source(const char *path, struct diag *diag, int *ret, uint64_t *ret_bytes, bool *ret_folder)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	AUTO(closep) int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
@@ -36,8 +37,7 @@ static int open_source(const char *path, struct diag *diag, int *ret, uint64_t *
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return diag_errno(diag, -errno, "cannot open %s", is_stdin ? "standard input" : path);
-	if (S_ISDIR(st.st_mode))
-		return diag_set(diag, -EISDIR, "%s is a directory; a tar of it can be imported", path);
+	*ret_folder = S_ISDIR(st.st_mode);
 	*ret_bytes = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 	*ret = TAKE_FD(fd);
 	return 0;
@@ -55,9 +55,13 @@ static int make_config(const struct digest *diff_id, const char *source, const c
 		return r;
 	if (!message) {
 		/* The name without its folders: the same archive gives the same image wherever it lies. */
-		const char *slash = strrchr(source, '/');
+		size_t end = strlen(source), start;
 
-		if (asprintf(&imported, "Imported from %s", slash ? slash + 1 : source) < 0) {
+		while (end > 1 && source[end - 1] == '/')
+			end--;
+		for (start = end; start > 0 && source[start - 1] != '/';)
+			start--;
+		if (asprintf(&imported, "Imported from %.*s", (int)(end - start), source + start) < 0) {
 			imported = NULL;
 			return -ENOMEM;
 		}
@@ -74,19 +78,23 @@ static int ingest_source(struct writer *writer, const char *path, const struct l
 	char diff_id[DIGEST_TEXT_BYTES];
 	AUTO(closep) int fd = -1;
 	uint64_t bytes = 0;
+	bool folder = false;
 	struct ingest_options options = {
 		.name = name,
 		.blob_bytes = -1,
 		.progress = events ? events->layer_progress : NULL,
 		.progress_arg = events ? events->arg : NULL,
 	};
-	int r = open_source(path, diag, &fd, &bytes);
+	int r = open_source(path, diag, &fd, &bytes, &folder);
 
 	if (r < 0)
 		return r;
 	if (events && events->layer_begin)
 		events->layer_begin(name, bytes, events->arg);
-	r = ingest_tar(writer, byte_source_fd(&fd), &options, diag, ret);
+	if (folder)
+		r = upper_ingest(writer, NULL, path, true, &options, diag, ret);
+	else
+		r = ingest_tar(writer, byte_source_fd(&fd), &options, diag, ret);
 	if (r == 0 && ret->left_out && events && events->left_out)
 		events->left_out(name, ret->left_out, events->arg);
 	if (r == 0 && events && events->layer_end)

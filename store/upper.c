@@ -146,7 +146,7 @@ static int redirect_target(struct walk *walk, const struct place *parent, const 
 {
 	int r;
 
-	if (redirect[0] != '/')
+	if (redirect[0] != '/' || !walk->view)
 		return image_child(walk, parent->base, redirect, ret);
 	r = view_lookup(walk->view, redirect + 1, ret);
 	if (r < 0)
@@ -349,6 +349,8 @@ static int walk_place(struct walk *walk, const struct place *place)
 	struct view_mark mark;
 	int r;
 
+	if (!walk->view)
+		return walk_list(walk, place);
 	view_mark(walk->view, &mark);
 	r = walk_list(walk, place);
 	view_go_back(walk->view, &mark);
@@ -383,7 +385,7 @@ int upper_walk(struct store *store, struct view *view, const char *upper, bool w
 {
 	AUTO(walk_release) struct walk walk = { .store = store, .view = view, .fn = fn, .arg = arg, .diag = diag };
 	const struct upper_name name = { .name = "" };
-	struct child root = { .name = "", .upper = &name, .base = view_root(view) };
+	struct child root = { .name = "", .upper = &name, .base = view ? view_root(view) : NULL };
 
 	/* Where the image has nothing at a path, all of it is new: that makes the walk say the whole tree. */
 	root.here = whole ? NULL : root.base;

@@ -62,6 +62,7 @@ typedef int (*upper_fn)(const struct upper_item *item, void *arg);
 /**
  * upper_walk() - each path of the new layer: a directory before what is in it, each
  * directory's children in byte order of the names they have in a tar (whiteouts: ".wh.NAME")
+ * @view: of the image below; NULL: there is none
  * @upper: folder; only read.  NULL with @whole: there is none
  * @whole: a layer for nothing to lie under it: the merged tree of both, without a whiteout
  *

@@ -213,9 +213,9 @@ static void upper_inode_releasep(struct upper_inode *inode)
 static int put_root(struct writer_state *w, const struct upper_item *item)
 {
 	AUTO(upper_inode_releasep) struct upper_inode below = { .fd = -1 };
-	const struct view_node *root = view_root(w->view);
-	bool implied = item->here || view_entry(root)->flags & LAYER_IMPLICIT;
-	int r = upper_inode_of_view(w->store, w->view, root, &below);
+	const struct view_node *root = w->view ? view_root(w->view) : NULL;
+	bool implied = root && (item->here || view_entry(root)->flags & LAYER_IMPLICIT);
+	int r = root ? upper_inode_of_view(w->store, w->view, root, &below) : 0;
 
 	if (r == 0 && !(implied && upper_inode_same_attributes(item->inode, &below)))
 		r = put_inode(w, ".", item->inode, NULL);

@@ -16,12 +16,14 @@
  *     that no layer of the image says anything of has none
  */
 
+#include "store/ingest.h"
 #include "store/upper.h"
 
 typedef int (*tar_sink_fn)(const void *bytes, size_t count, void *arg);
 
 /**
  * upper_tar() - write the layer that @upper makes of @view's image to @sink
+ * @view: NULL: there is no image, and @upper a folder like any other
  * @whole: not what differs, but the merged tree; @upper may be NULL then
  *
  * Reads each file once. Return: 0; what @sink returned; -EAGAIN: a file changed while it
@@ -29,5 +31,12 @@ typedef int (*tar_sink_fn)(const void *bytes, size_t count, void *arg);
  */
 int upper_tar(struct store *store, struct view *view, const char *upper, bool whole, tar_sink_fn sink, void *arg,
 	      struct diag *diag);
+
+/**
+ * upper_ingest() - a layer of the store, of what upper_tar() writes
+ * @options: with @own false its limits (limits.h) count
+ */
+int upper_ingest(struct writer *writer, struct view *view, const char *upper, bool whole,
+		 const struct ingest_options *options, struct diag *diag, struct ingest_result *ret);
 
 #endif

@@ -7,8 +7,8 @@
 
 const struct command commands[] = {
 	{ "import",
-	  "[-q] [-m TEXT] [OPTIONS] FILE|- [NAME[:TAG]]",
-	  "make an image from a root file system's tar archive",
+	  "[-q] [-m TEXT] [OPTIONS] FILE|DIR|- [NAME[:TAG]]",
+	  "make an image from a root file system's tar archive or folder",
 	  GROUP_IMAGES,
 	  import_options,
 	  1,

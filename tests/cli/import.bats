@@ -66,8 +66,29 @@ setup() { setup_base; }
 	assert_output_has "No such file"
 }
 
-@test "a folder instead of an archive" {
-	assert_refused_unchanged "cannot import $BATS_TEST_TMPDIR: " nacre import "$BATS_TEST_TMPDIR" x
+@test "a folder: all that is in it, the same layer each time, within the limits" {
+	cd "$BATS_TEST_TMPDIR"
+	mkdir -p "root fs/etc/empty" "root fs/usr"
+	echo hello >"root fs/etc/motd"
+	ln "root fs/etc/motd" "root fs/usr/again"
+	ln -s ../etc/motd "root fs/usr/link"
+	chmod 4750 "root fs/usr/again"
+	mkfifo "root fs/usr/fifo"
+	head -c 3000000 /dev/urandom >"root fs/usr/large"
+	setfattr -n user.a -v b "root fs/usr/large"
+	touch -d 2001-02-03T04:05:06.789 "root fs/etc"
+	nacre import -q "root fs" folder:1
+	run nacre history --json folder:1
+	assert_equal "$(json '.[0].Comment')" "Imported from root fs"
+	nacre export folder:1 | tar -d -C "root fs"
+	assert_equal "$(nacre export folder:1 | tar -t | wc -l)" "$(find "root fs" | wc -l)"
+	(cd "root fs" && nacre import -q . folder:2)
+	assert_equal "$(nacre layers --json folder:1 | jq -r '.[0].DiffId')" "$(nacre layers --json folder:2 | jq -r '.[0].DiffId')"
+	nacre verify -q
+	for limit in "--max-size 1M" "--max-entries 3"; do
+		# shellcheck disable=SC2086
+		assert_refused_unchanged "than the allowed" nacre import $limit "root fs" x
+	done
 }
 
 @test "a file that is no archive" {
