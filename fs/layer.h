@@ -72,6 +72,7 @@ struct layer {
 	const char *override_stat; /* what owners are recorded under: ovl_override_name(); NULL: nothing */
 	bool is_mapped;		   /* on an idmapped mount: its owners are those to be shown, not those on disk */
 	bool is_store;
+	bool is_served;	     /* by somebody who may take his time: a server, or a driver like this one */
 	bool was_upper;	     /* of this mount, until live.c made it a lower: what is written to uppers only is in it */
 	int index_fd;	     /* owned; of such a one: its links to copies (index.c) */
 	bool added;	     /* to a mount in use: at a remount it is not there (restack.c) */

@@ -16,10 +16,12 @@
 #include "store/ovl.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 struct lowdir {
 	struct lowdir *parent; /* counted; NULL: the root */
@@ -343,6 +345,26 @@ static const struct layer_ops dir_ops = {
 	.named = dir_named,
 };
 
+static bool is_served(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return false;
+	switch ((unsigned)st.f_type) {
+	case AFS_SUPER_MAGIC:
+	case CEPH_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case FUSE_SUPER_MAGIC:
+	case NFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+	case V9FS_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache *fds, struct diag *diag,
 		   struct layer **ret)
 {
@@ -362,6 +384,7 @@ int layer_dir_open(const char *path, const struct mounts *mounts, struct fdcache
 		return diag_errno(diag, r, "lowerdir %s", path);
 	}
 	layer->layer.dev = st.st_dev;
+	layer->layer.is_served = is_served(layer->root_fd);
 	layer->layer.is_mapped = mounts_are_idmapped(mounts, path);
 	layer->layer.override_stat = ovl_override_name(layer->root_fd);
 	layer->layer.root.dir = lowdir_new(NULL, "");

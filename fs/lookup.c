@@ -523,6 +523,54 @@ int name_check(const char *name)
 	return ovl_reserved_name(name) ? -EINVAL : 0;
 }
 
+static int find_locked(struct fs *fs, struct dirnode *dir, const char *name, size_t len, struct link **ret)
+{
+	int r = dir_load_locked(fs, dir);
+
+	*ret = r < 0 ? NULL : table_find(&dir->table, name, len, name_hash(name, len));
+	return r;
+}
+
+/* Do others serve what its attributes are asked of? */
+static bool is_served(const struct fs *fs, const struct node *node)
+{
+	return !node_is(node, NODE_UPPER | NODE_UNLINKED) && node->layer != NO_LAYER &&
+	       fs->layers[node->layer]->is_served;
+}
+
+static int served_at(struct fs *fs, struct node *node, struct fd_ref *ret, char *ret_name)
+{
+	struct node_at at;
+	int r;
+	SHARED(&fs->names_lock);
+
+	r = node_is_dir(node) ? folder_at(fs, node, &at) : node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	strcpy(ret_name, at.name);
+	*ret = at.ref;
+	return 0;
+}
+
+/*
+ * Attributes are asked for with the folder's lock held, and nobody else looks a name up in it meanwhile.  Who serves a
+ * lower may take his time: he is asked once before with the lock let go, and what he says is still known to the kernel
+ * when he is asked again.  What was found before may have gone then.
+ */
+static void await_server_locked(struct fs *fs, struct dirnode *dir, struct node *node)
+{
+	char name[NAME_MAX + 1];
+	struct fd_ref ref;
+	struct stat st;
+
+	if (served_at(fs, node, &ref, name) < 0)
+		return;
+	pthread_mutex_unlock(&dir->lock);
+	(void)fstatat(ref.fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
+	fd_put(fs->fds, &ref);
+	pthread_mutex_lock(&dir->lock);
+}
+
 int fs_lookup(struct fs *fs, struct node *node, const char *name, struct fs_entry *ret)
 {
 	struct dirnode *dir = node_dir(node);
@@ -536,11 +584,12 @@ int fs_lookup(struct fs *fs, struct node *node, const char *name, struct fs_entr
 	if (len > NAME_MAX)
 		return -ENAMETOOLONG;
 	LOCKED(&dir->lock);
-	r = dir_load_locked(fs, dir);
-	if (r < 0)
-		return r;
-	link = table_find(&dir->table, name, len, name_hash(name, len));
-	return link && link->node ? fs_entry_fill(fs, link, ret) : 0;
+	r = find_locked(fs, dir, name, len, &link);
+	if (r == 0 && link && link->node && is_served(fs, link->node)) {
+		await_server_locked(fs, dir, link->node);
+		r = find_locked(fs, dir, name, len, &link);
+	}
+	return r == 0 && link && link->node ? fs_entry_fill(fs, link, ret) : r;
 }
 
 int fs_getattr(struct fs *fs, struct node *node, struct stat *st)
