@@ -246,13 +246,25 @@ static void draw_layers(struct browse *browse, const struct area *area)
 		draw_layer(browse, area, (int)i + 2, browse->layer_top + i);
 }
 
+/* How much of @text is on a row of so many columns: whole words, where it is not all one. */
+static size_t row_bytes(const char *text, size_t columns)
+{
+	size_t len = browse_text_bytes(text, columns), words = len;
+
+	if (!text[len])
+		return len;
+	while (words > 0 && text[words - 1] != ' ')
+		words--;
+	return words > len / 2 ? words : len;
+}
+
 /* A text on as many rows as it takes, up to @rows; the last of them says where there is more. Return: the row after it. */
 static int put_wrapped(struct browse *browse, const struct area *area, int row, int rows, const char *text)
 {
 	AUTO(freep) char *safe = ui_format("%s", text);
 
 	for (const char *at = safe; *at && rows > 0; rows--, row++) {
-		size_t len = rows > 1 ? browse_text_bytes(at, (size_t)area->columns) : strlen(at);
+		size_t len = rows > 1 ? row_bytes(at, (size_t)area->columns) : strlen(at);
 
 		put(browse, area, row, SCREEN_PLAIN, "%.*s", (int)len, at);
 		at += len;

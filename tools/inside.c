@@ -20,7 +20,7 @@ int inside_find(const struct target *target, struct diag *diag, pid_t *ret_monit
 	int r = control < 0 ? control : control_peer(control, ret_monitor);
 
 	if (target->run.status != RUN_RUNNING || r == -ECONNREFUSED || r == -ENOENT)
-		return diag_set(diag, -EINVAL, "it is not running");
+		return diag_set(diag, -EINVAL, "it is not running; 'nacre start' starts one that has ended");
 	return r < 0 ? diag_errno(diag, r, "its monitor does not answer") : 0;
 }
 
