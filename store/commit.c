@@ -25,16 +25,6 @@ static int ingest_upper(struct writer *writer, struct image_id image, const char
 	return r < 0 ? r : upper_ingest(writer, view, upper, options->squash, &ingest, diag, ret);
 }
 
-static int change_config(json_t *config, const struct commit_options *options, struct diag *diag)
-{
-	bool cmd_set = false;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && options->changes && options->changes[i]; i++)
-		r = image_config_change(config, options->changes[i], &cmd_set, diag);
-	return r;
-}
-
 static void image_info_releasep(struct image_info *info)
 {
 	image_info_release(info);
@@ -81,7 +71,7 @@ static int prepare(struct store *store, struct image_id image, const struct comm
 		r = image_info(store, image, diag, ret_base);
 	if (r == 0)
 		r = image_json_parse(ret_base->config, ret_base->config_bytes, "the image's config", diag, ret_config);
-	return r < 0 ? r : change_config(*ret_config, options, diag);
+	return r < 0 ? r : image_config_changes(*ret_config, options->changes, diag);
 }
 
 int upper_commit_check(struct store *store, struct image_id image, const struct commit_options *options,

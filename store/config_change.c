@@ -511,3 +511,13 @@ int image_config_change(json_t *config, const char *instruction, bool *cmd_set, 
 
 	return diag_context(diag, r, "change \"%s\"", instruction);
 }
+
+int image_config_changes(json_t *config, const char *const *changes, struct diag *diag)
+{
+	bool cmd_set = false;
+	int r = 0;
+
+	for (; r == 0 && changes && *changes; changes++)
+		r = image_config_change(config, *changes, &cmd_set, diag);
+	return r;
+}

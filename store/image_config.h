@@ -64,6 +64,9 @@ int image_config_text(const json_t *config, char **ret, size_t *ret_bytes);
  */
 int image_config_change(json_t *config, const char *instruction, bool *cmd_set, struct diag *diag);
 
+/** image_config_changes() - a row of them, NULL at its end; NULL: none. Return: as image_config_change(). */
+int image_config_changes(json_t *config, const char *const *changes, struct diag *diag);
+
 /** The OCI words for this machine (GOARCH, GOOS is linux); @variant is NULL where there is none. */
 const char *platform_architecture(void);
 const char *platform_variant(void);

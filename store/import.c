@@ -10,8 +10,8 @@
 #include <time.h>
 
 /*
- * The variable is read here and not in the command, since image_import() has
- * no options: https://reproducible-builds.org/specs/source-date-epoch/
+ * The variable is read here and not in the command, so that it holds for whoever imports:
+ * https://reproducible-builds.org/specs/source-date-epoch/
  */
 static int creation_time(struct diag *diag, int64_t *ret)
 {
@@ -43,16 +43,21 @@ static int open_source(const char *path, struct diag *diag, int *ret, uint64_t *
 	return 0;
 }
 
-static int make_config(const struct digest *diff_id, const char *source, const char *message, int64_t created,
-		       struct diag *diag, char **ret, size_t *ret_bytes)
+/* Before anything is read: a change may be wrong. */
+static int make_config(const struct import_options *options, struct diag *diag, json_t **ret)
 {
-	AUTO(json_decrefp) json_t *config = NULL;
+	int r = image_config_new(ret);
+
+	return r < 0 ? r : image_config_changes(*ret, options->changes, diag);
+}
+
+static int config_text(json_t *config, const struct digest *diff_id, const char *source, const char *message,
+		       int64_t created, struct diag *diag, char **ret, size_t *ret_bytes)
+{
 	AUTO(freep) char *imported = NULL;
 	struct image_history history = { .created = created, .created_by = "nacre import", .comment = message };
-	int r = image_config_new(&config);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (!message) {
 		/* The name without its folders: the same archive gives the same image wherever it lies. */
 		size_t end = strlen(source), start;
@@ -102,33 +107,36 @@ static int ingest_source(struct writer *writer, const char *path, const struct l
 	return r;
 }
 
-static int add_image(struct writer *writer, const struct ingest_result *layer, const char *path, const char *tag,
-		     const char *message, int64_t created, const struct load_events *events, struct diag *diag,
-		     struct image_id *ret)
+static int add_image(struct writer *writer, json_t *config, const struct ingest_result *layer, const char *path,
+		     const char *tag, const char *message, int64_t created, const struct load_events *events,
+		     struct diag *diag, struct image_id *ret)
 {
-	AUTO(freep) char *config = NULL;
-	size_t config_bytes;
+	AUTO(freep) char *text = NULL;
+	size_t bytes;
 	struct digest id;
-	int r = make_config(&layer->diff_id, path, message, created, diag, &config, &config_bytes);
+	int r = config_text(config, &layer->diff_id, path, message, created, diag, &text, &bytes);
 
 	if (r == 0)
-		r = image_add(writer, config, config_bytes, &layer->layer, 1, tag, diag, ret);
+		r = image_add(writer, text, bytes, &layer->layer, 1, tag, diag, ret);
 	if (r == 0)
-		r = digest_of(config, config_bytes, &id);
+		r = digest_of(text, bytes, &id);
 	if (r == 0 && events && events->image)
 		events->image(tag ? tag : "", &id, events->arg);
 	return r;
 }
 
-int image_import(struct store *store, const char *path, const char *tag, const char *message,
+int image_import(struct store *store, const char *path, const struct import_options *options,
 		 const struct load_events *events, struct diag *diag, struct image_id *ret)
 {
+	AUTO(json_decrefp) json_t *config = NULL;
 	AUTO(freep) char *full_tag = NULL;
 	AUTO(writer_closep) struct writer *writer = NULL;
 	struct ingest_result layer = { 0 };
 	int64_t created = 0;
-	int r = tag ? reference_check(tag, diag, &full_tag) : 0;
+	int r = options->tag ? reference_check(options->tag, diag, &full_tag) : 0;
 
+	if (r == 0)
+		r = make_config(options, diag, &config);
 	if (r == 0)
 		r = creation_time(diag, &created);
 	if (r == 0)
@@ -137,7 +145,7 @@ int image_import(struct store *store, const char *path, const char *tag, const c
 		r = ingest_source(writer, path, events, diag, &layer);
 	if (r < 0)
 		return r;
-	r = add_image(writer, &layer, path, full_tag, message, created, events, diag, ret);
+	r = add_image(writer, config, &layer, path, full_tag, options->message, created, events, diag, ret);
 	if (r < 0 && !layer.existed) {
 		/* The layer came in, its image did not: nobody will ask for it. */
 		struct gc_result removed;

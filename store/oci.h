@@ -39,15 +39,19 @@ struct load_events {
 int image_load(struct store *store, const char *path, const char *platform, const struct load_events *events,
 	       struct diag *diag);
 
+struct import_options {
+	const char *tag;	    /* "name[:tag]" or NULL */
+	const char *message;	    /* for the history; NULL: "Imported from NAME" */
+	const char *const *changes; /* NULL-terminated Dockerfile instructions, or NULL */
+};
+
 /**
  * image_import() - a root file system's tar becomes an image of one layer
  * @path: a file or "-"
- * @tag: "name[:tag]" or NULL
- * @message: for the history; NULL: "Imported from NAME"
  *
  * The image's time is $SOURCE_DATE_EPOCH, else now.
  */
-int image_import(struct store *store, const char *path, const char *tag, const char *message,
+int image_import(struct store *store, const char *path, const struct import_options *options,
 		 const struct load_events *events, struct diag *diag, struct image_id *ret);
 
 #endif

@@ -43,7 +43,9 @@ static void on_left_out(const char *name, uint64_t xattrs, void *arg)
 
 int cmd_import(struct cli *cli, const struct args *args)
 {
+	AUTO(freep) const char **changes = args_all(args, "change");
 	const char *path = args_operand(args, 0);
+	const struct import_options options = { args_operand(args, 1), args_get(args, "message"), changes };
 	struct diag diag = { 0 };
 	struct image_id id = { 0 };
 	struct progress progress;
@@ -56,7 +58,7 @@ int cmd_import(struct cli *cli, const struct args *args)
 	store_set_limits(cli->store, &limits);
 	progress_begin(&progress, path, size_of(path), args_has(args, "quiet"));
 	struct load_events events = { .layer_progress = progress_update, .left_out = on_left_out, .arg = &progress };
-	int r = image_import(cli->store, path, args_operand(args, 1), args_get(args, "message"), &events, &diag, &id);
+	int r = image_import(cli->store, path, &options, &events, &diag, &id);
 	progress_end(&progress);
 	if (r < 0)
 		return ui_fail(r, &diag, limit_hint(r), "cannot import %s", path);

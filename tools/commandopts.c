@@ -47,6 +47,7 @@ const struct option_desc global_options[] = {
 
 const struct option_desc import_options[] = {
 	{ 'm', "message", "TEXT", "what the image's history says of it" },
+	{ 'c', "change", "LINE", "apply a Dockerfile instruction (CMD, ENV, ...); may be repeated" },
 	{ 'q', "quiet", NULL, "show no progress" },
 	OPTIONS_LIMITS,
 	OPTIONS_END,

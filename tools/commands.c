@@ -7,7 +7,7 @@
 
 const struct command commands[] = {
 	{ "import",
-	  "[-q] [-m TEXT] [OPTIONS] FILE|DIR|- [NAME[:TAG]]",
+	  "[-q] [-m TEXT] [-c LINE]... [OPTIONS] FILE|DIR|- [NAME[:TAG]]",
 	  "make an image from a root file system's tar archive or folder",
 	  GROUP_IMAGES,
 	  import_options,

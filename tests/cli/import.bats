@@ -22,6 +22,13 @@ setup() { setup_base; }
 	assert_equal "$(json '.[0].RepoTags | join(" ")')" "base:1"
 }
 
+@test "import -c: what docker's import takes for the config, and nothing is imported where one is wrong" {
+	nacre import -c 'CMD ["/bin/sh", "-l"]' --change 'ENV A=b' "$BASE_TAR" changed:1
+	run nacre inspect changed:1
+	assert_equal "$(json '.[0].Config | [.Cmd, .Env] | tostring')" '[["/bin/sh","-l"],["A=b"]]'
+	assert_refused_unchanged "RUN" nacre import -c 'RUN true' "$BASE_TAR" changed:2
+}
+
 @test "every compression gives the same layer" {
 	gzip -k "$BASE_TAR"
 	bzip2 -k "$BASE_TAR"

@@ -487,7 +487,7 @@ static struct digest import(struct store *store, const char *path)
 	struct image_info info;
 	struct digest id;
 
-	assert_done(image_import(store, path, "root:1", NULL, NULL, &diag, &image));
+	assert_done(image_import(store, path, &(struct import_options){ .tag = "root:1" }, NULL, &diag, &image));
 	assert_done(image_info(store, image, &diag, &info));
 	id = info.digest;
 	assert_int_equal(info.created, 1700000000);
@@ -520,14 +520,17 @@ static void bad_imports_are_refused(void **state)
 	struct diag diag = { 0 };
 
 	write_text("junk", "this is no archive at all, whatever its name may be");
-	assert_int_equal(image_import(store, "junk", "a:1", NULL, NULL, &diag, &image), -EBADMSG);
+	assert_int_equal(image_import(store, "junk", &(struct import_options){ .tag = "a:1" }, NULL, &diag, &image),
+			 -EBADMSG);
 	assert_non_null(strstr(diag.text, "junk"));
 	diag = (struct diag){ 0 };
-	assert_int_equal(image_import(store, ".", "a:1", NULL, NULL, &diag, &image), -EISDIR);
+	assert_int_equal(image_import(store, ".", &(struct import_options){ .tag = "a:1" }, NULL, &diag, &image),
+			 -EISDIR);
 	diag = (struct diag){ 0 };
-	assert_int_equal(image_import(store, "absent", NULL, NULL, NULL, &diag, &image), -ENOENT);
+	assert_int_equal(image_import(store, "absent", &(struct import_options){ 0 }, NULL, &diag, &image), -ENOENT);
 	diag = (struct diag){ 0 };
-	assert_int_equal(image_import(store, "junk", "A B", NULL, NULL, &diag, &image), -EINVAL);
+	assert_int_equal(image_import(store, "junk", &(struct import_options){ .tag = "A B" }, NULL, &diag, &image),
+			 -EINVAL);
 	assert_int_equal(image_find(store, "a:1", NULL, &image), -ENOENT);
 }
 
