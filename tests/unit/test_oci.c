@@ -524,9 +524,6 @@ static void bad_imports_are_refused(void **state)
 			 -EBADMSG);
 	assert_non_null(strstr(diag.text, "junk"));
 	diag = (struct diag){ 0 };
-	assert_int_equal(image_import(store, ".", &(struct import_options){ .tag = "a:1" }, NULL, &diag, &image),
-			 -EISDIR);
-	diag = (struct diag){ 0 };
 	assert_int_equal(image_import(store, "absent", &(struct import_options){ 0 }, NULL, &diag, &image), -ENOENT);
 	diag = (struct diag){ 0 };
 	assert_int_equal(image_import(store, "junk", &(struct import_options){ .tag = "A B" }, NULL, &diag, &image),
