@@ -40,7 +40,7 @@ static const struct own_xattr {
 	{ "user.overlay.", "user.overlay.overlay.", true },
 	{ "user.fuseoverlayfs.", "user.fuseoverlayfs.overlay.", true },
 	{ OVL_OVERRIDE_STAT, "user.overlay.containers.override_stat", false },
-	{ OVL_OVERRIDE_PRIVILEGED, "security.fuseoverlayfs.overlay.override_stat", false },
+	{ "security.fuseoverlayfs.", "security.fuseoverlayfs.overlay.", true },
 };
 
 static bool is_named(const struct own_xattr *own, const char *as, const char *name)

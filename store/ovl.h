@@ -122,7 +122,7 @@ bool ovl_is_impure(int fd);
 
 /**
  * ovl_private_xattr() - overlay's own, which no mount shows: {trusted,user}.overlay.*,
- * user.fuseoverlayfs.*, and what owners are recorded under
+ * {user,security}.fuseoverlayfs.*, and user.containers.override_stat
  *
  * Not those of an overlay nested in the mount, which stand on disk under an escaped name, as the kernel's
  * overlayfs has it: trusted.overlay.overlay.opaque is the file's as any other xattr, and shown as

@@ -213,6 +213,10 @@ static void nested_xattrs_are_escaped_and_shown_again(void **state)
 		{ "user.overlay.overlay.opaque", "user.overlay.overlay.overlay.opaque" },
 		{ "user.fuseoverlayfs.opaque", "user.fuseoverlayfs.overlay.opaque" },
 		{ "user.containers.override_stat", "user.overlay.containers.override_stat" },
+		{ "user.overlay.containers.override_stat", "user.overlay.overlay.containers.override_stat" },
+		{ "security.fuseoverlayfs.override_stat", "security.fuseoverlayfs.overlay.override_stat" },
+		{ "security.fuseoverlayfs.overlay.override_stat",
+		  "security.fuseoverlayfs.overlay.overlay.override_stat" },
 		{ "user.overlay", "user.overlay" },
 		{ "security.capability", "security.capability" },
 	};
