@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/db.h"
 
+#include "store/base/digest.h"
 #include "store/store_priv.h"
 
 enum {
@@ -95,6 +96,16 @@ int db_exec(struct db *db, const char *sql)
 	return code == SQLITE_OK ? 0 : handle_errno(db->handle, code);
 }
 
+static void sha256_sql(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	struct digest digest;
+
+	if (count != 1 || digest_of(sqlite3_value_blob(values[0]), (size_t)sqlite3_value_bytes(values[0]), &digest) < 0)
+		sqlite3_result_error_nomem(context);
+	else
+		sqlite3_result_blob(context, digest.bytes, DIGEST_BYTES, SQLITE_TRANSIENT);
+}
+
 int db_open(const char *path, int flags, struct db **ret)
 {
 	AUTO(db_closep) struct db *db = calloc(1, sizeof(*db));
@@ -110,6 +121,10 @@ int db_open(const char *path, int flags, struct db **ret)
 	/* A damaged file must give an error, not run code that it brought along. */
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	code = sqlite3_create_function(db->handle, "sha256", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY | SQLITE_DETERMINISTIC,
+				       NULL, sha256_sql, NULL, NULL);
+	if (code != SQLITE_OK)
+		return handle_errno(db->handle, code);
 	*ret = TAKE(db);
 	return 0;
 }

@@ -22,7 +22,7 @@ struct db; /* one connection with its prepared statements */
 /** db_errno() - what an SQLite result code means, as -errno; 0 for OK, ROW and DONE. */
 int db_errno(int code);
 
-/** db_open() - @flags as for sqlite3_open_v2(); sets what every connection of ours has. */
+/** db_open() - @flags as for sqlite3_open_v2(); sets what every connection of ours has, and the SQL function sha256(). */
 int db_open(const char *path, int flags, struct db **ret);
 void db_close(struct db *db);
 void db_closep(struct db **db);

@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/image_config.h"
+#include "store/schema.h"
 
 #include <string.h>
 
@@ -78,22 +79,43 @@ int origin_forget(struct store *store, struct image_id image)
 	return r < 0 ? r : txn_commit(TAKE(txn));
 }
 
-int origin_keep_blob(struct txn *txn, struct layer_id layer, const struct origin_blob *blob)
+static int run_of_blob(struct txn *txn, const char *sql, struct layer_id layer, const struct origin_blob *blob)
 {
 	sqlite3_stmt *stmt;
-	int r = db_stmt(txn_db(txn),
-			"INSERT INTO blob(layer, digest, bytes, media_type, source)"
-			" SELECT id, ?2, ?3, ?4, ?5 FROM layer WHERE id = ?1"
-			" ON CONFLICT(layer, digest) DO UPDATE SET source = coalesce(?5, source), media_type = ?4",
-			&stmt);
+	int r = db_stmt(txn_db(txn), sql, &stmt);
+
 	if (r < 0)
 		return r;
 	db_bind_int(stmt, 1, layer.value);
 	db_bind_blob(stmt, 2, blob->digest.bytes, DIGEST_BYTES);
-	db_bind_int(stmt, 3, blob->bytes);
-	db_bind_text(stmt, 4, blob->media_type);
-	db_bind_text(stmt, 5, blob->source);
+	if (sqlite3_bind_parameter_count(stmt) > 2) {
+		db_bind_int(stmt, 3, blob->bytes);
+		db_bind_text(stmt, 4, blob->media_type);
+		db_bind_text(stmt, 5, blob->source);
+	}
 	return db_run(stmt);
+}
+
+int origin_keep_blob(struct txn *txn, struct layer_id layer, const struct origin_blob *blob)
+{
+	/* A damaged row must not get a checksum that is right for what is damaged in it. */
+	int r = run_of_blob(
+		txn, "DELETE FROM blob WHERE layer = ?1 AND digest = ?2 AND checksum IS NOT " SCHEMA_BLOB_CHECKSUM,
+		layer, blob);
+
+	if (r == 0)
+		r = run_of_blob(
+			txn,
+			"INSERT INTO blob(layer, digest, bytes, media_type, source)"
+			" SELECT id, ?2, ?3, ?4, ?5 FROM layer WHERE id = ?1"
+			" ON CONFLICT(layer, digest) DO UPDATE SET source = coalesce(?5, source), media_type = ?4",
+			layer, blob);
+	/* Only now its number is known. */
+	if (r == 0)
+		r = run_of_blob(txn,
+				"UPDATE blob SET checksum = " SCHEMA_BLOB_CHECKSUM " WHERE layer = ?1 AND digest = ?2",
+				layer, blob);
+	return r;
 }
 
 int origin_manifest_type(const char *text, size_t bytes, char **ret)
@@ -159,6 +181,19 @@ int origin_manifest(struct store *store, struct image_id image, struct origin_ma
 	return 0;
 }
 
+#define LAYER_OF_BLOB  "SELECT layer, bytes FROM blob WHERE digest = ?"
+#define BLOBS_OF_LAYER "SELECT digest, bytes, media_type, source FROM blob WHERE layer = ?"
+#define SOUND	       " AND checksum = " SCHEMA_BLOB_CHECKSUM
+#define NEWEST_FIRST   " ORDER BY no DESC"
+
+/* Of an index with checksums, and of one without. */
+static int blob_stmt(struct db *db, const char *sound, const char *known, sqlite3_stmt **ret)
+{
+	int r = schema_has_blob_checksums(db);
+
+	return r < 0 ? r : db_stmt(db, r ? sound : known, ret);
+}
+
 int origin_layer(struct store *store, const struct digest *blob, struct layer_id *ret, uint64_t *ret_bytes)
 {
 	AUTO(db_loan_end) struct db_loan loan = { .store = store };
@@ -167,7 +202,7 @@ int origin_layer(struct store *store, const struct digest *blob, struct layer_id
 
 	if (r < 0)
 		return r;
-	r = db_stmt(loan.db, "SELECT layer, bytes FROM blob WHERE digest = ? LIMIT 1", &stmt);
+	r = blob_stmt(loan.db, LAYER_OF_BLOB SOUND " LIMIT 1", LAYER_OF_BLOB " LIMIT 1", &stmt);
 	if (r < 0)
 		return r;
 	db_bind_blob(stmt, 1, blob->bytes, DIGEST_BYTES);
@@ -204,8 +239,7 @@ int origin_blobs(struct store *store, struct layer_id layer, struct origin_blob 
 	*ret_count = 0;
 	if (r < 0)
 		return r;
-	r = db_stmt(loan.db, "SELECT digest, bytes, media_type, source FROM blob WHERE layer = ? ORDER BY no DESC",
-		    &stmt);
+	r = blob_stmt(loan.db, BLOBS_OF_LAYER SOUND NEWEST_FIRST, BLOBS_OF_LAYER NEWEST_FIRST, &stmt);
 	if (r == 0)
 		db_bind_int(stmt, 1, layer.value);
 	while (r == 0 && (r = db_step(stmt)) > 0) {

@@ -44,6 +44,7 @@ int origin_manifest_type(const char *text, size_t bytes, char **ret);
 
 /** origin_manifest() - Return: 0, with or without one, sound or not. */
 int origin_manifest(struct store *store, struct image_id image, struct origin_manifest *ret);
+/* Rows that are damaged are not there for these two. */
 /** origin_layer() - the layer that came in or went out as this blob, of @ret_bytes. Return: 0, -ENOENT. */
 int origin_layer(struct store *store, const struct digest *blob, struct layer_id *ret, uint64_t *ret_bytes);
 /** origin_blobs() - all that are known of a layer, the newest first; free with origin_blobs_free() */

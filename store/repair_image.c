@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/base/auto.h"
 #include "store/repair_priv.h"
+#include "store/schema.h"
 
 /* An image's own texts: its config, and the manifest that it came with.  A repository that has one of its layers may have them. */
 
@@ -63,8 +64,9 @@ static int fetch_from(struct repair *rp, const struct image_text *t, const char 
 	return put_text(rp, t, text, bytes);
 }
 
-static const char sources_sql[] = "SELECT DISTINCT source FROM blob WHERE source IS NOT NULL AND layer IN"
-				  " (SELECT layer FROM image_layer WHERE image = ?)";
+static const char sources_sql[] =
+	"SELECT DISTINCT source FROM blob WHERE source IS NOT NULL AND layer IN"
+	" (SELECT layer FROM image_layer WHERE image = ?) AND checksum = " SCHEMA_BLOB_CHECKSUM;
 
 static int fetch(struct repair *rp, const struct image_text *t, struct attempt *a)
 {

@@ -4,6 +4,7 @@
 #include "store/check_priv.h"
 #include "store/image_config.h"
 #include "store/repair_priv.h"
+#include "store/schema.h"
 #include "store/stage.h"
 #include "store/store_priv.h"
 
@@ -175,7 +176,7 @@ static int find_layers_of(struct repair *rp, const struct image_info *image)
 	return find_layers(rp, image->id.value, ids, count);
 }
 
-/* ---- rows of nothing ---- */
+/* ---- rows of nothing, and such as nobody can make good ---- */
 
 static const struct orphans {
 	const char *what, *sql;
@@ -186,6 +187,9 @@ static const struct orphans {
 	  "DELETE FROM xattr WHERE layer NOT IN (SELECT id FROM layer UNION SELECT layer FROM image_layer)" },
 	{ "what is known of blobs of a layer that no image has",
 	  "DELETE FROM blob WHERE layer NOT IN (SELECT id FROM layer UNION SELECT layer FROM image_layer)" },
+	/* A hint only: the next pull or push of the layer writes it again. */
+	{ "what was known of blobs in a registry, and is damaged",
+	  "DELETE FROM blob WHERE checksum IS NOT " SCHEMA_BLOB_CHECKSUM },
 	{ "a manifest of an image that is not there",
 	  "DELETE FROM manifest WHERE image NOT IN (SELECT id FROM image)" },
 	{ "layers of an image that is not there", "DELETE FROM image_layer WHERE image NOT IN (SELECT id FROM image)" },
@@ -228,7 +232,7 @@ static int name_lost(struct repair *rp, const char *sql, const char *text)
 
 static int write_rows(struct repair *rp, struct image_info *images, size_t count)
 {
-	int r = db_exec(rp->db, "BEGIN IMMEDIATE; REINDEX main.image_layer");
+	int r = db_exec(rp->db, "BEGIN IMMEDIATE; REINDEX main.image_layer; REINDEX main.blob");
 
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = find_layers_of(rp, &images[i]);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/schema.h"
 
-#include "store/base/digest.h"
-
 #include <string.h>
 
 /*
@@ -22,6 +20,7 @@
  * manifest	what an image had around it outside (origin.h); goes with the image.  digest is the body's SHA-256: of one
  *		that came in before version 3, as it was when the index was brought to that.
  * blob		what a layer was outside: digest and size of the archive, compressed or not; goes with the layer.
+ *		checksum is SCHEMA_BLOB_CHECKSUM of the row: nothing else in the index could tell that it was changed.
  *
  * A row of entry costs about 60 bytes plus its name: 0, 1 and NULL take no space in SQLite beyond their type byte.
  * Interior pages of a WITHOUT ROWID table hold whole rows; 8 KiB pages keep the tree flat with them.
@@ -82,12 +81,15 @@ static const char version_2[] =
 	"  no INTEGER PRIMARY KEY, layer INTEGER NOT NULL, digest BLOB NOT NULL, bytes INTEGER NOT NULL,"
 	"  media_type TEXT NOT NULL, source TEXT, UNIQUE(layer, digest));";
 
-/* sha256() is sha256_sql(). */
+/* sha256(): db.h */
 static const char version_3[] = "ALTER TABLE manifest ADD COLUMN digest BLOB NOT NULL DEFAULT x'';"
 				"UPDATE manifest SET digest = sha256(body);";
 
+static const char version_4[] = "ALTER TABLE blob ADD COLUMN checksum BLOB NOT NULL DEFAULT x'';"
+				"UPDATE blob SET checksum = " SCHEMA_BLOB_CHECKSUM ";";
+
 /* migrations[v] brings an index from version v to v + 1.  Entries are never changed once released. */
-static const char *const migrations[] = { version_1, version_2, version_3 };
+static const char *const migrations[] = { version_1, version_2, version_3, version_4 };
 
 _Static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "a migration for each version");
 
@@ -113,14 +115,12 @@ int schema_check(struct db *db, struct diag *diag, int *ret_version)
 	return 0;
 }
 
-static void sha256_sql(sqlite3_context *context, int count, sqlite3_value **values)
+int schema_has_blob_checksums(struct db *db)
 {
-	struct digest digest;
+	int64_t version;
+	int r = db_int(db, "PRAGMA user_version", &version);
 
-	if (count != 1 || digest_of(sqlite3_value_blob(values[0]), (size_t)sqlite3_value_bytes(values[0]), &digest) < 0)
-		sqlite3_result_error_nomem(context);
-	else
-		sqlite3_result_blob(context, digest.bytes, DIGEST_BYTES, SQLITE_TRANSIENT);
+	return r < 0 ? r : version >= 4;
 }
 
 static int migrate_locked(struct db *db, int to)
@@ -128,9 +128,6 @@ static int migrate_locked(struct db *db, int to)
 	int64_t version;
 	int r = db_int(db, "PRAGMA user_version", &version);
 
-	if (r == 0)
-		r = db_errno(sqlite3_create_function(db_handle(db), "sha256", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL,
-						     sha256_sql, NULL, NULL));
 	for (; r == 0 && version < to; version++)
 		r = db_exec(db, migrations[version]);
 	if (r == 0)

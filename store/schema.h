@@ -22,6 +22,22 @@ int schema_check(struct db *db, struct diag *diag, int *ret_version);
  */
 int schema_compare(struct db *db, char **ret);
 
+/**
+ * The checksum of a row of blob, in SQL: of all its other columns, so that no flipped bit in one of them goes unseen.
+ * quote() keeps NULL and the empty text apart.  Never changed once released.
+ */
+#define SCHEMA_BLOB_CHECKSUM                                                                               \
+	"sha256(quote(no) || ' ' || quote(layer) || ' ' || quote(digest) || ' ' || quote(bytes) || ' ' ||" \
+	" quote(media_type) || ' ' || quote(source))"
+
+/**
+ * schema_has_blob_checksums() - does the index have that column?
+ *
+ * One of an older version does not, which on a medium that cannot be written is read as it is.
+ * Return: 1, 0, -errno.
+ */
+int schema_has_blob_checksums(struct db *db);
+
 /** schema_migrate() - bring an empty or older index to STORE_VERSION, in one transaction. */
 int schema_migrate(struct db *db, struct diag *diag);
 

@@ -64,7 +64,7 @@ enum store_mode {
 };
 
 /** The version of the index this build writes and reads (PRAGMA user_version), and the oldest that it can read as it is. */
-enum { STORE_VERSION = 3, STORE_VERSION_READ = 2 };
+enum { STORE_VERSION = 4, STORE_VERSION_READ = 2 };
 
 /**
  * store_open() - open the store in folder @dir

@@ -109,7 +109,8 @@ writing_is_refused() {
 
 @test "a medium that cannot be written, with an index of an older version: of version 2 it is read as it is" {
 	nacre load -q "$BATS_TEST_TMPDIR/oci"
-	sqlite3 "$NACRE_STORE/index.db" 'ALTER TABLE manifest DROP COLUMN digest; PRAGMA user_version = 2'
+	sqlite3 "$NACRE_STORE/index.db" 'ALTER TABLE blob DROP COLUMN checksum;
+		ALTER TABLE manifest DROP COLUMN digest; PRAGMA user_version = 2'
 	burn
 	reading_works
 	assert_equal "$(nacre info --json | jq .Images)" 2

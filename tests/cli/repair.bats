@@ -130,7 +130,7 @@ damage_rows() {
 	done
 	assert_equal "$(requests .)" 0
 	# Nobody has it: what is told to do helps.
-	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM layer WHERE id = $low; UPDATE blob SET source = NULL"
+	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM layer WHERE id = $low; DELETE FROM blob"
 	rm "$(find "$NACRE_STORE/objects" -type f)"
 	run nacre verify --repair
 	assert_status 1
@@ -147,7 +147,7 @@ damage_rows() {
 	sqlite3 "$NACRE_STORE/index.db" "INSERT INTO entry SELECT 77, dir, name, no, mode, uid, gid, rdev, mtime_ns, size, content,
 		target, nlink, flags FROM entry WHERE layer = 1; INSERT INTO xattr VALUES(78, 1, 'user.a', 'b');
 		INSERT INTO manifest VALUES(99, 'a', 'b', 'c'); INSERT INTO image_layer VALUES(99, 0, 1);
-		INSERT INTO blob VALUES(NULL, 66, zeroblob(32), 1, 'a', NULL)"
+		INSERT INTO blob VALUES(NULL, 66, zeroblob(32), 1, 'a', NULL, x'')"
 	run nacre verify
 	assert_status 1
 	run nacre verify --repair --json
@@ -293,11 +293,61 @@ damage_rows() {
 	assert_status 0
 	assert_output_has "its media type, from its text"
 	nacre verify -q
-	sqlite3 "$NACRE_STORE/index.db" "UPDATE manifest SET body = x'41'; UPDATE blob SET source = NULL"
+	sqlite3 "$NACRE_STORE/index.db" "UPDATE manifest SET body = x'41'; DELETE FROM blob"
 	run nacre verify --repair
 	assert_status 0
 	assert_output_has "so it is forgotten"
 	nacre save --format oci-archive -o out.tar "$REGISTRY/app:1"
+}
+
+# flip_row TEXT: one byte in the index, where this stands in a row of blob (and not in the manifest, or beside the row)
+flip_row() {
+	python3 - "$NACRE_STORE/index.db" "$1" <<-'END'
+		import sys
+		with open(sys.argv[1], "r+b") as file:
+		    data = file.read()
+		    wanted = bytes.fromhex(sys.argv[2])
+		    types = b"application/"
+		    at = [i for i in range(len(data)) if data.startswith(wanted, i) and types in data[i + 32 : i + 52]]
+		    file.seek(at[0])
+		    file.write(bytes([data[at[0]] ^ 4]))
+	END
+}
+
+@test "what is known of a layer's blob in a registry: a flipped bit is found, and it is forgotten" {
+	pull_app
+	layer=$(nacre layers --json "$REGISTRY/app:1" | jq -r '.[0].DiffId')
+	low=$(sqlite3 "$NACRE_STORE/index.db" "SELECT layer FROM image_layer WHERE position = 0")
+	# So that nothing stands there twice.
+	sqlite3 "$NACRE_STORE/index.db" 'VACUUM; PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null
+	flip_row "$(sqlite3 -readonly "$NACRE_STORE/index.db" "SELECT hex(digest) FROM blob WHERE layer = $low")"
+	run nacre verify
+	assert_status 1
+	assert_output_has "$REGISTRY/app:1   ${layer:7:12}   -      what is known of its blob sha256:"
+	assert_output_has "in a registry is damaged"
+	flip_in welcome
+	: >"$LOG"
+	run nacre verify --repair
+	assert_status 1
+	assert_output_has "Repaired: the index: removed: what was known of blobs in a registry, and is damaged (1 rows)"
+	assert_output_has "no registry is known that has it"
+	assert_equal "$(requests .)" 0
+	# Whoever brings the layer from a registry once more makes that good.
+	nacre pull -q "$REGISTRY/app:1" >/dev/null
+	nacre verify -q --repair >/dev/null
+	assert_whole
+	for sql in "bytes = bytes + 1" "media_type = 'a'" "source = 'b'" "source = NULL" "layer = 3 - layer" "no = no + 8"; do
+		sqlite3 "$NACRE_STORE/index.db" "UPDATE blob SET $sql WHERE layer = 1"
+		run nacre verify --repair
+		assert_status 0
+		assert_output_has "(1 rows)"
+		nacre pull -q "$REGISTRY/app:1" >/dev/null
+		assert_equal "$(sqlite3 "$NACRE_STORE/index.db" 'SELECT count(*) FROM blob')" 2
+		# Not by whoever keeps what is damaged.
+		sqlite3 "$NACRE_STORE/index.db" "UPDATE blob SET bytes = 1"
+		nacre pull -q "$REGISTRY/app:1" >/dev/null
+		nacre verify -q
+	done
 }
 
 @test "wrong bytes, a missing blob, a registry that is gone: nothing is worse, and the reason is told" {

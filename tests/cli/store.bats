@@ -79,15 +79,16 @@ teardown() { unmount_all; }
 
 # make_old VERSION: as a program of that time left it
 make_old() {
-	sqlite3 "$NACRE_STORE/index.db" 'ALTER TABLE manifest DROP COLUMN digest; PRAGMA user_version = 2'
-	[ "$1" = 2 ] || sqlite3 "$NACRE_STORE/index.db" 'DROP TABLE manifest; DROP TABLE blob; PRAGMA user_version = 1'
+	sqlite3 "$NACRE_STORE/index.db" 'ALTER TABLE blob DROP COLUMN checksum; PRAGMA user_version = 3'
+	[ "$1" = 3 ] || sqlite3 "$NACRE_STORE/index.db" 'ALTER TABLE manifest DROP COLUMN digest; PRAGMA user_version = 2'
+	[ "$1" != 1 ] || sqlite3 "$NACRE_STORE/index.db" 'DROP TABLE manifest; DROP TABLE blob; PRAGMA user_version = 1'
 }
 
 @test "an index of an older version is brought up to date by who only reads, and by a mount" {
 	make_old 1
 	run nacre images -q
 	assert_status 0
-	assert_equal "$(sqlite3 "$NACRE_STORE/index.db" 'PRAGMA user_version')" 3
+	assert_equal "$(sqlite3 "$NACRE_STORE/index.db" 'PRAGMA user_version')" 4
 	nacre verify -q
 	make_old 1
 	nacrefs -o ro,store="$NACRE_STORE",image=base:1 "$MNT"
