@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/base/auto.h"
+#include "store/image_config.h"
 #include "store/repair_priv.h"
 #include "store/schema.h"
 
 /* An image's own texts: its config, and the manifest that it came with.  A repository that has one of its layers may have them. */
 
-static int put_config(struct repair *rp, struct image_id image, const char *text, size_t bytes)
+/* Where the image has lost its row, it gets one again. */
+static const char put_config_sql[] = "INSERT INTO image(id, digest, config, created) VALUES(?1, ?2, ?3, ?4)"
+				     " ON CONFLICT(id) DO UPDATE SET config = excluded.config";
+
+static int put_config(struct repair *rp, struct image_id image, const struct digest *digest, const char *text,
+		      size_t bytes)
 {
 	AUTO(txn_abortp) struct txn *txn = NULL;
+	AUTO(json_decrefp) json_t *config = NULL;
 	sqlite3_stmt *stmt;
-	int r = txn_begin(rp->store, &txn);
+	int r = image_json_parse(text, bytes, "config", rp->diag, &config);
 
 	if (r == 0)
-		r = db_stmt(txn_db(txn), "UPDATE image SET config = ? WHERE id = ?", &stmt);
+		r = txn_begin(rp->store, &txn);
+	if (r == 0)
+		r = db_stmt(txn_db(txn), put_config_sql, &stmt);
 	if (r < 0)
 		return r;
-	db_bind_blob(stmt, 1, text, bytes);
-	db_bind_int(stmt, 2, image.value);
+	db_bind_int(stmt, 1, image.value);
+	db_bind_blob(stmt, 2, digest->bytes, DIGEST_BYTES);
+	db_bind_blob(stmt, 3, text, bytes);
+	db_bind_int(stmt, 4, image_config_created(config));
 	r = db_run(stmt);
 	return r < 0 ? r : txn_commit(TAKE(txn));
 }
@@ -41,7 +52,8 @@ struct image_text {
 
 static int put_text(struct repair *rp, const struct image_text *t, char *text, size_t bytes)
 {
-	int r = t->manifest ? put_manifest(rp, t->image->id, text, bytes) : put_config(rp, t->image->id, text, bytes);
+	int r = t->manifest ? put_manifest(rp, t->image->id, text, bytes)
+			    : put_config(rp, t->image->id, t->digest, text, bytes);
 
 	return r < 0 ? diag_errno(rp->diag, r, "cannot write to the index") : 0;
 }
@@ -147,12 +159,93 @@ static int repair_image(struct repair *rp, const struct image_info *image)
 	return r == 0 && manifest.text && !manifest.sound ? repair_manifest(rp, image, &manifest) : r;
 }
 
+/* ---- images whose own row is lost ---- */
+
+/* The manifest that it came with names its config, whose digest the image is called by. Return: 1, 0: it does not, -errno. */
+static int digest_of_lost(struct repair *rp, struct image_id image, struct digest *ret)
+{
+	AUTO(origin_manifest_release) struct origin_manifest manifest = { 0 };
+	AUTO(json_decrefp) json_t *json = NULL;
+	const char *digest;
+	int r = origin_manifest(rp->store, image, &manifest);
+
+	if (r < 0 || !manifest.text || !manifest.sound)
+		return r;
+	r = image_json_parse(manifest.text, manifest.bytes, "manifest", NULL, &json);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	digest = json_string_value(json_object_get(json_object_get(json, "config"), "digest"));
+	return digest && digest_parse(digest, ret) == 0;
+}
+
+/* Return: 1: it came in once more since, and has the names now; 0; -errno. */
+static int find_twin(struct repair *rp, const struct image_info *lost)
+{
+	struct image_id twin = { 0 };
+	char text[DIGEST_TEXT_BYTES];
+	int r = image_find(rp->store, digest_format(&lost->digest, text), NULL, &twin);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = DB_RUN(rp->db, "UPDATE tag SET image = ? WHERE image = ?", twin.value, lost->id.value);
+	if (r == 0)
+		r = DB_RUN(rp->db, "UPDATE container SET image = ? WHERE image = ?", twin.value, lost->id.value);
+	return r < 0 ? r : 1;
+}
+
+static int repair_lost_image(struct repair *rp, struct image_id id)
+{
+	struct image_info image = { .id = id };
+	AUTO(attempt_release) struct attempt a = { 0 };
+	int r = digest_of_lost(rp, id, &image.digest);
+
+	if (r <= 0)
+		return r;
+	r = find_twin(rp, &image);
+	if (r == 0)
+		return repair_text(rp, &(struct image_text){ &image, false, &image.digest });
+	if (r < 0)
+		return r;
+	attempt_note(&a, "the store has it under another number", "", "");
+	a.contents++;
+	return report(rp, &(struct image_text){ &image, false, &image.digest }, &a);
+}
+
+/* One that nothing names any more is not missed. */
+static const char next_lost_sql[] =
+	"SELECT min(image) FROM (SELECT image FROM tag UNION ALL SELECT image FROM container)"
+	" WHERE image > ? AND image NOT IN (SELECT id FROM image)";
+
+static int repair_lost_images(struct repair *rp)
+{
+	struct image_id image = { 0 };
+
+	for (;;) {
+		AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+		int r = db_stmt(rp->db, next_lost_sql, &stmt);
+
+		if (r < 0)
+			return r;
+		db_bind_int(stmt, 1, image.value);
+		r = db_step(stmt);
+		if (r <= 0 || sqlite3_column_type(stmt, 0) == SQLITE_NULL)
+			return r < 0 ? r : 0;
+		image.value = sqlite3_column_int64(stmt, 0);
+		db_reset(TAKE(stmt));
+		r = repair_lost_image(rp, image);
+		if (r < 0)
+			return r;
+	}
+}
+
 int repair_images(struct repair *rp)
 {
 	struct image_info *images = NULL;
 	size_t count = 0;
-	int r = image_list(rp->store, rp->diag, &images, &count);
+	int r = repair_lost_images(rp);
 
+	if (r == 0)
+		r = image_list(rp->store, rp->diag, &images, &count);
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r = repair_image(rp, &images[i]);
 	image_list_free(images, count);

@@ -178,6 +178,8 @@ static int find_layers_of(struct repair *rp, const struct image_info *image)
 
 /* ---- rows of nothing, and such as nobody can make good ---- */
 
+#define NAMED_IMAGES " (SELECT id FROM image UNION SELECT image FROM tag UNION SELECT image FROM container)"
+
 static const struct orphans {
 	const char *what, *sql;
 } orphans[] = {
@@ -190,9 +192,9 @@ static const struct orphans {
 	/* A hint only: the next pull or push of the layer writes it again. */
 	{ "what was known of blobs in a registry, and is damaged",
 	  "DELETE FROM blob WHERE checksum IS NOT " SCHEMA_BLOB_CHECKSUM },
-	{ "a manifest of an image that is not there",
-	  "DELETE FROM manifest WHERE image NOT IN (SELECT id FROM image)" },
-	{ "layers of an image that is not there", "DELETE FROM image_layer WHERE image NOT IN (SELECT id FROM image)" },
+	/* Of one that still has a name they are what a later repair can go by, when its registry answers again. */
+	{ "a manifest of an image that is not there", "DELETE FROM manifest WHERE image NOT IN" NAMED_IMAGES },
+	{ "layers of an image that is not there", "DELETE FROM image_layer WHERE image NOT IN" NAMED_IMAGES },
 };
 
 static int remove_orphans(struct repair *rp)

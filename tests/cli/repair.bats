@@ -300,6 +300,34 @@ damage_rows() {
 	nacre save --format oci-archive -o out.tar "$REGISTRY/app:1"
 }
 
+@test "an image that has lost its row gets it again; its names wait until a registry has it" {
+	pull_app
+	image=$(nacre images --json "$REGISTRY/app:1" | jq -r '.[0].Id')
+	nacre images --json --no-trunc >before
+	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM image"
+	stop_registries
+	run nacre verify --repair --retry 0
+	assert_status 1
+	assert_output_has "Not repaired: config of image ${image:7:12}: $REGISTRY/app: "
+	assert_output_has "Not repaired: tag $REGISTRY/app:1: its image is lost"
+	start_faults
+	run nacre verify --repair
+	assert_status 0
+	assert_output_has "Repaired: config of image ${image:7:12}: fetched again from $REGISTRY/app"
+	nacre images --json --no-trunc | diff before -
+	nacre save --format oci-archive -o out.tar "$REGISTRY/app:1"
+	assert_whole
+	# It came in once more: no registry is needed.
+	sqlite3 "$NACRE_STORE/index.db" "INSERT INTO container SELECT 'c', id, NULL, NULL, 0, 1 FROM image; DELETE FROM image"
+	stop_registries
+	nacre load -q served/app
+	run nacre verify --repair --retry 0
+	assert_output_has "Repaired: config of image ${image:7:12}: the store has it under another number"
+	assert_equal "$(sqlite3 "$NACRE_STORE/index.db" "SELECT image = (SELECT id FROM image) FROM container")" 1
+	sqlite3 "$NACRE_STORE/index.db" "DELETE FROM container"
+	assert_whole
+}
+
 # flip_row TEXT: one byte in the index, where this stands in a row of blob (and not in the manifest, or beside the row)
 flip_row() {
 	python3 - "$NACRE_STORE/index.db" "$1" <<-'END'
