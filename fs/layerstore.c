@@ -11,14 +11,17 @@
  *   DIGEST/use          never there.  Who begins to use a layer tries to make it, and removes DIGEST/ when he ends: the
  *                       answer ENOENT says that both were heard
  *   BASE64/DIGEST/...   the same, for who asks with the reference of an image, in base64 (":ref")
+ *   images/             all images, as an additional image store: imagestore.c
  *
- * A layer is named by what it holds, so it is the same for each reference.  The folders above the layers look empty: what is in
- * them is found when it is asked for, also what came into the store a moment ago.
+ * A layer is named by what it holds, so it is the same for each reference.  No layer is listed in the folders
+ * above: they are found when they are asked for, also what came into the store a moment ago.
  *
  * The nodes of this form are few.  They are numbered from 2 on in tree 0, and stay.  What is in diff/ is a tree of its own
  * (trees.h), made when somebody enters it; with it goes a lease on an image that has the layer.
  */
 
+#include "fs/imagestore.h"
+#include "fs/namelist.h"
 #include "fs/ops_internal.h"
 #include "store/base/auto.h"
 #include "store/layerfile.h"
@@ -49,10 +52,7 @@ struct entry {
 	struct digest asked; /* what it was asked for by */
 	uint64_t asked_bytes;
 	struct layer_info layer;
-	/* Of a layer; guarded by lock: */
-	unsigned tree; /* 0: not made yet */
-	char image[DIGEST_TEXT_BYTES];
-	struct fs_options options;
+	struct shown_layer shown; /* of a layer; guarded by lock */
 	/* Of a blob; guarded by lock: */
 	struct layerfile file; /* made when it is read */
 	/* Of the information: */
@@ -60,8 +60,9 @@ struct entry {
 };
 
 struct layerstore {
-	struct mount *mount; /* borrowed */
-	struct store *store; /* owned */
+	struct mount *mount;	   /* borrowed */
+	struct store *store;	   /* owned */
+	struct imagestore *images; /* owned */
 	pthread_mutex_t lock;
 	_Atomic size_t count;
 	struct entry *entries[ENTRIES_MAX]; /* owned; those below @count never change */
@@ -96,7 +97,10 @@ int layerstore_new(const char *dir, struct mount *mount, struct diag *diag, stru
 	if (!ls)
 		return -ENOMEM;
 	r = store_open(dir, STORE_READ, diag, &ls->store);
+	if (r == 0)
+		r = imagestore_new(ls, ls->store, &ls->images);
 	if (r < 0) {
+		store_close(ls->store);
 		free(ls);
 		return r;
 	}
@@ -121,6 +125,7 @@ void layerstore_free(struct layerstore *ls)
 		return;
 	for (size_t i = 0; i < atomic_load(&ls->count); i++)
 		entry_free(ls->entries[i]);
+	imagestore_free(ls->images);
 	store_close(ls->store);
 	pthread_mutex_destroy(&ls->lock);
 	free(ls);
@@ -200,6 +205,8 @@ static void write_info(struct entry *entry)
 /* What is called @name in @parent, whose entry is @in; NULL: the root. */
 static int entry_fill(struct layerstore *ls, const struct entry *in, const char *name, struct entry *ret)
 {
+	int r;
+
 	if (in && in->kind == ENTRY_LAYER) {
 		ret->kind = strcmp(name, "info") == 0 ? ENTRY_INFO : ENTRY_BLOB;
 		if (ret->kind == ENTRY_BLOB && strcmp(name, "blob") != 0)
@@ -215,7 +222,11 @@ static int entry_fill(struct layerstore *ls, const struct entry *in, const char 
 		return 0;
 	}
 	ret->kind = ENTRY_LAYER;
-	return in && in->kind != ENTRY_REFERENCE ? -ENOTDIR : layer_get(ls, name, ret);
+	if (in && in->kind != ENTRY_REFERENCE)
+		return -ENOTDIR;
+	r = layer_get(ls, name, ret);
+	ret->shown.info = ret->layer;
+	return r;
 }
 
 static int entry_add(struct layerstore *ls, fuse_ino_t parent, const char *name, fuse_ino_t *ret)
@@ -261,14 +272,14 @@ static int entry_get(struct layerstore *ls, fuse_ino_t parent, const char *name,
 }
 
 /* The lock is held. */
-static int tree_make_locked(struct layerstore *ls, struct entry *layer)
+static int tree_make_locked(struct layerstore *ls, struct shown_layer *layer)
 {
 	char diff_id[DIGEST_TEXT_BYTES];
 	struct image_info info = { 0 };
 	struct image_id image;
 	struct fs *fs;
 	size_t number;
-	int r = image_layer_find(ls->store, digest_format(&layer->layer.diff_id, diff_id), NULL, &image, &number);
+	int r = image_layer_find(ls->store, digest_format(&layer->info.diff_id, diff_id), NULL, &image, &number);
 
 	if (r == 0)
 		r = image_info(ls->store, image, NULL, &info);
@@ -291,7 +302,7 @@ static int tree_make_locked(struct layerstore *ls, struct entry *layer)
 	return 0;
 }
 
-static int tree_enter(struct layerstore *ls, struct entry *layer, struct fuse_entry_param *ret)
+int layerstore_enter(struct layerstore *ls, struct shown_layer *layer, struct fuse_entry_param *ret)
 {
 	struct fs_entry entry;
 	int r = 0;
@@ -337,6 +348,14 @@ static void entry_stat(const struct entry *entry, fuse_ino_t ino, struct stat *s
 	st->st_atim = st->st_ctim = st->st_mtim;
 }
 
+static void forget(struct layerstore *ls, fuse_ino_t ino, uint64_t lookups)
+{
+	if (!is_ours(ino))
+		fs_forget(trees_get(ls->mount->trees, trees_number(ino)), trees_node(ino), lookups);
+	else if (imagestore_has(ino))
+		imagestore_forget(ls->images, ino, lookups);
+}
+
 static void ls_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct layerstore *ls = layerstore_of(req);
@@ -348,8 +367,10 @@ static void ls_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		nacrefs_ops.lookup(req, parent, name);
 		return;
 	}
-	if (in && in->kind == ENTRY_LAYER && strcmp(name, "diff") == 0) {
-		r = tree_enter(ls, in, &e);
+	if (imagestore_has(parent) || (parent == FUSE_ROOT_ID && strcmp(name, "images") == 0)) {
+		r = imagestore_lookup(ls->images, parent, name, &e);
+	} else if (in && in->kind == ENTRY_LAYER && strcmp(name, "diff") == 0) {
+		r = layerstore_enter(ls, &in->shown, &e);
 	} else {
 		r = entry_get(ls, parent, name, &e.ino);
 		if (r == 0)
@@ -357,64 +378,83 @@ static void ls_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	}
 	if (r < 0)
 		fuse_reply_err(req, -r);
-	else if (fuse_reply_entry(req, &e) < 0 && !is_ours(e.ino))
-		fs_forget(trees_get(ls->mount->trees, trees_number(e.ino)), trees_node(e.ino), 1);
-}
-
-static void forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
-{
-	if (!is_ours(ino))
-		fs_forget(fs_of(req, ino), trees_node(ino), lookups);
+	else if (fuse_reply_entry(req, &e) < 0)
+		forget(ls, e.ino, 1);
 }
 
 static void ls_forget(fuse_req_t req, fuse_ino_t ino, uint64_t lookups)
 {
-	forget(req, ino, lookups);
+	forget(layerstore_of(req), ino, lookups);
 	fuse_reply_none(req);
 }
 
 static void ls_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
 	for (size_t i = 0; i < count; i++)
-		forget(req, forgets[i].ino, forgets[i].nlookup);
+		forget(layerstore_of(req), forgets[i].ino, forgets[i].nlookup);
 	fuse_reply_none(req);
+}
+
+static bool is_node(struct layerstore *ls, fuse_ino_t ino)
+{
+	return imagestore_has(ino) || entry_of(ls, ino);
+}
+
+static int node_stat(struct layerstore *ls, fuse_ino_t ino, struct stat *ret)
+{
+	if (imagestore_has(ino))
+		return imagestore_stat(ls->images, ino, ret);
+	entry_stat(entry_of(ls, ino), ino, ret);
+	return 0;
 }
 
 static void ls_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	const struct entry *entry = entry_of(layerstore_of(req), ino);
 	struct stat st;
+	int r;
 
-	if (!entry) {
+	if (!is_node(layerstore_of(req), ino)) {
 		nacrefs_ops.getattr(req, ino, fi);
 		return;
 	}
-	entry_stat(entry, ino, &st);
-	fuse_reply_attr(req, &st, NAMES_VALID_SECONDS);
+	r = node_stat(layerstore_of(req), ino, &st);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_attr(req, &st, NAMES_VALID_SECONDS);
 }
 
-/* One buffer holds them all: a second question, after its end, finds nothing. */
+/* @ret: NUL-terminated names, one after the other; owned */
+static int list_names(struct layerstore *ls, fuse_ino_t ino, char **ret, size_t *ret_bytes)
+{
+	static const char top[] = "images", layer[] = "diff\0info\0blob";
+	const struct entry *entry = entry_of(ls, ino);
+	bool is_layer = entry && entry->kind == ENTRY_LAYER;
+
+	*ret = NULL;
+	*ret_bytes = 0;
+	if (imagestore_has(ino))
+		return imagestore_names(ls->images, ino, ret, ret_bytes);
+	if (entry && !is_layer)
+		return 0;
+	*ret_bytes = is_layer ? sizeof(layer) : sizeof(top);
+	*ret = malloc(*ret_bytes);
+	if (!*ret)
+		return -ENOMEM;
+	memcpy(*ret, is_layer ? layer : top, *ret_bytes);
+	return 0;
+}
+
 static void reply_names(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool plus)
 {
-	static const char *const all[] = { ".", "..", "diff", "info", "blob" };
-	const struct entry *entry = entry_of(layerstore_of(req), ino);
-	size_t used = 0, count = entry && entry->kind == ENTRY_LAYER ? ARRAY_SIZE(all) : 2;
-	char buf[1024];
+	AUTO(freep) char *names = NULL;
+	size_t bytes;
+	int r = list_names(layerstore_of(req), ino, &names, &bytes);
 
-	for (size_t i = (size_t)offset; i < count; i++) {
-		/* Without a node: it is looked up when it is wanted. */
-		struct fuse_entry_param e = { .attr = { .st_ino = ino, .st_mode = i > 2 ? S_IFREG : S_IFDIR } };
-		size_t left = (size < sizeof(buf) ? size : sizeof(buf)) - used, need;
-
-		if (plus)
-			need = fuse_add_direntry_plus(req, buf + used, left, all[i], &e, (off_t)i + 1);
-		else
-			need = fuse_add_direntry(req, buf + used, left, all[i], &e.attr, (off_t)i + 1);
-		if (need > left)
-			break;
-		used += need;
-	}
-	fuse_reply_buf(req, buf, used);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		namelist_reply(req, ino, names, bytes, size, offset, plus);
 }
 
 static void ls_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
@@ -445,47 +485,75 @@ static int blob_open(struct layerstore *ls, struct entry *entry)
 	return r < 0 ? r : entry->file.fd;
 }
 
-static void read_blob(fuse_req_t req, struct entry *entry, size_t size, off_t offset)
+/* Of a file of an entry. */
+static ssize_t entry_read(struct layerstore *ls, struct entry *entry, char *buf, size_t size, off_t offset)
 {
-	AUTO(freep) char *buf = malloc(size);
-	int fd = buf ? blob_open(layerstore_of(req), entry) : -ENOMEM;
-	ssize_t n = fd < 0 ? fd : pread(fd, buf, size, offset);
+	size_t len = strlen(entry->info);
+	ssize_t n;
+	int fd;
 
-	if (n < 0)
-		fuse_reply_err(req, fd < 0 ? -fd : errno);
-	else
-		fuse_reply_buf(req, buf, (size_t)n);
+	if (entry->kind == ENTRY_BLOB) {
+		fd = blob_open(ls, entry);
+		n = fd < 0 ? fd : pread(fd, buf, size, offset);
+		return fd >= 0 && n < 0 ? -errno : n;
+	}
+	if ((size_t)offset >= len)
+		return 0;
+	if (size > len - (size_t)offset)
+		size = len - (size_t)offset;
+	memcpy(buf, entry->info + offset, size);
+	return (ssize_t)size;
 }
 
 static void ls_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-	struct entry *entry = entry_of(layerstore_of(req), ino);
-	size_t len;
+	struct layerstore *ls = layerstore_of(req);
+	AUTO(freep) char *buf = NULL;
+	ssize_t n = -ENOMEM;
 
-	if (!entry) {
+	if (!is_node(ls, ino)) {
 		nacrefs_ops.read(req, ino, size, offset, fi);
-	} else if (entry->kind == ENTRY_BLOB) {
-		read_blob(req, entry, size, offset);
-	} else {
-		len = strlen(entry->info);
-		if ((size_t)offset > len)
-			offset = (off_t)len;
-		fuse_reply_buf(req, entry->info + offset, len - (size_t)offset < size ? len - (size_t)offset : size);
+		return;
 	}
+	buf = malloc(size);
+	if (buf)
+		n = imagestore_has(ino) ? imagestore_read(ls->images, ino, buf, size, offset)
+					: entry_read(ls, entry_of(ls, ino), buf, size, offset);
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else
+		fuse_reply_buf(req, buf, (size_t)n);
+}
+
+static void ls_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	const char *text;
+	size_t len;
+	int r;
+
+	if (!imagestore_has(ino)) {
+		nacrefs_ops.readlink(req, ino);
+		return;
+	}
+	r = imagestore_text(layerstore_of(req)->images, ino, &text, &len);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_readlink(req, text);
 }
 
 static void ls_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, struct fuse_file_info *fi)
 {
-	const struct entry *entry = entry_of(layerstore_of(req), ino);
 	struct stat st;
+	int r;
 
-	if (!entry) {
+	if (!is_node(layerstore_of(req), ino)) {
 		nacrefs_ops.lseek(req, ino, offset, whence, fi);
 		return;
 	}
-	entry_stat(entry, ino, &st);
-	if (offset >= st.st_size)
-		fuse_reply_err(req, ENXIO);
+	r = node_stat(layerstore_of(req), ino, &st);
+	if (r < 0 || offset >= st.st_size)
+		fuse_reply_err(req, r < 0 ? -r : ENXIO);
 	else
 		fuse_reply_lseek(req, whence == SEEK_DATA ? offset : st.st_size);
 }
@@ -493,7 +561,7 @@ static void ls_lseek(fuse_req_t req, fuse_ino_t ino, off_t offset, int whence, s
 static void ls_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags,
 		     const void *in, size_t in_bytes, size_t out_bytes)
 {
-	if (entry_of(layerstore_of(req), ino))
+	if (is_node(layerstore_of(req), ino))
 		fuse_reply_err(req, ENOTTY);
 	else
 		nacrefs_ops.ioctl(req, ino, cmd, arg, fi, flags, in, in_bytes, out_bytes);
@@ -604,6 +672,7 @@ void layerstore_ops(struct fuse_lowlevel_ops *ret)
 	ret->readdir = ls_readdir;
 	ret->readdirplus = ls_readdirplus;
 	ret->read = ls_read;
+	ret->readlink = ls_readlink;
 	ret->lseek = ls_lseek;
 	ret->ioctl = ls_ioctl;
 	ret->getxattr = ls_getxattr;

@@ -26,9 +26,58 @@ teardown() { unmount_all; }
 	cmp layer.tar "dir/$DIFF_ID/blob"
 	assert_equal "$(jq -r '."compressed-diff-digest", ."diff-digest", ."diff-size", ."compression"' "dir/$DIFF_ID/info")" \
 		"$DIFF_ID"$'\n'"$DIFF_ID"$'\n'"$(stat -c %s layer.tar)"$'\n'0
-	[ -z "$(ls -A dir)" ]
+	assert_equal "$(ls -A dir)" images
 	nacre umount dir
 	[ -z "$(driver_pids "$BATS_TEST_TMPDIR/dir")" ]
+}
+
+@test "all images in the form of an additional image store, with each layer's archive byte for byte" {
+	local id layer store=dir/images lock
+	nacre serve-layers dir
+	lock=$(cat $store/overlay-images/images.lock)
+	[ "${#lock}" = 64 ]
+	head -c 600000 /dev/urandom >tree/large
+	tar -C tree --owner=0 --group=0 -cf large.tar .
+	nacre import -q large.tar localhost/team/large:1
+	[ "$(cat $store/overlay-images/images.lock)" != "$lock" ]
+	assert_equal "$(jq -r '[.[].names[]] | sort[]' $store/overlay-images/images.json)" \
+		$'docker.io/library/base:1\nlocalhost/team/large:1'
+	id=$(nacre inspect -f '{{.Id}}' localhost/team/large:1)
+	assert_equal "sha256:$(sha256sum <"$store/overlay-images/${id#*:}/=$(printf %s "$id" | base64 -w 0)" | cut -d ' ' -f 1)" "$id"
+	assert_equal "sha256:$(sha256sum <"$store/overlay-images/${id#*:}/manifest" | cut -d ' ' -f 1)" \
+		"$(jq -r --arg id "${id#*:}" '.[] | select(.id == $id).digest' $store/overlay-images/images.json)"
+	layer=$(jq -r --arg id "${id#*:}" '.[] | select(.id == $id).layer' $store/overlay-images/images.json)
+	cmp tree/large "$store/overlay/l/$(cat "$store/overlay/$layer/link")/large"
+	assert_equal "$(jq -r '.[]."diff-digest"' $store/overlay-layers/layers.json | sort)" \
+		"$(nacre inspect base:1 localhost/team/large:1 | jq -r '.[].RootFS.Layers[0]' | sort)"
+	# gzip looks at the checksum and the length; what is at its end can be read before the rest.
+	tail -c 1000 "$store/overlay-layers/$layer.tar-split.gz" >end
+	cp "$store/overlay-layers/$layer.tar-split.gz" split.gz
+	tail -c 1000 split.gz | cmp - end
+	zcat split.gz | jq -r .payload | base64 -d | cmp - large.tar
+	assert_equal "$(zcat split.gz | jq .position | tail -n 1)" $((($(stat -c %s large.tar) + 47999) / 48000 - 1))
+	find $store >names
+	[ "$(wc -l <names)" -gt 20 ]
+	run touch $store/overlay-images/new $store/overlay/new
+	assert_status 1
+	nacre umount dir
+	nacre rmi localhost/team/large:1
+}
+
+@test "an image that went and came back is whole" {
+	local id store=dir/images/overlay-images
+	nacre serve-layers dir
+	id=$(nacre inspect -f '{{.Id}}' base:1)
+	nacre save -o saved.tar base:1
+	stat "$store/${id#*:}" >before
+	nacre rmi base:1
+	assert_equal "$(jq length $store/images.json)" 0
+	nacre import -q layer.tar other:1
+	nacre load -q saved.tar
+	assert_equal "sha256:$(sha256sum <"$store/${id#*:}/=$(printf %s "$id" | base64 -w 0)" | cut -d ' ' -f 1)" "$id"
+	assert_equal "sha256:$(sha256sum <"$store/${id#*:}/manifest" | cut -d ' ' -f 1)" \
+		"$(jq -r --arg id "${id#*:}" '.[] | select(.id == $id).digest' $store/images.json)"
+	nacre umount dir
 }
 
 @test "what is no layer is not there, and nothing can be changed" {

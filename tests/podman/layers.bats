@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# nacre serve-layers: podman takes the layers of nacre's store, and extracts none of them.
+# nacre serve-layers: podman takes the layers and the images of nacre's store, and extracts none of them.
 
 load ../lib/common
 load ../lib/registry
@@ -29,6 +29,7 @@ setup() {
 
 teardown() {
 	remove_containers
+	sed -i /additionalimagestores/d "$CONTAINERS_STORAGE_CONF"
 	podman rmi -f -a >/dev/null
 	in_storage sh -c 'umount -l "$1"' sh "$LAYERS"
 	stop_registries
@@ -91,4 +92,50 @@ state='cd /usr/share/data && ls | sort | head -n 60 && cat deep/new 2 && stat -c
 	run nacre rmi "$REGISTRY/team/later:1"
 	nacre gc
 	assert_equal "$(podman run --rm "$REGISTRY/team/later:1" cat /added)" x
+}
+
+# Every podman takes images so; podman 5 nothing else.
+use_images() {
+	write_storage_conf "mount_program = \"$NACREFS\""
+	sed -i "s|^\[storage.options\]|&\nadditionalimagestores = [\"$LAYERS/images\"]|" "$CONTAINERS_STORAGE_CONF"
+}
+
+@test "as an image store the mount has all images: they are listed, run, compared, committed, built on and saved" {
+	local id
+	use_images
+	id=$(nacre inspect -f '{{.Id}}' "$IMAGE")
+	assert_equal "$(podman images --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}} {{.ReadOnly}}')" "$IMAGE $id true"
+	assert_equal "$(podman inspect "$IMAGE" --format '{{json .RootFS.Layers}}')" \
+		"$(nacre inspect "$IMAGE" | jq -c '.[0].RootFS.Layers')"
+	run podman run --name ctr "$IMAGE" sh -c "$state; grep ' / ' /proc/mounts"
+	assert_status 0
+	assert_output_has $'new\n2\nmore\n3 644 33:33 regular file\n4 4755 0:0 regular file\ndeep 755 0:0 directory\n0'
+	assert_output_has ' fuse.nacrefs '
+	podman rm ctr >/dev/null
+	podman run --name ctr "$IMAGE" sh -c 'echo changed >/usr/share/data/deep/new; rm /usr/share/data/2; echo x >/added'
+	assert_equal "$(podman diff ctr | sort)" $'A /added\nC /usr\nC /usr/share\nC /usr/share/data\nC /usr/share/data/deep\nC /usr/share/data/deep/new\nD /usr/share/data/2'
+	podman commit -q ctr other:1 >/dev/null
+	printf 'FROM other:1\nRUN cat /added >/built\n' | podman build -q --isolation chroot -t built:1 - >/dev/null
+	assert_equal "$(podman run --rm built:1 sh -c 'cat /usr/share/data/deep/new /added /built; ls /usr/share/data/2 2>/dev/null || echo gone')" \
+		$'changed\nx\nx\ngone'
+	assert_no_marks built:1
+	# What podman writes out is what nacre has.
+	podman save -q -o "$BATS_TEST_TMPDIR/saved.tar" "$IMAGE"
+	podman push -q "$IMAGE" "$REGISTRY/team/again:1"
+	nacre pull -q "$REGISTRY/team/again:1" >/dev/null
+	assert_equal "$(nacre inspect -f '{{.Id}}' "$REGISTRY/team/again:1")" "$id"
+	# It is there at once; what podman uses stays; podman itself takes nothing away.
+	assert_equal "$(podman images --format '{{.Repository}}' | grep -c again)" 1
+	run nacre rmi "$REGISTRY/team/again:1" "$IMAGE"
+	[ "$status" != 0 ]
+	assert_output_has 'the image is mounted on'
+	run podman rmi "$IMAGE"
+	[ "$status" != 0 ]
+	assert_output_has 'read-only'
+	podman rm ctr >/dev/null
+	podman rmi built:1 other:1 >/dev/null
+	nacre import -q "$BATS_FILE_TMPDIR/base.tar" alone:1 >/dev/null
+	assert_equal "$(podman images --format '{{.Repository}}:{{.Tag}}' | grep alone)" docker.io/library/alone:1
+	nacre rmi alone:1 >/dev/null
+	assert_equal "$(podman images --format '{{.Repository}}:{{.Tag}}' | grep -c alone || true)" 0
 }
