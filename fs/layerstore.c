@@ -21,6 +21,7 @@
  */
 
 #include "fs/imagestore.h"
+#include "fs/layerref.h"
 #include "fs/namelist.h"
 #include "fs/ops_internal.h"
 #include "store/base/auto.h"
@@ -133,43 +134,6 @@ void layerstore_free(struct layerstore *ls)
 
 /* --- finding --- */
 
-static int base64_value(char letter)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = letter ? strchr(letters, letter) : NULL;
-
-	return at ? (int)(at - letters) : -1;
-}
-
-/* Does it stand for the reference of an image: HOST/NAME:TAG, or with a digest? */
-static bool is_reference(const char *name)
-{
-	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/:@+[]";
-	size_t len = strcspn(name, "=");
-	unsigned bits = 0, count = 0;
-	bool has_mark = false;
-
-	if (strlen(name) % 4 != 0 || len + 2 < strlen(name))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		int value = base64_value(name[i]);
-		char letter;
-
-		if (value < 0)
-			return false;
-		bits = bits << 6 | (unsigned)value;
-		count += 6;
-		if (count < 8)
-			continue;
-		count -= 8;
-		letter = (char)(bits >> count & 0xff);
-		if (!letter || !strchr(allowed, letter))
-			return false;
-		has_mark |= strchr("/:@", letter) != NULL;
-	}
-	return has_mark;
-}
-
 /* By the digest of its archive, or else by its diff ID. */
 static int layer_get(struct layerstore *ls, const char *name, struct entry *ret)
 {
@@ -217,7 +181,7 @@ static int entry_fill(struct layerstore *ls, const struct entry *in, const char 
 		write_info(ret);
 		return 0;
 	}
-	if (!in && is_reference(name)) {
+	if (!in && layerref_is(name)) {
 		ret->kind = ENTRY_REFERENCE;
 		return 0;
 	}
@@ -400,8 +364,24 @@ static bool is_node(struct layerstore *ls, fuse_ino_t ino)
 	return imagestore_has(ino) || entry_of(ls, ino);
 }
 
+/* Above the layers owners are not mapped: it is whoever mounted it. */
+static int root_stat(struct layerstore *ls, struct stat *ret)
+{
+	struct fs *fs = ls->mount->fs;
+	int r;
+
+	fs_enter(fs);
+	r = fs_getattr(fs, fs_root(fs), ret);
+	fs_leave(fs);
+	ret->st_uid = geteuid();
+	ret->st_gid = getegid();
+	return r;
+}
+
 static int node_stat(struct layerstore *ls, fuse_ino_t ino, struct stat *ret)
 {
+	if (ino == FUSE_ROOT_ID)
+		return root_stat(ls, ret);
 	if (imagestore_has(ino))
 		return imagestore_stat(ls->images, ino, ret);
 	entry_stat(entry_of(ls, ino), ino, ret);
@@ -413,7 +393,7 @@ static void ls_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	struct stat st;
 	int r;
 
-	if (!is_node(layerstore_of(req), ino)) {
+	if (ino != FUSE_ROOT_ID && !is_node(layerstore_of(req), ino)) {
 		nacrefs_ops.getattr(req, ino, fi);
 		return;
 	}

@@ -15,6 +15,15 @@
 /** subid_range() - does the file give the user (of @uid; @name may be NULL) a range? The first one. */
 bool subid_range(const char *path, const char *name, uid_t uid, unsigned *ret_first, unsigned *ret_count);
 
+/**
+ * userns_podman_ids() - the driver's options with which files have, in the user namespace that podman makes for this user,
+ * the owners that they have in their image
+ *
+ * Who has no ranges has one number there, and all files are his.
+ * Return: to free(); NULL: for root, and within a user namespace, owners are right as they are.
+ */
+char *userns_podman_ids(void);
+
 /** userns_check() - are newuidmap(1), newgidmap(1) and the ranges there?  Else @diag says what to do. */
 int userns_check(struct diag *diag);
 
