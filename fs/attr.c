@@ -4,6 +4,7 @@
 /* chmod, chown, truncate, utimes: one request may ask for several of them. */
 
 #include "fs/attrcache.h"
+#include "fs/served.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -217,6 +218,8 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *want, unsign
 	bool any_ctime = set & FS_SET_ANY_CTIME;
 	int r = 0;
 
+	if (served_is(fs, node)) /* then it is asked for with locks held */
+		(void)node_stat_alone(fs, node, st);
 	set &= ~(unsigned)FS_SET_ANY_CTIME;
 	if (fs->upper_fd < 0)
 		return -EROFS;

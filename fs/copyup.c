@@ -80,9 +80,7 @@ static int copy_attributes(struct fs *fs, struct node *node, struct copy *copy)
 
 	if (r < 0)
 		return r;
-	pthread_rwlock_rdlock(&fs->names_lock);
 	r = xattrs_copy(fs, node, fs->work_fd, copy->work);
-	pthread_rwlock_unlock(&fs->names_lock);
 	if (r == 0)
 		r = extra_copy(fs, &extra, fs->work_fd, copy->work);
 	if (r == 0 && S_ISREG(copy->st.st_mode) && copy->st.st_mode & (S_ISUID | S_ISGID))
@@ -605,9 +603,7 @@ static int copy_dir_locked(struct fs *fs, struct dirnode *dir)
 	r = dir_parts_locked(fs, dir); /* from now on they are not found by the name any more */
 	if (r < 0)
 		return r;
-	pthread_rwlock_rdlock(&fs->names_lock);
-	r = dir->node.links ? node_stat_named(fs, &dir->node, &copy.st) : -ENOENT;
-	pthread_rwlock_unlock(&fs->names_lock);
+	r = first_dir(fs, &dir->node) ? node_stat_alone(fs, &dir->node, &copy.st) : -ENOENT;
 	if (r == 0)
 		r = copy_build(fs, &dir->node, 0, &copy);
 	if (r == 0) {

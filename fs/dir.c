@@ -11,6 +11,7 @@
 
 #include "fs/attrcache.h"
 #include "fs/limits.h"
+#include "fs/served.h"
 #include "store/base/io.h"
 
 #include <fcntl.h>
@@ -647,6 +648,7 @@ static int take_away(struct fs *fs, struct node *dir, const char *name,
 		r = copyup_dir(fs, node_dir(dir));
 	if (r < 0)
 		return r;
+	served_await_name(fs, node_dir(dir), name);
 	pthread_mutex_lock(&node_dir(dir)->lock);
 	r = locked(fs, node_dir(dir), name, &node);
 	pthread_mutex_unlock(&node_dir(dir)->lock);

@@ -8,6 +8,7 @@
 
 #include "fs/attrcache.h"
 #include "fs/limits.h"
+#include "fs/served.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 
@@ -124,14 +125,33 @@ static int open_data(struct fs *fs, struct node *node, struct content_ref *ret)
 	return open_own(fs, node, ret);
 }
 
+/* Of a lower that others serve, so that it is there when names_lock is held; @ret: for as long as it has to stay. */
+static void open_ahead(struct fs *fs, struct node *node, struct fd_ref *ret)
+{
+	AUTO(closep) int fd = -1;
+	struct node_reach reach;
+
+	if (fd_get(fs->fds, &node->slot, ret) || node_reach(fs, node, &reach) < 0)
+		return; /* who opens it meets the error again */
+	if (reach.layer)
+		fd = file_open_at(reach.at.ref.fd, reach.at.name, false);
+	node_reach_end(fs, &reach);
+	SHARED(&fs->names_lock);
+	if (fd >= 0 && !node_is(node, NODE_UPPER))
+		(void)fd_insert(fs->fds, &node->slot, TAKE_FD(fd), ret);
+}
+
 /* A name can go away between following it and using it. */
 static int open_settled(struct fs *fs, struct node *node, struct content_ref *ret,
 			int (*open)(struct fs *fs, struct node *node, struct content_ref *ret))
 {
+	struct fd_ref ahead = { .fd = -1 };
 	int r = -ENOENT;
 
 	if (!S_ISREG(node->mode))
 		return node_is_dir(node) ? -EISDIR : -EINVAL;
+	if (served_is(fs, node))
+		open_ahead(fs, node, &ahead);
 	for (int tries = 0; r == -ENOENT && tries < 3; tries++) {
 		if (tries > 0)
 			node_settle(fs, node);
@@ -139,6 +159,7 @@ static int open_settled(struct fs *fs, struct node *node, struct content_ref *re
 		r = open(fs, node, ret);
 		pthread_rwlock_unlock(&fs->names_lock);
 	}
+	fd_put(fs->fds, &ahead);
 	return r;
 }
 

@@ -16,6 +16,7 @@
  */
 
 #include "fs/attrcache.h"
+#include "fs/served.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 
@@ -62,8 +63,9 @@ static bool has_flags(const struct node_at *at)
 	       (errno != ENOTTY && errno != EOPNOTSUPP);
 }
 
-static int extra_at(struct fs *fs, struct node *node, struct node_at *at, struct node_extra *ret)
+static int extra_at(struct fs *fs, struct node *node, const struct node_reach *reach, struct node_extra *ret)
 {
+	const struct node_at *at = &reach->at;
 	struct statx stx;
 	char text[8];
 	ssize_t n;
@@ -78,6 +80,8 @@ static int extra_at(struct fs *fs, struct node *node, struct node_at *at, struct
 		ret->protection |= FS_APPEND_FL;
 	if (ret->protection && !node_is(node, NODE_UPPER) && !has_flags(at))
 		ret->protection = 0;
+	if (reach->layer)
+		return 0;
 	if (!node_is(node, NODE_UPPER) && !node_was_upper(fs, node))
 		return 0;
 	n = upper_get_private(fs, at->ref.fd, at->name, "protattr", text, sizeof(text));
@@ -89,18 +93,17 @@ static int extra_at(struct fs *fs, struct node *node, struct node_at *at, struct
 
 int node_extra(struct fs *fs, struct node *node, struct node_extra *ret)
 {
-	struct node_at at;
+	struct node_reach reach;
 	int r;
-	SHARED(&fs->names_lock);
 
 	*ret = (struct node_extra){ .birth.tv_nsec = NO_BIRTH };
 	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
 		return 0;
-	r = node_at(fs, node, &at);
+	r = node_reach(fs, node, &reach);
 	if (r < 0)
 		return r;
-	r = extra_at(fs, node, &at, ret);
-	fd_put(fs->fds, &at.ref);
+	r = extra_at(fs, node, &reach, ret);
+	node_reach_end(fs, &reach);
 	return r;
 }
 

@@ -342,8 +342,11 @@ static int fs_init(struct fs *fs, const struct mounts *mounts, struct diag *diag
 		return r;
 	number_devices(fs);
 	fs->any_xattrs = fs->upper_fd >= 0 || fs->options->whiteouts == FS_WHITEOUTS_DEVICE;
-	for (uint32_t i = fs->layer_first; i < fs->layer_end; i++)
+	for (uint32_t i = fs->layer_first; i < fs->layer_end; i++) {
 		fs->any_xattrs |= fs->layers[i]->has_xattrs;
+		if (fs->layers[i]->is_served)
+			fs->any_served = true;
+	}
 	if (fs_read_only(fs) && fs_has_xattrs(fs) && fs->options->whiteouts == FS_WHITEOUTS_HIDE) {
 		fs->xattr_scan = xattr_scan_new(fs);
 		if (!fs->xattr_scan)

@@ -187,6 +187,7 @@ struct fs {
 	enum ovl_namespace xattr_ns;
 	const char *override_upper; /* what owners of the upper are recorded under; NULL: nothing */
 	bool any_xattrs;
+	_Atomic bool any_served;       /* there is, or was, a layer that others serve: served.h */
 	struct xattr_scan *xattr_scan; /* owned; NULL: it would be of no use */
 	_Atomic bool layer_asked;      /* somebody wants user.nacre.layer */
 	uid_t owner_uid;	       /* who mounted: under fakeroot he is shown for */
@@ -413,7 +414,11 @@ int upper_dir(struct fs *fs, struct dirnode *dir, struct fd_ref *ret);
 int lower_at(struct fs *fs, struct node *node, struct layer **layer, union dref *at, const char **name);
 /** node_stat() - attributes of any node, names_lock not held. */
 int node_stat(struct fs *fs, struct node *node, struct stat *st);
-/** node_owner() - the owner that is on disk or recorded, not mapped. names_lock is held. */
+/** node_stat_alone() - the same but for the link count of a directory. names_lock is not held. */
+int node_stat_alone(struct fs *fs, struct node *node, struct stat *st);
+/** dir_nlink() - that link count; the directory, which is known to the kernel or is the caller's, is not locked. */
+int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st);
+/** node_owner() - the owner that is on disk or recorded, not mapped. names_lock is not held. */
 int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid);
 /** node_settle() - wait for whoever takes the node's name away: then it has another, or a pinned descriptor. */
 void node_settle(struct fs *fs, struct node *node);
@@ -619,7 +624,7 @@ int node_pin(struct fs *fs, struct node *node);
 
 /* --- xattr.c --- */
 
-/** xattrs_copy() - all xattrs of a lower node but overlay's own onto @name in @dirfd. names_lock is held. */
+/** xattrs_copy() - all xattrs of a node that is being copied but overlay's own onto @name in @dirfd. names_lock is not held. */
 int xattrs_copy(struct fs *fs, struct node *node, int dirfd, const char *name);
 /** xattrs_kill_priv() - remove security.capability of what @fd is. */
 int xattrs_kill_priv(int fd);

@@ -11,6 +11,7 @@
  */
 
 #include "fs/limits.h"
+#include "fs/served.h"
 #include "store/base/auto.h"
 
 #include <fcntl.h>
@@ -187,7 +188,7 @@ static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 
 int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid)
 {
-	struct node_at at;
+	struct node_reach reach;
 	struct stat st;
 	int r;
 
@@ -196,11 +197,11 @@ int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid)
 		*gid = node->row.gid;
 		return 0;
 	}
-	r = node_at(fs, node, &at);
+	r = node_reach(fs, node, &reach);
 	if (r < 0)
 		return r;
-	r = upper_stat_unmapped(at.ref.fd, at.name, node_override(fs, node), &st);
-	fd_put(fs->fds, &at.ref);
+	r = upper_stat_unmapped(reach.at.ref.fd, reach.at.name, node_override(fs, node), &st);
+	node_reach_end(fs, &reach);
 	*uid = st.st_uid;
 	*gid = st.st_gid;
 	if (node_is_mapped(fs, node)) { /* -EINVAL: as the layer has it */
@@ -210,8 +211,15 @@ int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid)
 	return r < 0 ? r : 0;
 }
 
-/* A directory's nlink counts its merged subdirectories; where only one layer has it, that layer knows. */
-static int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
+/* Nobody has listed it, and nobody needs to: who does so now may wait for a server. */
+static bool is_one_layers(struct fs *fs, struct dirnode *dir)
+{
+	SHARED(&fs->names_lock);
+
+	return !node_is(&dir->node, NODE_UPPER | NODE_LOADED) && dir->part_count == 1;
+}
+
+int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
 {
 	bool upper = node_is(&dir->node, NODE_UPPER);
 	int r = 0;
@@ -224,6 +232,8 @@ static int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
 		st->st_nlink = 0;
 		return 0;
 	}
+	if (is_one_layers(fs, dir))
+		return 0;
 	LOCKED(&dir->lock);
 	if (upper) /* the upper's marks say whether there are more */
 		r = dir_parts_locked(fs, dir);
@@ -285,20 +295,26 @@ void node_settle(struct fs *fs, struct node *node)
 	}
 }
 
-static int stat_once(struct fs *fs, struct node *node, struct stat *st)
+int node_stat_alone(struct fs *fs, struct node *node, struct stat *st)
 {
+	bool served = served_is(fs, node);
+	int r = served ? served_stat(fs, node, st) : -EAGAIN;
 	SHARED(&fs->names_lock);
 
-	return node_stat_named(fs, node, st);
+	if (r == -EAGAIN || node_is(node, NODE_UPPER)) /* it has been copied up meanwhile */
+		return node_stat_named(fs, node, st);
+	if (r == 0)
+		stat_finish(fs, node, st);
+	return r;
 }
 
 int node_stat(struct fs *fs, struct node *node, struct stat *st)
 {
-	int r = stat_once(fs, node, st);
+	int r = node_stat_alone(fs, node, st);
 
 	for (int tries = 1; r == -ENOENT && tries < 3; tries++) {
 		node_settle(fs, node);
-		r = stat_once(fs, node, st);
+		r = node_stat_alone(fs, node, st);
 	}
 	if (r == 0 && node_is_dir(node))
 		r = dir_nlink(fs, node_dir(node), st);
@@ -313,11 +329,11 @@ int node_stat(struct fs *fs, struct node *node, struct stat *st)
  */
 static int stat_in_locked(struct fs *fs, struct node *node, struct stat *st)
 {
-	int r = stat_once(fs, node, st);
+	int r = node_stat_alone(fs, node, st);
 
 	for (int tries = 0; r == -ENOENT && node_is(node, NODE_MULTI) && tries < 100; tries++) {
 		sched_yield();
-		r = stat_once(fs, node, st);
+		r = node_stat_alone(fs, node, st);
 	}
 	if (r == 0 && node_is_dir(node))
 		r = dir_nlink(fs, node_dir(node), st);
@@ -531,65 +547,37 @@ static int find_locked(struct fs *fs, struct dirnode *dir, const char *name, siz
 	return r;
 }
 
-/* Do others serve what its attributes are asked of? */
-static bool is_served(const struct fs *fs, const struct node *node)
+/* @kept: what the caller drops the lookup of, or NULL. */
+static int lookup_locked(struct fs *fs, struct dirnode *dir, const char *name, struct fs_entry *ret, struct node **kept)
 {
-	return !node_is(node, NODE_UPPER | NODE_UNLINKED) && node->layer != NO_LAYER &&
-	       fs->layers[node->layer]->is_served;
-}
+	size_t len = strlen(name);
+	struct link *link;
+	int r = find_locked(fs, dir, name, len, &link);
 
-static int served_at(struct fs *fs, struct node *node, struct fd_ref *ret, char *ret_name)
-{
-	struct node_at at;
-	int r;
-	SHARED(&fs->names_lock);
-
-	r = node_is_dir(node) ? folder_at(fs, node, &at) : node_at(fs, node, &at);
-	if (r < 0)
-		return r;
-	strcpy(ret_name, at.name);
-	*ret = at.ref;
-	return 0;
-}
-
-/*
- * Attributes are asked for with the folder's lock held, and nobody else looks a name up in it meanwhile.  Who serves a
- * lower may take his time: he is asked once before with the lock let go, and what he says is still known to the kernel
- * when he is asked again.  What was found before may have gone then.
- */
-static void await_server_locked(struct fs *fs, struct dirnode *dir, struct node *node)
-{
-	char name[NAME_MAX + 1];
-	struct fd_ref ref;
-	struct stat st;
-
-	if (served_at(fs, node, &ref, name) < 0)
-		return;
-	pthread_mutex_unlock(&dir->lock);
-	(void)fstatat(ref.fd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
-	fd_put(fs->fds, &ref);
-	pthread_mutex_lock(&dir->lock);
+	if (r == 0 && link && link->node && served_is(fs, link->node)) {
+		*kept = served_await_locked(fs, dir, link->node);
+		r = find_locked(fs, dir, name, len, &link);
+	}
+	return r == 0 && link && link->node ? fs_entry_fill(fs, link, ret) : r;
 }
 
 int fs_lookup(struct fs *fs, struct node *node, const char *name, struct fs_entry *ret)
 {
 	struct dirnode *dir = node_dir(node);
-	size_t len = strlen(name);
-	struct link *link;
+	struct node *kept = NULL;
 	int r;
 
 	*ret = (struct fs_entry){ 0 };
 	if (!node_is_dir(node))
 		return -ENOTDIR;
-	if (len > NAME_MAX)
+	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
-	LOCKED(&dir->lock);
-	r = find_locked(fs, dir, name, len, &link);
-	if (r == 0 && link && link->node && is_served(fs, link->node)) {
-		await_server_locked(fs, dir, link->node);
-		r = find_locked(fs, dir, name, len, &link);
-	}
-	return r == 0 && link && link->node ? fs_entry_fill(fs, link, ret) : r;
+	pthread_mutex_lock(&dir->lock);
+	r = lookup_locked(fs, dir, name, ret, &kept);
+	pthread_mutex_unlock(&dir->lock);
+	if (kept)
+		fs_forget(fs, kept, 1);
+	return r;
 }
 
 int fs_getattr(struct fs *fs, struct node *node, struct stat *st)
@@ -605,36 +593,41 @@ static int row_target(const struct found *found, void *arg)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* Return: -EAGAIN: it is no row's. */
 static int readlink_row(struct fs *fs, struct node *node, char **ret)
 {
 	struct layer *layer;
 	const char *name;
 	union dref at;
-	int r = lower_at(fs, node, &layer, &at, &name);
+	int r;
+	SHARED(&fs->names_lock);
 
+	if (node_is(node, NODE_UPPER) || !node_is(node, NODE_ROW))
+		return -EAGAIN;
+	r = lower_at(fs, node, &layer, &at, &name);
 	return r < 0 ? r : layer->ops->find(layer, at, name, row_target, ret);
 }
 
 int fs_readlink(struct fs *fs, struct node *node, char **ret)
 {
 	AUTO(freep) char *target = NULL;
-	struct node_at at;
+	struct node_reach reach;
 	ssize_t n;
 	int r;
 
 	if (!S_ISLNK(node->mode))
 		return -EINVAL;
-	SHARED(&fs->names_lock);
-	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
-		return readlink_row(fs, node, ret);
+	r = readlink_row(fs, node, ret);
+	if (r != -EAGAIN)
+		return r;
 	target = malloc(PATH_MAX);
 	if (!target)
 		return -ENOMEM;
-	r = node_at(fs, node, &at);
+	r = node_reach(fs, node, &reach);
 	if (r < 0)
 		return r;
-	n = upper_readlink(fs, at.ref.fd, at.name, target, PATH_MAX - 1);
-	fd_put(fs->fds, &at.ref);
+	n = upper_readlink(fs, reach.at.ref.fd, reach.at.name, target, PATH_MAX - 1);
+	node_reach_end(fs, &reach);
 	if (n < 0)
 		return (int)n;
 	target[n] = '\0';

@@ -7,6 +7,8 @@
  * neither loses nor repeats one.
  */
 
+#include "fs/served.h"
+
 enum { COOKIE_DOT = 1, COOKIE_DOTDOT = 2 };
 
 static bool emit_dots(struct fs *fs, struct dirnode *dir, uint64_t cookie, fs_dirent_fn fn, void *arg)
@@ -59,6 +61,8 @@ int fs_readdir(struct fs *fs, struct node *node, uint64_t cookie, bool plus, fs_
 {
 	struct dirnode *dir = node_dir(node);
 	struct table *table = &dir->table;
+	struct node *kept = NULL;
+	uint64_t asked = 0;
 	int r;
 
 	if (!node_is_dir(node))
@@ -72,11 +76,21 @@ int fs_readdir(struct fs *fs, struct node *node, uint64_t cookie, bool plus, fs_
 
 		if (!link || !link->node)
 			continue;
+		if (link->cookie != asked && served_is(fs, link->node)) {
+			asked = link->cookie;
+			if (kept)
+				fs_forget(fs, kept, 1);
+			kept = served_await_locked(fs, dir, link->node);
+			i = table_seek(table, asked - 1) - 1; /* it may have gone meanwhile */
+			continue;
+		}
 		r = emit(fs, link, plus, fn, arg);
 		if (r <= 0)
-			return r;
+			break;
 	}
-	return 0;
+	if (kept)
+		fs_forget(fs, kept, 1);
+	return r < 0 ? r : 0;
 }
 
 /* --- telling anew --- */

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "fs/attrcache.h"
+#include "fs/served.h"
 #include "store/base/buf.h"
 #include "store/base/io.h"
 
@@ -534,6 +535,19 @@ static int copyup_name(struct fs *fs, struct dirnode *dir, const char *name)
 	return r < 0 ? r : copyup_meta(fs, node);
 }
 
+static int copyup_movers(struct renaming *m)
+{
+	int r = copyup_dir(m->fs, m->dir);
+
+	if (r == 0)
+		r = copyup_dir(m->fs, m->newdir);
+	if (r == 0)
+		r = copyup_name(m->fs, m->dir, m->name);
+	if (r == 0 && m->flags & RENAME_EXCHANGE)
+		r = copyup_name(m->fs, m->newdir, m->newname);
+	return r;
+}
+
 int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *newdir, const char *newname,
 	      unsigned flags)
 {
@@ -560,18 +574,17 @@ int fs_rename(struct fs *fs, struct node *dir, const char *name, struct node *ne
 		r = flags & RENAME_EXCHANGE ? node_may_change(fs, newdir) : node_may_grow(fs, newdir);
 	if (r < 0)
 		return r;
+	if (fs->any_served) { /* other renames do not wait for it */
+		served_await_name(fs, m.dir, name);
+		served_await_name(fs, m.newdir, newname);
+		(void)copyup_movers(&m);
+	}
 	LOCKED(&fs->rename_lock);
 	r = stack_note_move(fs, newdir, newname);
 	if (r == 0 && flags & RENAME_EXCHANGE)
 		r = stack_note_move(fs, dir, name);
 	if (r == 0)
-		r = copyup_dir(fs, m.dir);
-	if (r == 0)
-		r = copyup_dir(fs, m.newdir);
-	if (r == 0)
-		r = copyup_name(fs, m.dir, name);
-	if (r == 0 && flags & RENAME_EXCHANGE)
-		r = copyup_name(fs, m.newdir, newname);
+		r = copyup_movers(&m);
 	if (r < 0)
 		return r;
 	lock_both(fs, m.dir, m.newdir);

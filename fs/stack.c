@@ -291,6 +291,8 @@ static int stack_on_top(struct adding *a, unsigned how)
 
 	fs->layers[--fs->layer_first] = a->layer;
 	fs->any_xattrs |= a->layer->has_xattrs;
+	if (a->layer->is_served)
+		fs->any_served = true;
 	r = restack(fs, how | RESTACK_MAY_HIDE, &a->mounted, &a->stales, &a->used);
 	if (r == 0 && !(how & RESTACK_PLAN))
 		return 0;

@@ -416,9 +416,7 @@ int upper_keep_owner(struct fs *fs, struct node *node, int dirfd, const char *na
 	gid_t gid;
 	int r;
 
-	pthread_rwlock_rdlock(&fs->names_lock);
 	r = node_owner(fs, node, &uid, &gid);
-	pthread_rwlock_unlock(&fs->names_lock);
 	if (r == 0 && fs->override_upper && !S_ISLNK(st->st_mode))
 		return override_put(fs, dirfd, name, st, uid, gid);
 	if (r == 0)

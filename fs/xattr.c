@@ -13,6 +13,7 @@
 #include "fs/layername.h"
 #include "fs/limits.h"
 #include "fs/marks.h"
+#include "fs/served.h"
 
 #include <linux/capability.h>
 #include <limits.h>
@@ -87,7 +88,7 @@ static bool is_listed(const char *name)
 	       strncmp(name, "trusted.", strlen("trusted.")) == 0;
 }
 
-/* @path, which is where @node is, has none: then the answer is known from now on. names_lock is held. */
+/* @path, which is where @node is or was, has none: then the answer is known from now on. */
 static bool is_bare(struct node *node, const char *path, bool follow)
 {
 	ssize_t n;
@@ -108,13 +109,36 @@ static bool is_known_bare(const struct node *node)
 	return (node_flags(node) & (NODE_UPPER | NODE_LOWER_BARE)) == NODE_LOWER_BARE;
 }
 
+/* What is known without asking a directory layer. @name: as on disk. Return: false: nothing. */
+static bool get_known(struct fs *fs, struct node *node, const char *shown, const char *name, struct row_get *get)
+{
+	int r;
+	SHARED(&fs->names_lock);
+
+	if (is_layer_xattr(shown)) {
+		atomic_store(&fs->layer_asked, true);
+		get->ret = layer_xattr_get(fs, node, get->value, get->room);
+	} else if (mark_xattr_is(fs, node, shown)) {
+		get->name = shown;
+		row_get_one(shown, MARK_XATTR_VALUE, strlen(MARK_XATTR_VALUE), get);
+	} else if (on_row(node)) {
+		r = row_xattrs(fs, node, row_get_one, get);
+		if (r < 0)
+			get->ret = r;
+	} else {
+		return is_known_bare(node) && is_listed(name);
+	}
+	return true;
+}
+
 ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *value, size_t bytes)
 {
 	char escaped[OVL_XATTR_NAME_BYTES];
 	const char *name = ovl_xattr_escape(shown, escaped);
 	struct row_get get = { .name = name, .value = value, .room = bytes, .ret = -ENODATA };
 	char path[PROC_PATH_BYTES];
-	struct node_at at;
+	struct node_reach reach;
+	const char *end;
 	ssize_t n;
 	int r;
 
@@ -125,30 +149,18 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *v
 	/* The kernel asks at the first write to each file, tar after each it makes; of those made here it is known. */
 	if (node_is(node, NODE_PLAIN) && (strcmp(name, XATTR_CAPS) == 0 || is_acl(name)))
 		return -ENODATA;
-	SHARED(&fs->names_lock);
-	if (is_layer_xattr(shown)) {
-		atomic_store(&fs->layer_asked, true);
-		return layer_xattr_get(fs, node, value, bytes);
-	}
-	if (mark_xattr_is(fs, node, shown)) {
-		row_get_one(name, MARK_XATTR_VALUE, strlen(MARK_XATTR_VALUE), &get);
+	if (get_known(fs, node, shown, name, &get))
 		return get.ret;
-	}
-	if (on_row(node)) {
-		r = row_xattrs(fs, node, row_get_one, &get);
-		return r < 0 ? r : get.ret;
-	}
-	if (is_known_bare(node) && is_listed(name))
-		return -ENODATA;
-	r = node_at(fs, node, &at);
+	r = node_reach(fs, node, &reach);
 	if (r < 0)
 		return r;
-	proc_path(path, at.ref.fd, at.name);
-	if (is_listed(name) && is_bare(node, path, !*at.name))
+	end = reach.at.name;
+	proc_path(path, reach.at.ref.fd, end);
+	if (is_listed(name) && is_bare(node, path, !*end))
 		n = -ENODATA;
-	else if ((n = *at.name ? lgetxattr(path, name, value, bytes) : getxattr(path, name, value, bytes)) < 0)
+	else if ((n = *end ? lgetxattr(path, name, value, bytes) : getxattr(path, name, value, bytes)) < 0)
 		n = is_absent(errno) ? -ENODATA : -errno;
-	fd_put(fs->fds, &at.ref);
+	node_reach_end(fs, &reach);
 	return n;
 }
 
@@ -185,24 +197,38 @@ static int row_list_one(const char *disk, const void *value, size_t bytes, void 
 static ssize_t list_all(struct fs *fs, struct node *node, char **ret)
 {
 	char path[PROC_PATH_BYTES];
-	struct node_at at;
+	struct node_reach reach;
+	bool follow;
 	ssize_t n;
-	int r = node_at(fs, node, &at);
+	int r;
 
+	*ret = malloc(XATTR_LIST_MAX);
+	if (!*ret)
+		return -ENOMEM;
+	r = node_reach(fs, node, &reach);
 	if (r < 0)
 		return r;
-	*ret = malloc(XATTR_LIST_MAX);
-	if (!*ret) {
-		fd_put(fs->fds, &at.ref);
-		return -ENOMEM;
-	}
-	proc_path(path, at.ref.fd, at.name);
-	if (is_bare(node, path, !*at.name))
+	proc_path(path, reach.at.ref.fd, reach.at.name);
+	follow = !*reach.at.name;
+	if (is_bare(node, path, follow))
 		n = 0;
-	else if ((n = *at.name ? llistxattr(path, *ret, XATTR_LIST_MAX) : listxattr(path, *ret, XATTR_LIST_MAX)) < 0)
+	else if ((n = follow ? listxattr(path, *ret, XATTR_LIST_MAX) : llistxattr(path, *ret, XATTR_LIST_MAX)) < 0)
 		n = is_absent(errno) ? 0 : -errno;
-	fd_put(fs->fds, &at.ref);
+	node_reach_end(fs, &reach);
 	return n;
+}
+
+/* Of a row. Return: -EAGAIN: it is none. */
+static int list_row(struct fs *fs, struct node *node, struct row_list *out)
+{
+	int r = 0;
+	SHARED(&fs->names_lock);
+
+	if (!on_row(node))
+		return -EAGAIN;
+	if (mark_xattr(fs, node))
+		r = list_add(out, mark_xattr(fs, node));
+	return r < 0 ? r : row_xattrs(fs, node, row_list_one, out);
 }
 
 ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
@@ -210,18 +236,14 @@ ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
 	struct row_list out = { .fs = fs, .list = list, .room = bytes };
 	AUTO(freep) char *all = NULL;
 	ssize_t n;
-	int r = 0;
+	int r;
 
 	if (fs->options->noxattrs)
 		return 0;
-	SHARED(&fs->names_lock);
-	if (on_row(node)) {
-		if (mark_xattr(fs, node))
-			r = list_add(&out, mark_xattr(fs, node));
-		if (r == 0)
-			r = row_xattrs(fs, node, row_list_one, &out);
+	r = list_row(fs, node, &out);
+	if (r != -EAGAIN)
 		return r < 0 ? r : (ssize_t)out.bytes;
-	}
+	r = 0;
 	if (is_known_bare(node))
 		return 0;
 	n = list_all(fs, node, &all);
@@ -334,22 +356,22 @@ static int copy_from_disk(struct fs *fs, struct node *node, struct copy_to *to)
 		return -ENOMEM;
 	for (const char *name = all; r == 0 && name < all + n; name += strlen(name) + 1) {
 		char path[PROC_PATH_BYTES];
-		struct node_at at;
+		struct node_reach reach;
 		ssize_t len;
 
 		if (ovl_private_xattr(name))
 			continue;
-		r = node_at(fs, node, &at);
+		r = node_reach(fs, node, &reach);
 		if (r < 0)
 			return r;
-		proc_path(path, at.ref.fd, at.name);
-		len = *at.name ? lgetxattr(path, name, value, XATTR_SIZE_MAX)
-			       : getxattr(path, name, value, XATTR_SIZE_MAX);
+		proc_path(path, reach.at.ref.fd, reach.at.name);
+		len = *reach.at.name ? lgetxattr(path, name, value, XATTR_SIZE_MAX)
+				     : getxattr(path, name, value, XATTR_SIZE_MAX);
 		if (len < 0)
 			r = is_absent(errno) ? 0 : -errno;
 		else
 			r = copy_one(name, value, (size_t)len, to);
-		fd_put(fs->fds, &at.ref);
+		node_reach_end(fs, &reach);
 	}
 	return r;
 }

@@ -48,6 +48,108 @@ teardown() { unmount_all; }
 	unmount "$slow"
 }
 
+# What is asked for is in a folder of its own each time: the kernel lets nobody else into one that is changed.  The names are
+# known before, and the folders entered, so that it is the request itself that hangs.
+@test "a lower that hangs is waited for by who asks for what it has" {
+	local below=$BATS_TEST_TMPDIR/below slow=$BATS_TEST_TMPDIR/slow driver i
+	mkdir -p "$below" "$slow"
+	for i in stat read getxattr readlink chmod truncate unlink rename rmdir list look enter; do
+		mkdir -p "$below/$i/dir" "$LOWER/$i"
+		echo "$i" >"$below/$i/file"
+		setfattr -n user.of -v "$i" "$below/$i/file"
+		ln -s "$i" "$below/$i/link"
+	done
+	mkdir "$LOWER/rmdir/dir"
+	nacrefs -o "lowerdir=$below,timeout=0" "$slow" # is asked for each name
+	driver=$(driver_pids "$slow")
+	mount_dirs "$LOWER" "$slow"
+	in_python "$MNT" "$driver" <<-'END'
+		import signal
+		driver = int(sys.argv[1])
+		acts = {
+		    "stat": lambda: subprocess.run(["stat", "--cached=never", "stat/file"], check=True, stdout=subprocess.DEVNULL),
+		    "read": lambda: open("read/file").read(),
+		    "getxattr": lambda: os.getxattr("getxattr/file", "user.of"),
+		    "readlink": lambda: os.readlink("readlink/link"),
+		    "chmod": lambda: os.chmod("chmod/file", 0o600),
+		    "truncate": lambda: os.truncate("truncate/file", 1),
+		    "unlink": lambda: os.unlink("unlink/file"),
+		    "rename": lambda: os.rename("rename/file", "rename/new"),
+		    "rmdir": lambda: os.rmdir("rmdir/dir"),
+		    "list": lambda: os.listdir("list"),
+		    "look": lambda: os.stat("look/file"),
+		    "enter": lambda: os.stat("enter/dir/none") and None,
+		}
+
+		def hangs(name, pid):
+		    with open(f"/proc/{pid}/task/{pid}/children") as f:
+		        pid = f.read().strip() or pid
+		    with open(f"/proc/{pid}/wchan") as f:
+		        return f.read() in ("request_wait_answer", "folio_wait_bit_common")
+
+		def child(act):
+		    pid = os.fork()
+		    if pid == 0:
+		        try:
+		            act()
+		            os._exit(0)
+		        except FileNotFoundError:
+		            os._exit(2)
+		        finally:
+		            os._exit(1)
+		    return pid
+
+		def wait_for(done, what):
+		    end = time.monotonic() + 60
+		    while not done():
+		        if time.monotonic() > end:
+		            raise AssertionError(what())
+		        time.sleep(0.01)
+
+		def others():
+		    for i in range(20):
+		        with open("d/new", "w") as f:
+		            f.write("x")
+		        os.rename("d/new", "d/dir/newer")
+		        os.rename("d/dir/newer", "d/newest")
+		        eq((os.stat("d").st_nlink, os.listdir("d/dir")), (3, []))
+		        with open("file") as f:
+		            eq(f.read(), "hello\n")
+		        eq(os.path.exists(f"none{i}"), False)
+		        eq(sorted(os.listdir("d")), ["a", "dir", "newest"])
+		        os.chmod("d/a", 0o600 + i)
+		        os.unlink("d/newest")
+
+		for name in acts:
+		    eq(os.path.exists(f"{name}/none"), False)
+		    if name not in ("list", "look", "rmdir"):
+		        for entry in ("file", "link", "dir"):
+		            os.lstat(f"{name}/{entry}")
+		os.mkdir("d/dir")
+		os.kill(driver, signal.SIGSTOP)
+		try:
+		    children = {name: child(act) for name, act in acts.items()}
+		    free = lambda: [name for name, pid in children.items() if not hangs(name, pid)]
+		    wait_for(lambda: not free(), lambda: f"do not hang: {free()}")
+		    ends = child(others)
+		    ended = []
+		    wait_for(lambda: ended.append(os.waitpid(ends, os.WNOHANG)) or ended[-1][0], lambda: "others hang")
+		    eq(ended[-1][1], 0)
+		    eq(free(), [])
+		finally:
+		    os.kill(driver, signal.SIGCONT)
+		for name, pid in children.items():
+		    eq((name, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])), (name, 2 if name == "enter" else 0))
+		eq(sorted(os.listdir("unlink")), ["dir", "link"])
+		eq(sorted(os.listdir("rename")), ["dir", "link", "new"])
+		eq(sorted(os.listdir("rmdir")), ["file", "link"])
+		eq(os.stat("chmod/file").st_mode & 0o777, 0o600)
+		eq(os.stat("truncate/file").st_size, 1)
+	END
+	unmount
+	unmount "$slow"
+}
+
 @test "a driver whose connection was aborted ends" {
 	local control=$BATS_TEST_TMPDIR/control driver
 	mkdir "$control"
