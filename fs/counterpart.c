@@ -86,7 +86,12 @@ bool fs_changes_are_in_upper(struct fs *fs)
 	return fs->index_fd < 0 || !index_has_copies(fs->index_fd);
 }
 
+uint64_t fs_root_lookups(const struct fs *fs)
+{
+	return atomic_load(&fs->root->node.nlookup);
+}
+
 bool fs_is_forgotten(struct fs *fs)
 {
-	return stats_count(fs->stats, STAT_NODES) == 1 && atomic_load(&fs->root->node.nlookup) == 1;
+	return stats_count(fs->stats, STAT_NODES) == 1 && fs_root_lookups(fs) == 1;
 }

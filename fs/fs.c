@@ -482,6 +482,13 @@ void fs_leave(struct fs *fs)
 	gate_leave(&fs->gate);
 }
 
+int fs_alone(struct fs *fs, int (*fn)(void *arg), void *arg)
+{
+	uint64_t pause_ns;
+
+	return gate_closed(&fs->gate, fn, arg, &pause_ns);
+}
+
 struct node *fs_root(struct fs *fs)
 {
 	return &fs->root->node;

@@ -131,6 +131,12 @@ void fs_free(struct fs *fs);
 void fs_enter(struct fs *fs);
 void fs_leave(struct fs *fs);
 /**
+ * fs_alone() - @fn(@arg) while nobody is in between, nor about to leave
+ *
+ * The caller is not.  Return: what @fn returned; -EBUSY: somebody does not leave, and it was not called.
+ */
+int fs_alone(struct fs *fs, int (*fn)(void *arg), void *arg);
+/**
  * fs_names_last() - may the kernel keep what it is told of names now?
  *
  * Not while a layer is about to come (stack.c): who opens a name then must ask for it. Asked within the same fs_enter() as the name.
@@ -170,6 +176,8 @@ int fs_counterpart(struct fs *of, struct node *dir, struct fs *fs, struct node *
 bool fs_has_changed(struct fs *fs, struct node *dir, const char *name);
 /** fs_changes_are_in_upper() - does the upper have every folder below which something has changed? */
 bool fs_changes_are_in_upper(struct fs *fs);
+/** fs_root_lookups() - how many are counted of its root; one is for whoever has the fs. */
+uint64_t fs_root_lookups(const struct fs *fs);
 /** fs_is_forgotten() - does the kernel know no node of it any more? Its root counts once for whoever has the fs. */
 bool fs_is_forgotten(struct fs *fs);
 /** fs_readlink() - *@ret is to be freed. */

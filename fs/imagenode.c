@@ -35,6 +35,33 @@ struct image_node *image_node_new(fuse_ino_t parent, const char *name, struct ti
 	return NULL;
 }
 
+/* --- their order --- */
+
+static int order(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+int image_node_order_by_ino(const void *a, const void *b)
+{
+	return order(((const struct image_node *)a)->ino, ((const struct image_node *)b)->ino);
+}
+
+/* An image may get another manifest; and an image that was removed and came again has layers with other numbers. */
+int image_node_order(const void *a, const void *b)
+{
+	const struct image_node *x = a, *y = b;
+	int r = order(x->parent, y->parent);
+
+	if (r == 0)
+		r = strcmp(x->name, y->name);
+	if (r == 0)
+		r = order((uint64_t)x->layer.info.id.value, (uint64_t)y->layer.info.id.value);
+	if (r == 0)
+		r = order(x->bytes, y->bytes);
+	return r || !x->text || !y->text ? r : memcmp(x->text, y->text, x->bytes);
+}
+
 /* --- what they hold --- */
 
 static int set_text(struct image_node *node, struct buf *text)
@@ -160,6 +187,7 @@ int image_node_layer(const struct podmanindex *index, const char *name, struct i
 	ret->kind = NODE_LAYER;
 	ret->layer = *layer;
 	ret->shown.info = layer->info;
+	snprintf(ret->shown.place, sizeof(ret->shown.place), "images/overlay/%s", layer->id);
 	ret->mtime = (struct timespec){ .tv_sec = layer->info.created };
 	memcpy(ret->id, layer->id, sizeof(ret->id));
 	return 0;

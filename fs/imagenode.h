@@ -4,7 +4,7 @@
 
 /* The nodes of an image store (imagestore.c) that belong to one image or layer: what they are and hold. */
 
-#include "fs/layerstore.h"
+#include "fs/layertrees.h"
 #include "store/base/buf.h"
 #include "store/podmanindex.h"
 #include "store/tarsplit.h"
@@ -16,6 +16,8 @@
 enum node_kind { NODE_IMAGE, NODE_LAYER, NODE_EMPTY, NODE_FILE, NODE_SYMLINK, NODE_SPLIT };
 
 struct image_node {
+	fuse_ino_t ino;
+	uint64_t lookups;
 	enum node_kind kind;
 	fuse_ino_t parent;
 	char *name; /* owned */
@@ -30,6 +32,10 @@ struct image_node {
 
 struct image_node *image_node_new(fuse_ino_t parent, const char *name, struct timespec mtime);
 void image_node_free(struct image_node *node);
+/** image_node_order() - for tsearch(3): equal are those that show the same by the same name. */
+int image_node_order(const void *a, const void *b);
+/** image_node_order_by_ino() - likewise, by number alone. */
+int image_node_order_by_ino(const void *a, const void *b);
 
 /* What is called @name, into @ret. Return: 0; -ENOENT; -ENOMEM. */
 int image_node_image(const struct podmanindex *index, const char *name, struct image_node *ret);

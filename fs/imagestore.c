@@ -10,7 +10,7 @@
  *   overlay-layers/layers.json    the list of layers
  *   overlay-layers/layers.lock
  *   overlay-layers/ID.tar-split.gz  the layer's archive, for who writes it out again (store/tarsplit.h)
- *   overlay/ID/diff               what the layer holds: a tree (layerstore.h)
+ *   overlay/ID/diff               what the layer holds: a tree (layertrees.h)
  *   overlay/ID/link               its short name
  *   overlay/ID/lower              the short names of those below it, the highest first; the lowest layer has none
  *   overlay/ID/empty              a folder with nothing in it, which a mount of the lowest layer stands on
@@ -21,8 +21,8 @@
  * place: containers/storage wants such a link absolute, and a mount is seen in several places.
  *
  * The lists are made again when they are asked for after the index has changed.  The kernel keeps what it has read of a node:
- * so a new list is a new node, a version, and goes when the kernel forgets it; another manifest of an image is another node, too.
- * Nodes other than versions are made when they are looked up, never change, and stay.
+ * so a new list is a new node, a version, and another manifest of an image is another node, too.  Nodes are made when they are
+ * looked up, never change, and go when the kernel forgets them; their numbers are not used again.
  */
 
 #include "fs/imagenode.h"
@@ -31,15 +31,14 @@
 #include "store/watch.h"
 
 #include <pthread.h>
+#include <search.h>
 #include <string.h>
 
 enum {
-	NODES_MAX = 16 * TREES_MAX,
-	NAMES_VALID_SECONDS = 1, /* an image may go */
-	LASTING_SECONDS = 3600,	 /* what never changes */
+	LASTING_SECONDS = 3600, /* what never changes */
 };
 
-/* The numbers: one of these, and for a node its place, for a list its version and which it is. */
+/* The numbers: one of these, and for a node how many there were before, for a list its version and which it is. */
 static const fuse_ino_t FOLDERS = (fuse_ino_t)1 << 40, NODES = (fuse_ino_t)2 << 40, LISTS = (fuse_ino_t)3 << 40,
 			KINDS_END = (fuse_ino_t)4 << 40;
 
@@ -72,19 +71,20 @@ struct version {
 	uint64_t lookups;
 	struct timespec made;
 	struct podmanindex index;
-	char mark[PODMANINDEX_ID_BYTES]; /* the hash of both lists */
+	char mark[PODMANINDEX_ID_BYTES]; /* the hash of both lists, and of which layers those are */
 };
 
 struct imagestore {
-	struct layerstore *layers; /* borrowed */
+	struct layertrees *layers; /* borrowed */
 	struct store *store;	   /* borrowed */
 	pthread_mutex_t lock;
-	pthread_mutex_t making;		     /* held while an archive is made; none of the others is then */
-	struct watch *watch;		     /* owned */
-	bool stale;			     /* the lists are to be read again */
-	struct version *newest;		     /* owned; NULL: not read yet */
-	_Atomic size_t count;		     /* pairs with node_of_ino() */
-	struct image_node *nodes[NODES_MAX]; /* owned; those below @count never change, but for shown */
+	pthread_mutex_t making; /* held while an archive is made; none of the others is then */
+	struct watch *watch;	/* owned */
+	bool stale;		/* the lists are to be read again */
+	struct version *newest; /* owned; NULL: not read yet */
+	void *nodes;		/* owned: a tsearch(3) tree; by number */
+	void *shown;		/* the same by what they show */
+	uint64_t made;
 };
 
 bool imagestore_has(fuse_ino_t ino)
@@ -92,19 +92,28 @@ bool imagestore_has(fuse_ino_t ino)
 	return ino >= FOLDERS && ino < KINDS_END;
 }
 
-static struct image_node *node_of_ino(const struct imagestore *is, fuse_ino_t ino)
+/* The kernel knows it while a request on it is served: so long it stays. */
+static struct image_node *node_of_ino_locked(const struct imagestore *is, fuse_ino_t ino)
 {
-	return ino >= NODES && ino - NODES < is->count ? is->nodes[ino - NODES] : NULL;
+	const struct image_node key = { .ino = ino };
+	struct image_node **at = ino >= NODES && ino < LISTS ? tfind(&key, &is->nodes, image_node_order_by_ino) : NULL;
+
+	return at ? *at : NULL;
 }
 
-static bool is_image(const struct image_node *node)
+static struct image_node *node_of_ino(struct imagestore *is, fuse_ino_t ino)
 {
-	return node && node->kind == NODE_IMAGE;
+	struct image_node *node;
+
+	pthread_mutex_lock(&is->lock);
+	node = node_of_ino_locked(is, ino);
+	pthread_mutex_unlock(&is->lock);
+	return node;
 }
 
 /* --- life --- */
 
-int imagestore_new(struct layerstore *layers, struct store *store, struct imagestore **ret)
+int imagestore_new(struct layertrees *layers, struct store *store, struct imagestore **ret)
 {
 	struct imagestore *is = calloc(1, sizeof(*is));
 	int r;
@@ -130,6 +139,15 @@ static void version_free(struct version *version)
 	free(version);
 }
 
+static void not_owned(void *arg)
+{
+}
+
+static void node_free(void *arg)
+{
+	image_node_free(arg);
+}
+
 void imagestore_free(struct imagestore *is)
 {
 	if (!is)
@@ -138,8 +156,8 @@ void imagestore_free(struct imagestore *is)
 		older = v->older;
 		version_free(v);
 	}
-	for (size_t i = 0; i < is->count; i++)
-		image_node_free(is->nodes[i]);
+	tdestroy(is->shown, not_owned);
+	tdestroy(is->nodes, node_free);
 	watch_free(is->watch);
 	pthread_mutex_destroy(&is->making);
 	pthread_mutex_destroy(&is->lock);
@@ -174,6 +192,9 @@ static int set_mark(struct version *version)
 		return -ENOMEM;
 	digest_update(ctx, version->index.images_json, version->index.images_bytes);
 	digest_update(ctx, version->index.layers_json, version->index.layers_bytes);
+	/* One that was removed and came again looks the same. */
+	for (size_t i = 0; i < version->index.layer_count; i++)
+		digest_update(ctx, &version->index.layers[i].info.id, sizeof(version->index.layers[i].info.id));
 	digest_final(ctx, &digest);
 	digest_ctx_free(ctx);
 	memcpy(version->mark, strchr(digest_format(&digest, text), ':') + 1, sizeof(version->mark));
@@ -239,14 +260,28 @@ static const char *list_text(const struct version *version, fuse_ino_t ino, size
 	}
 }
 
+static void node_forget_locked(struct imagestore *is, struct image_node *node, uint64_t lookups)
+{
+	node->lookups -= lookups;
+	if (node->lookups > 0)
+		return;
+	tdelete(node, &is->nodes, image_node_order_by_ino);
+	tdelete(node, &is->shown, image_node_order);
+	image_node_free(node);
+}
+
 void imagestore_forget(struct imagestore *is, fuse_ino_t ino, uint64_t lookups)
 {
+	struct image_node *node;
 	struct version *version;
 
-	if (ino < LISTS)
+	if (ino < NODES)
 		return;
 	pthread_mutex_lock(&is->lock);
-	version = version_locked(is, ino);
+	node = node_of_ino_locked(is, ino);
+	version = ino >= LISTS ? version_locked(is, ino) : NULL;
+	if (node)
+		node_forget_locked(is, node, lookups);
 	if (version)
 		version->lookups -= lookups;
 	drop_old_locked(is);
@@ -257,7 +292,7 @@ void imagestore_forget(struct imagestore *is, fuse_ino_t ino, uint64_t lookups)
 
 static int node_fill_locked(struct imagestore *is, fuse_ino_t parent, const char *name, struct image_node *ret)
 {
-	const struct image_node *in = node_of_ino(is, parent);
+	const struct image_node *in = node_of_ino_locked(is, parent);
 	const struct podmanindex *index = &is->newest->index;
 
 	if (in)
@@ -276,53 +311,36 @@ static int node_fill_locked(struct imagestore *is, fuse_ino_t parent, const char
 	}
 }
 
-/* What is in the folder of an image or layer is there as long as that is. */
-static bool is_there_locked(const struct imagestore *is, const struct image_node *node)
+static int node_add_locked(struct imagestore *is, struct image_node *node)
 {
-	if (node->kind == NODE_IMAGE)
-		return podmanindex_image(&is->newest->index, node->id);
-	if (node->kind == NODE_LAYER)
-		return podmanindex_layer(&is->newest->index, node->id, PODMANINDEX_ID_BYTES);
-	return true;
-}
-
-/* Of that name, and if @text is not NULL holding the same: an image may get another manifest. */
-static bool find_node_locked(const struct imagestore *is, fuse_ino_t parent, const char *name,
-			     const struct image_node *text, fuse_ino_t *ret)
-{
-	for (size_t i = 0; i < is->count; i++) {
-		const struct image_node *node = is->nodes[i];
-
-		if (node->parent != parent || strcmp(node->name, name) != 0)
-			continue;
-		if (text && (node->bytes != text->bytes || memcmp(node->text, text->text, node->bytes) != 0))
-			continue;
-		*ret = NODES + i;
-		return true;
+	node->ino = node->shown.parent = NODES + is->made;
+	if (!tsearch(node, &is->nodes, image_node_order_by_ino))
+		return -ENOMEM;
+	if (!tsearch(node, &is->shown, image_node_order)) {
+		tdelete(node, &is->nodes, image_node_order_by_ino);
+		return -ENOMEM;
 	}
-	return false;
+	is->made++;
+	return 0;
 }
 
+/* One that shows the same as another is that one. A lookup is counted. */
 static int node_get_locked(struct imagestore *is, fuse_ino_t parent, const char *name, fuse_ino_t *ret)
 {
-	bool in_image = is_image(node_of_ino(is, parent));
-	struct image_node *node;
-	int r;
+	struct image_node *node = image_node_new(parent, name, is->newest->made), **at;
+	int r = node ? node_fill_locked(is, parent, name, node) : -ENOMEM;
 
-	if (!in_image && find_node_locked(is, parent, name, NULL, ret))
-		return is_there_locked(is, node_of_ino(is, *ret)) ? 0 : -ENOENT;
-	node = image_node_new(parent, name, is->newest->made);
-	r = node ? node_fill_locked(is, parent, name, node) : -ENOMEM;
-	if (r < 0 || (in_image && find_node_locked(is, parent, name, node, ret))) {
+	at = r == 0 ? tfind(node, &is->shown, image_node_order) : NULL;
+	if (r == 0 && !at)
+		r = node_add_locked(is, node);
+	if (r < 0 || at)
 		image_node_free(node);
+	if (r < 0)
 		return r;
-	}
-	if (is->count == NODES_MAX) {
-		image_node_free(node);
-		return -ENFILE;
-	}
-	is->nodes[is->count] = node;
-	*ret = NODES + is->count++;
+	if (at)
+		node = *at;
+	node->lookups++;
+	*ret = node->ino;
 	return 0;
 }
 
@@ -357,7 +375,7 @@ static int stat_locked(const struct imagestore *is, fuse_ino_t ino, struct stat 
 		[NODE_IMAGE] = S_IFDIR | 0755, [NODE_LAYER] = S_IFDIR | 0755, [NODE_EMPTY] = S_IFDIR | 0755,
 		[NODE_FILE] = S_IFREG | 0444,  [NODE_SPLIT] = S_IFREG | 0444, [NODE_SYMLINK] = S_IFLNK | 0777,
 	};
-	const struct image_node *node = node_of_ino(is, ino);
+	const struct image_node *node = node_of_ino_locked(is, ino);
 	const struct version *version = ino >= LISTS ? version_locked(is, ino) : NULL;
 	size_t bytes = node ? node->bytes : 0;
 
@@ -391,11 +409,12 @@ static int lookup_locked(struct imagestore *is, fuse_ino_t parent, const char *n
 	ret->attr_timeout = LASTING_SECONDS;
 	if (r < 0)
 		return r;
-	/* Each time: another one may be the newest. */
+	/* Each time: another one may be the newest, and what is removed may be there again. */
 	if (find_list_locked(is, parent, name, &ret->ino))
 		return stat_locked(is, ret->ino, &ret->attr);
-	ret->entry_timeout = is_image(node_of_ino(is, parent)) ? 0 : NAMES_VALID_SECONDS;
-	if (!find_folder(parent, name, &ret->ino))
+	if (find_folder(parent, name, &ret->ino))
+		ret->entry_timeout = LASTING_SECONDS;
+	else
 		r = node_get_locked(is, parent, name, &ret->ino);
 	return r < 0 ? r : stat_locked(is, ret->ino, &ret->attr);
 }
@@ -409,7 +428,7 @@ int imagestore_lookup(struct imagestore *is, fuse_ino_t parent, const char *name
 	if (parent == FUSE_ROOT_ID && strcmp(name, folders[FOLDER_TOP].name) != 0)
 		return -ENOENT;
 	if (in && in->kind == NODE_LAYER && strcmp(name, "diff") == 0)
-		return layerstore_enter(is->layers, &in->shown, ret);
+		return layertrees_enter(is->layers, &in->shown, ret);
 	pthread_mutex_lock(&is->lock);
 	r = lookup_locked(is, parent, name, ret);
 	pthread_mutex_unlock(&is->lock);

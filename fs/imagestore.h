@@ -4,7 +4,7 @@
 
 /* A store's images in the form of an additional image store of containers/storage, a part of a layer store's mount: imagestore.c. */
 
-#include "fs/layerstore.h"
+#include "fs/layertrees.h"
 
 #include <sys/stat.h>
 
@@ -12,7 +12,7 @@ struct store;
 struct imagestore;
 
 /** imagestore_new() - @layers, @store: borrowed. Return: 0; an error of the index. */
-int imagestore_new(struct layerstore *layers, struct store *store, struct imagestore **ret);
+int imagestore_new(struct layertrees *layers, struct store *store, struct imagestore **ret);
 void imagestore_free(struct imagestore *is);
 
 /** imagestore_has() - is this one of its nodes? They are below 2^48, and no address is as low. */

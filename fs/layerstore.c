@@ -17,11 +17,12 @@
  * above: they are found when they are asked for, also what came into the store a moment ago.
  *
  * The nodes of this form are few.  They are numbered from 2 on in tree 0, and stay.  What is in diff/ is a tree of its own
- * (trees.h), made when somebody enters it; with it goes a lease on an image that has the layer.
+ * (layertrees.h), made when somebody enters it; it has a lease on the layer, here until the mount ends.
  */
 
 #include "fs/imagestore.h"
 #include "fs/layerref.h"
+#include "fs/layertrees.h"
 #include "fs/namelist.h"
 #include "fs/ops_internal.h"
 #include "store/base/auto.h"
@@ -53,7 +54,7 @@ struct entry {
 	struct digest asked; /* what it was asked for by */
 	uint64_t asked_bytes;
 	struct layer_info layer;
-	struct shown_layer shown; /* of a layer; guarded by lock */
+	struct shown_layer shown; /* of a layer */
 	/* Of a blob; guarded by lock: */
 	struct layerfile file; /* made when it is read */
 	/* Of the information: */
@@ -62,7 +63,8 @@ struct entry {
 
 struct layerstore {
 	struct mount *mount;	   /* borrowed */
-	struct store *store;	   /* owned */
+	struct layertrees *trees;  /* owned */
+	struct store *store;	   /* borrowed from the trees */
 	struct imagestore *images; /* owned */
 	pthread_mutex_t lock;
 	_Atomic size_t count;
@@ -97,11 +99,13 @@ int layerstore_new(const char *dir, struct mount *mount, struct diag *diag, stru
 
 	if (!ls)
 		return -ENOMEM;
-	r = store_open(dir, STORE_READ, diag, &ls->store);
-	if (r == 0)
-		r = imagestore_new(ls, ls->store, &ls->images);
+	r = layertrees_new(dir, mount, diag, &ls->trees);
+	if (r == 0) {
+		ls->store = layertrees_store(ls->trees);
+		r = imagestore_new(ls->trees, ls->store, &ls->images);
+	}
 	if (r < 0) {
-		store_close(ls->store);
+		layertrees_free(ls->trees);
 		free(ls);
 		return r;
 	}
@@ -127,9 +131,19 @@ void layerstore_free(struct layerstore *ls)
 	for (size_t i = 0; i < atomic_load(&ls->count); i++)
 		entry_free(ls->entries[i]);
 	imagestore_free(ls->images);
-	store_close(ls->store);
+	layertrees_free(ls->trees);
 	pthread_mutex_destroy(&ls->lock);
 	free(ls);
+}
+
+void layerstore_end(struct layerstore *ls)
+{
+	layertrees_end(ls->trees);
+}
+
+void layerstore_stop(struct layerstore *ls)
+{
+	layertrees_stop(ls->trees);
 }
 
 /* --- finding --- */
@@ -189,7 +203,8 @@ static int entry_fill(struct layerstore *ls, const struct entry *in, const char 
 	if (in && in->kind != ENTRY_REFERENCE)
 		return -ENOTDIR;
 	r = layer_get(ls, name, ret);
-	ret->shown.info = ret->layer;
+	/* Podman keeps what it once had of it in images of its own. */
+	ret->shown = (struct shown_layer){ .info = ret->layer, .for_good = true };
 	return r;
 }
 
@@ -213,7 +228,7 @@ static int entry_add(struct layerstore *ls, fuse_ino_t parent, const char *name,
 		return r;
 	}
 	ls->entries[count] = entry;
-	*ret = FIRST_INO + count;
+	*ret = entry->shown.parent = FIRST_INO + count;
 	atomic_store(&ls->count, count + 1); /* pairs with entry_of() */
 	return 0;
 }
@@ -233,59 +248,6 @@ static int entry_get(struct layerstore *ls, fuse_ino_t parent, const char *name,
 	r = entry_add(ls, parent, name, ret);
 	pthread_mutex_unlock(&ls->lock);
 	return r;
-}
-
-/* The lock is held. */
-static int tree_make_locked(struct layerstore *ls, struct shown_layer *layer)
-{
-	char diff_id[DIGEST_TEXT_BYTES];
-	struct image_info info = { 0 };
-	struct image_id image;
-	struct fs *fs;
-	size_t number;
-	int r = image_layer_find(ls->store, digest_format(&layer->info.diff_id, diff_id), NULL, &image, &number);
-
-	if (r == 0)
-		r = image_info(ls->store, image, NULL, &info);
-	if (r < 0)
-		return r;
-	digest_format(&info.digest, layer->image);
-	image_info_release(&info);
-	layer->options = ls->mount->layer_options;
-	layer->options.image = layer->image;
-	layer->options.first_layer = layer->options.last_layer = (uint32_t)number;
-	r = fs_new(&layer->options, NULL, &fs);
-	if (r < 0)
-		return r;
-	r = trees_add(ls->mount->trees, fs);
-	if (r < 0) {
-		fs_free(fs);
-		return r;
-	}
-	layer->tree = (unsigned)r;
-	return 0;
-}
-
-int layerstore_enter(struct layerstore *ls, struct shown_layer *layer, struct fuse_entry_param *ret)
-{
-	struct fs_entry entry;
-	int r = 0;
-
-	pthread_mutex_lock(&ls->lock);
-	if (!layer->tree)
-		r = tree_make_locked(ls, layer);
-	pthread_mutex_unlock(&ls->lock);
-	if (r == 0)
-		r = fs_root_entry(trees_get(ls->mount->trees, layer->tree), &entry);
-	if (r < 0)
-		return r;
-	*ret = (struct fuse_entry_param){
-		.ino = trees_ino(layer->tree, entry.node),
-		.attr = entry.st,
-		.attr_timeout = ls->mount->timeout,
-		.entry_timeout = ls->mount->timeout,
-	};
-	return 0;
 }
 
 /* --- answers --- */
@@ -315,7 +277,7 @@ static void entry_stat(const struct entry *entry, fuse_ino_t ino, struct stat *s
 static void forget(struct layerstore *ls, fuse_ino_t ino, uint64_t lookups)
 {
 	if (!is_ours(ino))
-		fs_forget(trees_get(ls->mount->trees, trees_number(ino)), trees_node(ino), lookups);
+		layertrees_forget(ls->trees, ino, lookups);
 	else if (imagestore_has(ino))
 		imagestore_forget(ls->images, ino, lookups);
 }
@@ -334,7 +296,7 @@ static void ls_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	if (imagestore_has(parent) || (parent == FUSE_ROOT_ID && strcmp(name, "images") == 0)) {
 		r = imagestore_lookup(ls->images, parent, name, &e);
 	} else if (in && in->kind == ENTRY_LAYER && strcmp(name, "diff") == 0) {
-		r = layerstore_enter(ls, &in->shown, &e);
+		r = layertrees_enter(ls->trees, &in->shown, &e);
 	} else {
 		r = entry_get(ls, parent, name, &e.ino);
 		if (r == 0)

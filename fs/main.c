@@ -265,7 +265,11 @@ static int serve_session(const struct mount_options *o, struct mount *mount, int
 	now_ready(ready);
 	status = loop_run(mount, &options) < 0 ? EXIT_FAILED : EXIT_DONE;
 	jobs_free(TAKE(mount->controls)); /* they answer through the session */
+	if (mount->layerstore)
+		layerstore_end(mount->layerstore);
 	fuse_session_unmount(session);
+	if (mount->layerstore)
+		layerstore_stop(mount->layerstore);
 	return status;
 }
 

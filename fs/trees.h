@@ -7,13 +7,13 @@
  *
  * The kernel names a node by a number that is ours to choose: the node's address, which has no more than 48 bits, and
  * above it the number of the tree.  Tree 0 is what was mounted.  The others are read-only, and what names lead into them
- * is the affair of whoever adds them.  A tree stays until the mount ends: a request on its last node may still be under way
- * when the kernel has forgotten that.
+ * is the affair of whoever adds them.  A tree stays until the mount ends, or whoever added it knows that no request is in it:
+ * one on its last node may still be under way when the kernel has forgotten that.
  */
 
 #include "fs/fs.h"
 
-enum { TREES_MAX = 1 << 12, TREES_SHIFT = 48 };
+enum { TREES_MAX = 1 << 14, TREES_SHIFT = 48 };
 
 struct trees;
 
@@ -23,7 +23,9 @@ struct trees *trees_new(void);
 void trees_free(struct trees *trees);
 /** trees_add() - @fs: the trees' from now on, if it succeeds. Any thread. Return: its number; -ENFILE: there are too many. */
 int trees_add(struct trees *trees, struct fs *fs);
-/** trees_get() - borrowed until the mount ends. Any thread. */
+/** trees_remove() - it is the caller's again, and its number may be another's. No request is in it. */
+void trees_remove(struct trees *trees, unsigned number);
+/** trees_get() - borrowed as long as the tree is there; NULL: it is not. Any thread. */
 struct fs *trees_get(const struct trees *trees, unsigned number);
 
 /* Of the numbers that the kernel has. */

@@ -102,6 +102,8 @@ enum { LEASE_BROWSING_SECONDS = 2 };
  * @what: what the image is, for who wants to remove it: "mounted on /mnt by process 7"
  */
 int lease_take(struct store *store, struct image_id image, const char *what, struct diag *diag, struct lease **ret);
+/** lease_take_layer() - of one layer alone; images of which all layers are leased so are not removed. -ENOENT: it went. */
+int lease_take_layer(struct store *store, struct layer_id layer, const char *what, struct lease **ret);
 void lease_drop(struct lease *lease);
 
 #endif

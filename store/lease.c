@@ -3,6 +3,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/io.h"
+#include "store/leaseask.h"
 #include "store/store_priv.h"
 
 #include <fcntl.h>
@@ -18,7 +19,7 @@
  *	what TEXT
  *
  * It names the layers too, because the image's rows may go (rmi under way while the mount began);
- * the layers are what must stay.
+ * the layers are what must stay.  One of layers alone has 0 for the image, which none has.
  */
 enum { LEASE_MAX_BYTES = 1024 * 1024 };
 
@@ -66,7 +67,20 @@ static bool leaves_no_trace(int err)
 	return err == -EROFS || err == -EACCES || err == -EPERM || err == -ENOENT;
 }
 
-int lease_take(struct store *store, struct image_id image, const char *what, struct diag *diag, struct lease **ret)
+static int layer_lease_text(struct store *store, struct layer_id layer, const char *what, struct buf *text)
+{
+	struct layer_info info;
+	int r = layer_info(store, layer, &info);
+
+	if (r < 0)
+		return r;
+	buf_addf(text, "image 0\nlayers %" PRId64 "\nwhat %s", layer.value, what);
+	return buf_error(text);
+}
+
+/* Of @layer, or else of @image. */
+static int take(struct store *store, const struct layer_id *layer, struct image_id image, const char *what,
+		struct diag *diag, struct lease **ret)
 {
 	struct lease *lease = calloc(1, sizeof(*lease));
 	AUTO(buf_release) struct buf text = { 0 };
@@ -79,7 +93,7 @@ int lease_take(struct store *store, struct image_id image, const char *what, str
 	/* gc holds this lock while it decides, so the image is either leased before that or gone after it. */
 	r = store_lock(store, LOCK_SH, &lock);
 	if (r == 0 || leaves_no_trace(r))
-		r = lease_text(store, image, what, diag, &text);
+		r = layer ? layer_lease_text(store, *layer, what, &text) : lease_text(store, image, what, diag, &text);
 	if (r == 0 && lock >= 0) {
 		r = lease_write(store, lease, &text);
 		if (leaves_no_trace(r))
@@ -91,6 +105,16 @@ int lease_take(struct store *store, struct image_id image, const char *what, str
 	}
 	*ret = lease;
 	return 0;
+}
+
+int lease_take(struct store *store, struct image_id image, const char *what, struct diag *diag, struct lease **ret)
+{
+	return take(store, NULL, image, what, diag, ret);
+}
+
+int lease_take_layer(struct store *store, struct layer_id layer, const char *what, struct lease **ret)
+{
+	return take(store, &layer, (struct image_id){ 0 }, what, NULL, ret);
 }
 
 void lease_drop(struct lease *lease)
@@ -177,6 +201,8 @@ int lease_each(struct store *store, bool sweep, lease_fn fn, void *arg)
 	while (r == 0 && (de = readdir(dir))) {
 		if (de->d_name[0] != '.')
 			r = lease_one(fd, de->d_name, sweep, fn, arg);
+		else if (sweep && strncmp(de->d_name, LEASE_ASK_PREFIX, strlen(LEASE_ASK_PREFIX)) == 0)
+			unlinkat(fd, de->d_name, 0); /* who asked was killed */
 	}
 	return r;
 }

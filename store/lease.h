@@ -12,7 +12,7 @@
 
 /** One live lease; all borrowed for the call. Return 0 to go on, another value is passed on. */
 struct lease_view {
-	struct image_id image;
+	struct image_id image; /* 0: of layers alone */
 	const struct layer_id *layers;
 	size_t layer_count;
 	const char *what; /* as given to lease_take() */

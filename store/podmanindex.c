@@ -56,6 +56,23 @@ static int layer_set_id(struct podmanindex_layer *layer)
 	return r;
 }
 
+int podmanindex_top(struct store *store, struct image_id image, char ret[static PODMANINDEX_ID_BYTES])
+{
+	struct podmanindex_layer layer = { 0 };
+	struct image_info info = { 0 };
+	int r = image_info(store, image, NULL, &info);
+
+	for (size_t i = 0; r == 0 && i < info.layer_count; i++) {
+		memcpy(layer.parent, layer.id, sizeof(layer.parent));
+		r = layer_info(store, info.layers[i], &layer.info);
+		if (r == 0)
+			r = layer_set_id(&layer);
+	}
+	image_info_release(&info);
+	memcpy(ret, layer.id, sizeof(layer.id));
+	return r;
+}
+
 static int add_layers(struct podmanindex *index, const struct outgoing *o)
 {
 	size_t count = index->layer_count, more = o->image.layer_count;

@@ -49,6 +49,9 @@ const struct podmanindex_image *podmanindex_image(const struct podmanindex *inde
 /** podmanindex_layer() - by the first @digits of its ID. */
 const struct podmanindex_layer *podmanindex_layer(const struct podmanindex *index, const char *id, size_t digits);
 
+/** podmanindex_top() - the ID of the image's highest layer; "": it has none. Return: 0; -ENOENT; -EIO: layers are lost. */
+int podmanindex_top(struct store *store, struct image_id image, char ret[static PODMANINDEX_ID_BYTES]);
+
 /* What belongs to an image as files. */
 struct podmanindex_files {
 	char *config, *manifest; /* owned */

@@ -3,6 +3,7 @@
 
 #include "store/gc.h"
 #include "store/lease.h"
+#include "store/leaseask.h"
 #include "store/reference.h"
 #include "store/store_priv.h"
 
@@ -13,18 +14,58 @@
 /* ---- who uses an image ---- */
 
 struct user {
-	struct image_id image;
+	const struct image_info *image;
 	struct diag *diag;
-	bool browsing; /* nobody else: it is worth to wait */
+	bool browsing;	 /* nobody else: it is worth to wait */
+	bool *held;	 /* owned: of each layer, is it leased by itself? */
+	char *held_what; /* owned: what the last of those leases says */
 };
 
-enum { BROWSER_TRIES = 40, BROWSER_WAIT_NS = 100 * 1000 * 1000 };
+enum {
+	BROWSER_TRIES = 40,
+	HOLDER_TRIES = 10, /* who gives a layer up when he is asked */
+	TRY_WAIT_NS = 100 * 1000 * 1000,
+};
+
+static void user_release(struct user *user)
+{
+	free(user->held);
+	free(user->held_what);
+}
+
+static int layers_leased_by(const struct lease_view *lease, struct user *user)
+{
+	for (size_t i = 0; i < user->image->layer_count; i++) {
+		for (size_t j = 0; j < lease->layer_count; j++) {
+			if (user->image->layers[i].value != lease->layers[j].value)
+				continue;
+			user->held[i] = true;
+			free(user->held_what);
+			user->held_what = strdup(lease->what);
+			if (!user->held_what)
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* An image of which a layer is free is not in use: its other layers are, in another image. */
+static bool is_held(const struct user *user)
+{
+	for (size_t i = 0; i < user->image->layer_count; i++) {
+		if (!user->held[i])
+			return false;
+	}
+	return user->image->layer_count > 0;
+}
 
 static int leased_by(const struct lease_view *lease, void *arg)
 {
 	struct user *user = arg;
 
-	if (lease->image.value != user->image.value)
+	if (lease->image.value == 0)
+		return layers_leased_by(lease, user);
+	if (lease->image.value != user->image->id.value)
 		return 0;
 	if (strcmp(lease->what, LEASE_BROWSING) == 0) {
 		user->browsing = true; /* there may be another, which stays */
@@ -41,7 +82,7 @@ static int contained_by(struct db *db, const struct user *user)
 
 	if (r < 0)
 		return r;
-	db_bind_int(stmt, 1, user->image.value);
+	db_bind_int(stmt, 1, user->image->id.value);
 	r = db_step(stmt);
 	if (r <= 0)
 		return r;
@@ -50,17 +91,28 @@ static int contained_by(struct db *db, const struct user *user)
 			name ? " (" : "", name ? name : "", name ? ")" : "");
 }
 
-/* Return: 0; -EBUSY with the user in @diag; -EAGAIN: only such as will soon have gone, if @wait allows that. */
-static int check_unused(struct store *store, struct db *db, struct image_id image, bool wait, struct diag *diag)
+/* Return: 0; -EBUSY with the user in @diag; -EAGAIN: only such as will soon have gone, if there is still time for that. */
+static int check_unused(struct store *store, struct db *db, const struct image_info *image, int tries,
+			struct diag *diag)
 {
-	struct user user = { .image = image, .diag = diag };
+	AUTO(user_release) struct user user = { .image = image, .diag = diag };
 	int r = contained_by(db, &user);
 
+	user.held = calloc(image->layer_count + 1, sizeof(*user.held));
+	if (!user.held)
+		return -ENOMEM;
 	if (r == 0)
 		r = lease_each(store, false, leased_by, &user);
-	if (r < 0 || !user.browsing)
+	if (r < 0)
 		return r;
-	return wait ? -EAGAIN : diag_set(diag, -EBUSY, "%s", LEASE_BROWSING);
+	if (is_held(&user)) {
+		if (tries < HOLDER_TRIES && (tries > 0 || lease_ask(store, image->id) == 0))
+			return -EAGAIN;
+		return diag_set(diag, -EBUSY, "the image is %s", user.held_what);
+	}
+	if (!user.browsing)
+		return 0;
+	return tries < BROWSER_TRIES ? -EAGAIN : diag_set(diag, -EBUSY, "%s", LEASE_BROWSING);
 }
 
 /* ---- rows ---- */
@@ -98,7 +150,7 @@ struct removal {
 	char *tag;		/* owned: the tag that was named; NULL: by ID */
 	struct image_info info; /* as it was before */
 	bool tags, image;	/* all its tags go, the image itself goes */
-	bool wait;		/* for who browses it */
+	int tries;		/* before this one */
 };
 
 static void removal_release(struct removal *rm)
@@ -116,7 +168,7 @@ static int decide(struct store *store, struct db *db, const char *ref, bool forc
 		return 0; /* this one tag goes, the image keeps others */
 	if (rm->kind == REFERENCE_ID && rm->info.tag_count > 1 && !force)
 		return diag_set(diag, -ENOTUNIQ, "%s has several tags: name one of them, or use force", ref);
-	r = check_unused(store, db, rm->info.id, rm->wait, force ? NULL : diag);
+	r = check_unused(store, db, &rm->info, rm->tries, force ? NULL : diag);
 	rm->tags = rm->kind == REFERENCE_ID;
 	rm->image = r == 0;
 	return r == -EBUSY && force ? 0 : r;
@@ -171,10 +223,10 @@ static int remove_when_free(struct store *store, const char *ref, bool force, st
 
 	for (int tries = 0; r == -EAGAIN; tries++) {
 		removal_release(rm);
-		*rm = (struct removal){ .wait = tries < BROWSER_TRIES };
+		*rm = (struct removal){ .tries = tries };
 		r = remove_rows(store, ref, force, rm, diag);
 		if (r == -EAGAIN)
-			nanosleep(&(struct timespec){ .tv_nsec = BROWSER_WAIT_NS }, NULL);
+			nanosleep(&(struct timespec){ .tv_nsec = TRY_WAIT_NS }, NULL);
 	}
 	return r;
 }

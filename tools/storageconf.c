@@ -7,12 +7,16 @@
  */
 
 #include "store/base/auto.h"
+#include "store/base/io.h"
 #include "tools/ui.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { CONF_LIMIT = 1024 * 1024 };
 
 static char *join(const char *folder, const char *name)
 {
@@ -101,6 +105,53 @@ static const char *value_of(const char *line, const char *key)
 		return NULL;
 	line++;
 	return line + strspn(line, " \t");
+}
+
+/* "text" or 'text', as far as such names go; NULL: the section has no such key. */
+static char *quoted_value(const char *text, const char *section, const char *key)
+{
+	AUTO(freep) char *copy = ui_need(strdup(text));
+	bool inside = false;
+	char *at = copy, *line;
+
+	while ((line = strsep(&at, "\n"))) {
+		const char *value = inside ? value_of(line, key) : NULL;
+
+		if (value && (*value == '"' || *value == '\''))
+			return ui_need(strndup(value + 1, strcspn(value + 1, "\"'")));
+		if (begins_section(line))
+			inside = is_section(line, section);
+	}
+	return NULL;
+}
+
+static char *usual_graphroot(void)
+{
+	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+
+	if (geteuid() == 0)
+		return ui_need(strdup("/var/lib/containers/storage"));
+	if (data && *data)
+		return join(data, "containers/storage");
+	return home && *home ? join(home, ".local/share/containers/storage") : NULL;
+}
+
+char *storageconf_graphroot(void)
+{
+	AUTO(freep) char *path = storageconf_path(), *text = NULL;
+	char *root = NULL;
+	size_t bytes;
+
+	if (path && io_read_file(AT_FDCWD, path, CONF_LIMIT, &text, &bytes) == 0) {
+		if (geteuid() != 0)
+			root = quoted_value(text, "storage", "rootless_storage_path");
+		if (!root)
+			root = quoted_value(text, "storage", "graphroot");
+	}
+	if (root && *root == '/' && !strchr(root, '$'))
+		return root;
+	free(root);
+	return usual_graphroot();
 }
 
 static int check_driver(const char *value, struct diag *diag)

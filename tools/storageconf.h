@@ -10,6 +10,13 @@
 char *storageconf_path(void);
 
 /**
+ * storageconf_graphroot() - the folder in which the user's podman keeps images and containers
+ *
+ * Return: a string to free(); NULL: there is no home.
+ */
+char *storageconf_graphroot(void);
+
+/**
  * storageconf_edit() - the file with @program as overlay's mount program, and else as it was
  * @layers: a folder that is one of its additional layer stores too; NULL: none
  * @old: its text; NULL: there is no file yet

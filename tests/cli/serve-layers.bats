@@ -136,3 +136,23 @@ teardown() { unmount_all; }
 	run nacrefs -o "layerstore=$NACRE_STORE,lowerdir=tree" dir
 	assert_status 2
 }
+
+@test "an image is removed as soon as nothing of it is open, and is another one when it comes again" {
+	local store=dir/images/overlay file
+	nacre serve-layers dir
+	file=$(echo $store/*/diff/sub/file)
+	[ "$(cat "$file")" = text ]
+	find dir >/dev/null
+	exec 9<"$file"
+	run nacre rmi base:1
+	assert_status 1
+	assert_output_has "the image is in use on $(realpath dir)"
+	[ "$(cat <&9)" = text ]
+	exec 9<&-
+	nacre rmi base:1
+	[ ! -e "$file" ]
+	assert_equal "$(find "$NACRE_STORE/leases" -type f)" ""
+	nacre import -q layer.tar base:1
+	[ "$(cat "$file")" = text ]
+	nacre rmi base:1
+}

@@ -128,12 +128,25 @@ use_images() {
 	assert_equal "$(podman images --format '{{.Repository}}' | grep -c again)" 1
 	run nacre rmi "$REGISTRY/team/again:1" "$IMAGE"
 	[ "$status" != 0 ]
-	assert_output_has 'the image is mounted on'
+	assert_output_has "podman's container ctr stands on it"
 	run podman rmi "$IMAGE"
 	[ "$status" != 0 ]
 	assert_output_has 'read-only'
 	podman rm ctr >/dev/null
+	run nacre rmi "$IMAGE"
+	[ "$status" != 0 ]
+	assert_output_has "podman's image localhost/other:1 stands on it"
 	podman rmi built:1 other:1 >/dev/null
+	# Nothing that is in use is taken away, whatever podman has; and then it is.
+	podman run -d --name ctr "$IMAGE" sleep 1000 >/dev/null
+	mv "$PODMAN_DIR/graph/overlay-layers" "$PODMAN_DIR/graph/elsewhere"
+	run nacre rmi "$IMAGE"
+	mv "$PODMAN_DIR/graph/elsewhere" "$PODMAN_DIR/graph/overlay-layers"
+	[ "$status" != 0 ]
+	assert_output_has "the image is in use on $(realpath "$LAYERS")"
+	podman rm -f -t 0 ctr >/dev/null
+	nacre rmi "$IMAGE" >/dev/null
+	assert_equal "$(podman images -q)" ""
 	nacre import -q "$BATS_FILE_TMPDIR/base.tar" alone:1 >/dev/null
 	assert_equal "$(podman images --format '{{.Repository}}:{{.Tag}}' | grep alone)" docker.io/library/alone:1
 	nacre rmi alone:1 >/dev/null
