@@ -71,7 +71,6 @@ struct version {
 	uint64_t lookups;
 	struct timespec made;
 	struct podmanindex index;
-	char mark[PODMANINDEX_ID_BYTES]; /* the hash of both lists, and of which layers those are */
 };
 
 struct imagestore {
@@ -182,33 +181,14 @@ static void drop_old_locked(struct imagestore *is)
 	}
 }
 
-static int set_mark(struct version *version)
-{
-	struct digest_ctx *ctx = digest_ctx_new();
-	char text[DIGEST_TEXT_BYTES];
-	struct digest digest;
-
-	if (!ctx)
-		return -ENOMEM;
-	digest_update(ctx, version->index.images_json, version->index.images_bytes);
-	digest_update(ctx, version->index.layers_json, version->index.layers_bytes);
-	/* One that was removed and came again looks the same. */
-	for (size_t i = 0; i < version->index.layer_count; i++)
-		digest_update(ctx, &version->index.layers[i].info.id, sizeof(version->index.layers[i].info.id));
-	digest_final(ctx, &digest);
-	digest_ctx_free(ctx);
-	memcpy(version->mark, strchr(digest_format(&digest, text), ':') + 1, sizeof(version->mark));
-	return 0;
-}
-
 static int read_lists_locked(struct imagestore *is)
 {
+	static const struct podmanindex none;
 	struct version *version = calloc(1, sizeof(*version));
-	int r = version ? podmanindex_read(is->store, &version->index) : -ENOMEM;
+	int r = version ? podmanindex_read(is->store, is->newest ? &is->newest->index : &none, &version->index)
+			: -ENOMEM;
 
-	if (r == 0)
-		r = set_mark(version);
-	if (r < 0 || (is->newest && strcmp(is->newest->mark, version->mark) == 0)) {
+	if (r < 0 || (is->newest && strcmp(is->newest->index.mark, version->index.mark) == 0)) {
 		if (version)
 			version_free(version);
 		return r;
@@ -245,19 +225,35 @@ static struct version *version_locked(const struct imagestore *is, fuse_ino_t in
 	return version;
 }
 
-static const char *list_text(const struct version *version, fuse_ino_t ino, size_t *ret_bytes)
+static enum list list_of(fuse_ino_t ino)
 {
-	switch ((enum list)((ino - LISTS) % LIST_COUNT)) {
-	case LIST_IMAGES:
-		*ret_bytes = version->index.images_bytes;
-		return version->index.images_json;
-	case LIST_LAYERS:
-		*ret_bytes = version->index.layers_bytes;
-		return version->index.layers_json;
-	default:
-		*ret_bytes = strlen(version->mark);
-		return version->mark;
-	}
+	return (enum list)((ino - LISTS) % LIST_COUNT);
+}
+
+static size_t list_bytes(const struct version *version, enum list list)
+{
+	if (list == LIST_IMAGES || list == LIST_LAYERS)
+		return podmanindex_bytes(&version->index,
+					 list == LIST_IMAGES ? PODMANINDEX_IMAGES : PODMANINDEX_LAYERS);
+	return strlen(version->index.mark);
+}
+
+static size_t copy_text(const char *text, size_t bytes, char *buf, size_t size, size_t offset)
+{
+	if (offset >= bytes)
+		return 0;
+	if (size > bytes - offset)
+		size = bytes - offset;
+	memcpy(buf, text + offset, size);
+	return size;
+}
+
+static size_t list_copy(const struct version *version, enum list list, char *buf, size_t size, size_t offset)
+{
+	if (list == LIST_IMAGES || list == LIST_LAYERS)
+		return podmanindex_copy(&version->index, list == LIST_IMAGES ? PODMANINDEX_IMAGES : PODMANINDEX_LAYERS,
+					buf, size, offset);
+	return copy_text(version->index.mark, strlen(version->index.mark), buf, size, offset);
 }
 
 static void node_forget_locked(struct imagestore *is, struct image_node *node, uint64_t lookups)
@@ -382,7 +378,7 @@ static int stat_locked(const struct imagestore *is, fuse_ino_t ino, struct stat 
 	if (ino >= LISTS && !version)
 		return -ESTALE;
 	if (version)
-		list_text(version, ino, &bytes);
+		bytes = list_bytes(version, list_of(ino));
 	*ret = (struct stat){
 		.st_ino = ino,
 		.st_mode = node	     ? modes[node->kind]
@@ -445,24 +441,14 @@ int imagestore_stat(struct imagestore *is, fuse_ino_t ino, struct stat *ret)
 	return r;
 }
 
-int imagestore_text(struct imagestore *is, fuse_ino_t ino, const char **ret, size_t *ret_bytes)
+int imagestore_link(struct imagestore *is, fuse_ino_t ino, const char **ret)
 {
 	const struct image_node *node = node_of_ino(is, ino);
-	const struct version *version;
 
-	if (node) {
-		*ret = node->text;
-		*ret_bytes = node->bytes;
-		return node->text ? 0 : -EISDIR;
-	}
-	if (ino < LISTS)
-		return -EISDIR;
-	pthread_mutex_lock(&is->lock);
-	version = version_locked(is, ino);
-	if (version)
-		*ret = list_text(version, ino, ret_bytes);
-	pthread_mutex_unlock(&is->lock);
-	return version ? 0 : -ESTALE;
+	if (!node || node->kind != NODE_SYMLINK)
+		return -EINVAL;
+	*ret = node->text;
+	return 0;
 }
 
 static ssize_t read_split(struct imagestore *is, struct image_node *node, char *buf, size_t size, off_t offset)
@@ -476,22 +462,31 @@ static ssize_t read_split(struct imagestore *is, struct image_node *node, char *
 	return r < 0 ? r : tarsplit_read(&node->split, buf, size, (uint64_t)offset);
 }
 
+static ssize_t read_list(struct imagestore *is, fuse_ino_t ino, char *buf, size_t size, off_t offset)
+{
+	const struct version *version;
+	ssize_t n = -ESTALE;
+
+	pthread_mutex_lock(&is->lock);
+	version = version_locked(is, ino);
+	if (version)
+		n = (ssize_t)list_copy(version, list_of(ino), buf, size, (size_t)offset);
+	pthread_mutex_unlock(&is->lock);
+	return n;
+}
+
 ssize_t imagestore_read(struct imagestore *is, fuse_ino_t ino, char *buf, size_t size, off_t offset)
 {
-	struct image_node *node = node_of_ino(is, ino);
-	const char *text;
-	size_t bytes;
-	int r;
+	struct image_node *node;
 
-	if (node && node->kind == NODE_SPLIT)
+	if (ino >= LISTS)
+		return read_list(is, ino, buf, size, offset);
+	node = node_of_ino(is, ino);
+	if (!node || (node->kind != NODE_FILE && node->kind != NODE_SPLIT))
+		return -EISDIR;
+	if (node->kind == NODE_SPLIT)
 		return read_split(is, node, buf, size, offset);
-	r = imagestore_text(is, ino, &text, &bytes);
-	if (r < 0 || (uint64_t)offset >= bytes)
-		return r;
-	if (size > bytes - (size_t)offset)
-		size = bytes - (size_t)offset;
-	memcpy(buf, text + offset, size);
-	return (ssize_t)size;
+	return (ssize_t)copy_text(node->text, node->bytes, buf, size, (size_t)offset);
 }
 
 /* --- listing; the lock is held --- */
@@ -509,15 +504,15 @@ static void names_of_folder_locked(const struct imagestore *is, size_t folder, s
 			image_node_add_name(names, lists[i].name);
 	}
 	for (size_t i = 0; folder == FOLDER_IMAGES && i < index->image_count; i++)
-		image_node_add_name(names, index->images[i].id);
+		image_node_add_name(names, index->images[i]->id);
 	for (size_t i = 0; folder == FOLDER_LAYERS && i < index->layer_count; i++) {
-		buf_adds(names, index->layers[i].id);
+		buf_adds(names, index->layers[i]->id);
 		image_node_add_name(names, IMAGE_NODE_SPLIT_END);
 	}
 	for (size_t i = 0; folder == FOLDER_OVERLAY && i < index->layer_count; i++)
-		image_node_add_name(names, index->layers[i].id);
+		image_node_add_name(names, index->layers[i]->id);
 	for (size_t i = 0; folder == FOLDER_LINKS && i < index->layer_count; i++) {
-		image_node_add_link(names, index->layers[i].id);
+		image_node_add_link(names, index->layers[i]->id);
 		image_node_add_name(names, "");
 	}
 }

@@ -470,14 +470,13 @@ static void ls_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 static void ls_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	const char *text;
-	size_t len;
 	int r;
 
 	if (!imagestore_has(ino)) {
 		nacrefs_ops.readlink(req, ino);
 		return;
 	}
-	r = imagestore_text(layerstore_of(req)->images, ino, &text, &len);
+	r = imagestore_link(layerstore_of(req)->images, ino, &text);
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else

@@ -6,6 +6,7 @@
 #include "store/image_config.h"
 #include "store/outgoing.h"
 
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -35,6 +36,28 @@ static json_t *time_json(int64_t seconds)
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	return json_string(text);
 }
+
+/* @more: what the text does not say. */
+static int text_set(struct podmanindex_text *text, const json_t *json, uint64_t more)
+{
+	int r = image_config_text(json, &text->json, &text->bytes);
+
+	if (r == 0)
+		text->hash = XXH3_128bits_withSeed(text->json, text->bytes, more);
+	return r;
+}
+
+/* An index that is being made. */
+struct making {
+	struct store *store;
+	const struct podmanindex *old;
+	void *fresh; /* a tsearch(3) tree of layers that the old one has not; images have the references */
+	size_t fresh_count;
+	struct row *rows; /* owned: of images, by number */
+	size_t row_count;
+	int64_t *layers; /* owned: those of which something new is known; sorted */
+	size_t layer_count;
+};
 
 /* --- layers --- */
 
@@ -73,85 +96,100 @@ int podmanindex_top(struct store *store, struct image_id image, char ret[static 
 	return r;
 }
 
-static int add_layers(struct podmanindex *index, const struct outgoing *o)
-{
-	size_t count = index->layer_count, more = o->image.layer_count;
-	struct podmanindex_layer *layers = reallocarray(index->layers, count + more + 1, sizeof(*layers));
-	int r = 0;
-
-	if (!layers)
-		return -ENOMEM;
-	index->layers = layers;
-	for (size_t i = 0; r == 0 && i < more; i++) {
-		const struct outgoing_layer *from = &o->layers[i];
-		struct podmanindex_layer *layer = &layers[count + i];
-
-		*layer = (struct podmanindex_layer){ .info = from->info, .archive_bytes = -1 };
-		if (i > 0)
-			memcpy(layer->parent, layer[-1].id, sizeof(layer->parent));
-		if (from->known_count > 0) {
-			layer->archive = from->known[0].digest;
-			layer->archive_bytes = from->known[0].bytes;
-		}
-		r = layer_set_id(layer);
-	}
-	if (r == 0)
-		index->layer_count += more;
-	return r;
-}
-
-static int by_layer_id(const void *a, const void *b)
+static int by_id(const void *a, const void *b)
 {
 	return strcmp(((const struct podmanindex_layer *)a)->id, ((const struct podmanindex_layer *)b)->id);
 }
 
-/* Images have layers in common. */
-static void sort_layers(struct podmanindex *index)
+static void layer_put(struct podmanindex_layer *layer)
 {
-	size_t count = 0;
-
-	if (index->layer_count == 0)
+	if (!layer || --layer->refs > 0)
 		return;
-	qsort(index->layers, index->layer_count, sizeof(*index->layers), by_layer_id);
-	for (size_t i = 0; i < index->layer_count; i++) {
-		if (count == 0 || strcmp(index->layers[count - 1].id, index->layers[i].id) != 0)
-			index->layers[count++] = index->layers[i];
-	}
-	index->layer_count = count;
+	free(layer->text.json);
+	free(layer);
 }
 
-static json_t *layer_json(const struct podmanindex_layer *layer)
+static int layer_write(struct podmanindex_layer *layer)
 {
 	char diff_id[DIGEST_TEXT_BYTES], archive[DIGEST_TEXT_BYTES];
+	AUTO(json_decrefp)
 	json_t *json = json_pack("{s:s, s:o, s:s, s:I}", "id", layer->id, "created", time_json(layer->info.created),
 				 "diff-digest", digest_format(&layer->info.diff_id, diff_id), "diff-size",
 				 (json_int_t)layer->info.tar_bytes);
-	int r = json ? 0 : -1;
+	int r = json ? 0 : -ENOMEM;
 
-	if (r == 0 && layer->parent[0])
-		r = json_object_set_new(json, "parent", json_string(layer->parent));
-	if (r == 0 && layer->archive_bytes >= 0) {
-		r = json_object_set_new(json, "compressed-diff-digest",
-					json_string(digest_format(&layer->archive, archive)));
-		if (r == 0)
-			r = json_object_set_new(json, "compressed-size", json_integer(layer->archive_bytes));
-	}
-	if (r < 0) {
-		json_decref(json);
-		return NULL;
-	}
-	return json;
+	if (r == 0 && layer->parent[0] && json_object_set_new(json, "parent", json_string(layer->parent)) < 0)
+		r = -ENOMEM;
+	if (r == 0 && layer->archive_bytes >= 0 &&
+	    (json_object_set_new(json, "compressed-diff-digest", json_string(digest_format(&layer->archive, archive))) <
+		     0 ||
+	     json_object_set_new(json, "compressed-size", json_integer(layer->archive_bytes)) < 0))
+		r = -ENOMEM;
+	return r < 0 ? r : text_set(&layer->text, json, (uint64_t)layer->info.id.value);
 }
 
-static int write_layers(struct podmanindex *index)
+static bool layer_is(const struct podmanindex_layer *a, const struct podmanindex_layer *b)
 {
-	AUTO(json_decrefp) json_t *list = json_array();
+	return a->info.id.value == b->info.id.value && a->archive_bytes == b->archive_bytes &&
+	       (a->archive_bytes < 0 || digest_eq(&a->archive, &b->archive));
+}
 
-	for (size_t i = 0; i < index->layer_count; i++) {
-		if (json_array_append_new(list, layer_json(&index->layers[i])) < 0)
-			return -ENOMEM;
+/* The one of the index before, or one that an image before this one brought, or a new one. Return: a reference; NULL: no memory. */
+static struct podmanindex_layer *layer_get(struct making *making, const struct podmanindex_layer *like)
+{
+	const struct podmanindex_layer *old = podmanindex_layer(making->old, like->id, PODMANINDEX_ID_BYTES);
+	struct podmanindex_layer **at, *layer;
+
+	if (old && layer_is(old, like)) {
+		layer = (struct podmanindex_layer *)old;
+		layer->refs++;
+		return layer;
 	}
-	return list ? image_config_text(list, &index->layers_json, &index->layers_bytes) : -ENOMEM;
+	at = tfind(like, &making->fresh, by_id);
+	if (at) {
+		(*at)->refs++;
+		return *at;
+	}
+	layer = malloc(sizeof(*layer));
+	if (!layer)
+		return NULL;
+	*layer = *like;
+	layer->refs = 1;
+	if (layer_write(layer) < 0 || !tsearch(layer, &making->fresh, by_id)) {
+		layer_put(layer);
+		return NULL;
+	}
+	making->fresh_count++;
+	return layer;
+}
+
+static int set_layers(struct making *making, struct podmanindex_image *image, const struct outgoing *o)
+{
+	const struct podmanindex_layer *below = NULL;
+	int r = 0;
+
+	image->layers = calloc(o->image.layer_count + 1, sizeof(struct podmanindex_layer *));
+	if (!image->layers)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < o->image.layer_count; i++) {
+		const struct outgoing_layer *from = &o->layers[i];
+		struct podmanindex_layer layer = { .info = from->info, .archive_bytes = -1 };
+
+		if (below)
+			memcpy(layer.parent, below->id, sizeof(layer.parent));
+		if (from->known_count > 0) {
+			layer.archive = from->known[0].digest;
+			layer.archive_bytes = from->known[0].bytes;
+		}
+		r = layer_set_id(&layer);
+		if (r < 0)
+			break;
+		below = image->layers[i] = layer_get(making, &layer);
+		if (!below)
+			return -ENOMEM;
+		image->layer_count++;
+	}
+	return r;
 }
 
 /* --- images --- */
@@ -180,24 +218,24 @@ static json_t *names_json(const struct image_info *image)
 	return names;
 }
 
-static int image_json(const struct image_info *image, const char *top, const struct podmanindex_files *files,
-		      json_t *list)
+static int image_write(struct podmanindex_image *image, const struct image_info *info,
+		       const struct podmanindex_files *files)
 {
-	char id[PODMANINDEX_ID_BYTES], config[DIGEST_TEXT_BYTES], manifest[DIGEST_TEXT_BYTES];
+	const char *top = image->layer_count > 0 ? image->layers[image->layer_count - 1]->id : NULL;
+	char config[DIGEST_TEXT_BYTES], manifest[DIGEST_TEXT_BYTES];
 	char named[sizeof("manifest-") + DIGEST_TEXT_BYTES];
 	json_int_t bytes = (json_int_t)files->manifest_bytes;
-	json_t *json;
+	AUTO(json_decrefp) json_t *json = NULL;
 
-	id_set(id, &image->digest);
-	digest_format(&image->digest, config);
+	digest_format(&info->digest, config);
 	digest_format(&files->manifest_digest, manifest);
 	snprintf(named, sizeof(named), "manifest-%s", manifest);
-	json = json_pack("{s:s, s:s, s:o, s:s*, s:o, s:[s,s,s], s:{s:I, s:I, s:I}, s:{s:s, s:s, s:s}}", "id", id,
-			 "digest", manifest, "names", names_json(image), "layer", top, "created",
-			 time_json(image->created), "big-data-names", named, "manifest", config, "big-data-sizes",
-			 named, bytes, "manifest", bytes, config, (json_int_t)files->config_bytes, "big-data-digests",
-			 named, manifest, "manifest", manifest, config, config);
-	return json_array_append_new(list, json) < 0 ? -ENOMEM : 0;
+	json = json_pack("{s:s, s:s, s:o, s:s*, s:o, s:[s,s,s], s:{s:I, s:I, s:I}, s:{s:s, s:s, s:s}}", "id", image->id,
+			 "digest", manifest, "names", names_json(info), "layer", top, "created",
+			 time_json(info->created), "big-data-names", named, "manifest", config, "big-data-sizes", named,
+			 bytes, "manifest", bytes, config, (json_int_t)files->config_bytes, "big-data-digests", named,
+			 manifest, "manifest", manifest, config, config);
+	return json ? text_set(&image->text, json, 0) : -ENOMEM;
 }
 
 static int files_of(struct outgoing *o, struct podmanindex_files *ret)
@@ -247,108 +285,330 @@ int podmanindex_files(struct store *store, struct image_id image, struct podmani
 	return r < 0 ? r : files_of(&o, ret);
 }
 
-/* One that cannot be read, or went meanwhile, keeps nobody from the others. */
-static int add_image(struct podmanindex *index, struct store *store, struct image_id image, json_t *list)
+static void image_put(struct podmanindex_image *image)
 {
+	if (!image || --image->refs > 0)
+		return;
+	for (size_t i = 0; i < image->layer_count; i++)
+		layer_put(image->layers[i]);
+	free(image->layers);
+	free(image->text.json);
+	free(image);
+}
+
+static void image_putp(struct podmanindex_image **image)
+{
+	image_put(*image);
+}
+
+/* Return: 0; -ENOMEM; another error: it cannot be read, or went meanwhile. */
+static int image_read(struct making *making, struct image_id id, struct podmanindex_image **ret)
+{
+	AUTO(image_putp) struct podmanindex_image *image = calloc(1, sizeof(*image));
 	AUTO(outgoing_release) struct outgoing o = { 0 };
 	AUTO(podmanindex_files_release) struct podmanindex_files files = { 0 };
-	struct podmanindex_image *to = &index->images[index->image_count];
-	int r = outgoing_init(store, image, NULL, &o);
+	int r = -ENOMEM;
 
+	if (!image)
+		return r;
+	image->refs = 1;
+	image->image = id;
+	r = outgoing_init(making->store, id, NULL, &o);
 	if (r == 0)
 		r = files_of(&o, &files);
 	if (r < 0)
-		return r == -ENOMEM ? r : 0;
-	r = add_layers(index, &o);
+		return r;
+	id_set(image->id, &o.id);
+	r = set_layers(making, image, &o);
 	if (r == 0)
-		r = image_json(&o.image, o.image.layer_count > 0 ? index->layers[index->layer_count - 1].id : NULL,
-			       &files, list);
+		r = image_write(image, &o.image, &files);
+	if (r == 0)
+		*ret = TAKE(image);
+	return r;
+}
+
+/* --- what has changed --- */
+
+/*
+ * The rows of images are read each time, but little of each: its tags, and the digest of its manifest.  All else of an image never
+ * changes, but for what its layers were called outside: rows of blob come, with ever higher numbers.
+ */
+struct row {
+	struct image_id id;
+	XXH128_hash_t stamp;
+};
+
+#define ROWS(of_manifest)                                                       \
+	"SELECT id, " of_manifest ", (SELECT group_concat(name, char(10)) FROM" \
+	" (SELECT name FROM tag WHERE tag.image = image.id ORDER BY name))"     \
+	" FROM image LEFT JOIN manifest ON manifest.image = image.id ORDER BY id"
+
+static int rows_stmt(struct db *db, sqlite3_stmt **ret)
+{
+	int64_t version;
+	int r = db_int(db, "PRAGMA user_version", &version);
+
 	if (r < 0)
 		return r;
-	to->image = image;
-	id_set(to->id, &o.id);
-	index->image_count++;
+	return db_stmt(db, version < 3 ? ROWS("body") : ROWS("manifest.digest"), ret);
+}
+
+static void row_read(sqlite3_stmt *stmt, struct row *ret)
+{
+	XXH128_hash_t parts[2];
+
+	for (int i = 0; i < 2; i++)
+		parts[i] = XXH3_128bits(sqlite3_column_blob(stmt, i + 1), (size_t)sqlite3_column_bytes(stmt, i + 1));
+	ret->id.value = sqlite3_column_int64(stmt, 0);
+	ret->stamp = XXH3_128bits(parts, sizeof(parts));
+}
+
+/* @array has room for @count; a power of two is reached before it is full. */
+static int make_room(void **array, size_t count, size_t size)
+{
+	void *more;
+
+	if (count & (count - 1))
+		return 0;
+	more = reallocarray(*array, count ? 2 * count : 1, size);
+	if (!more)
+		return -ENOMEM;
+	*array = more;
 	return 0;
 }
 
-static int by_image_id(const void *a, const void *b)
+static int read_rows(struct making *making, struct db *db)
 {
-	return strcmp(((const struct podmanindex_image *)a)->id, ((const struct podmanindex_image *)b)->id);
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = rows_stmt(db, &stmt);
+
+	while (r == 0 && (r = db_step(stmt)) > 0) {
+		r = make_room((void **)&making->rows, making->row_count, sizeof(*making->rows));
+		if (r == 0)
+			row_read(stmt, &making->rows[making->row_count++]);
+	}
+	return r;
 }
 
-static int add_images(struct podmanindex *index, struct store *store)
+static int by_number(const void *a, const void *b)
 {
-	AUTO(json_decrefp) json_t *list = json_array();
-	struct image_info *images = NULL;
-	size_t count = 0;
-	int r = list ? image_list(store, NULL, &images, &count) : -ENOMEM;
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
 
+	return x < y ? -1 : x > y;
+}
+
+static int read_layers(struct making *making, struct db *db)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(db, "SELECT layer FROM blob WHERE no > ?", &stmt);
+
+	if (r == 0)
+		db_bind_int(stmt, 1, making->old->last_blob);
+	while (r == 0 && (r = db_step(stmt)) > 0) {
+		r = make_room((void **)&making->layers, making->layer_count, sizeof(*making->layers));
+		if (r == 0)
+			making->layers[making->layer_count++] = sqlite3_column_int64(stmt, 0);
+	}
+	if (making->layer_count > 0)
+		qsort(making->layers, making->layer_count, sizeof(*making->layers), by_number);
+	return r;
+}
+
+static int read_changes(struct making *making, int64_t *ret_last_blob)
+{
+	AUTO(db_loan_end) struct db_loan loan = { .store = making->store };
+	int r = db_loan_begin(&loan);
+
+	if (r == 0)
+		r = db_exec(loan.db, "BEGIN");
 	if (r < 0)
 		return r;
-	index->images = calloc(count + 1, sizeof(*index->images));
-	r = index->images ? 0 : -ENOMEM;
-	for (size_t i = 0; r == 0 && i < count; i++)
-		r = add_image(index, store, images[i].id, list);
-	image_list_free(images, count);
-	if (r < 0)
-		return r;
+	r = db_int(loan.db, "SELECT coalesce(max(no), 0) FROM blob", ret_last_blob);
+	if (r == 0 && making->old->image_count > 0)
+		r = read_layers(making, loan.db);
+	if (r == 0)
+		r = read_rows(making, loan.db);
+	(void)db_exec(loan.db, "COMMIT");
+	return r;
+}
+
+static bool is_same(const struct making *making, const struct podmanindex_image *old, const struct row *row)
+{
+	if (!XXH128_isEqual(old->stamp, row->stamp))
+		return false;
+	for (size_t i = 0; making->layer_count > 0 && i < old->layer_count; i++) {
+		if (bsearch(&old->layers[i]->info.id.value, making->layers, making->layer_count,
+			    sizeof(*making->layers), by_number))
+			return false;
+	}
+	return true;
+}
+
+/* --- the lists --- */
+
+static int by_image_id(const void *a, const void *b)
+{
+	return strcmp((*(struct podmanindex_image *const *)a)->id, (*(struct podmanindex_image *const *)b)->id);
+}
+
+/* One that cannot be read keeps nobody from the others. Both have the rows in their order. */
+static int take_images(struct making *making, struct podmanindex *index)
+{
+	const struct podmanindex *old = making->old;
+	size_t at = 0;
+
+	index->images = calloc(making->row_count + 1, sizeof(struct podmanindex_image *));
+	index->by_row = calloc(making->row_count + 1, sizeof(struct podmanindex_image *));
+	if (!index->images || !index->by_row)
+		return -ENOMEM;
+	for (size_t i = 0; i < making->row_count; i++) {
+		const struct row *row = &making->rows[i];
+		struct podmanindex_image *image = NULL;
+		int r = 0;
+
+		while (at < old->image_count && old->by_row[at]->image.value < row->id.value)
+			at++;
+		if (at < old->image_count && old->by_row[at]->image.value == row->id.value &&
+		    is_same(making, old->by_row[at], row)) {
+			image = old->by_row[at];
+			image->refs++;
+		} else {
+			r = image_read(making, row->id, &image);
+		}
+		if (r == -ENOMEM)
+			return r;
+		if (!image)
+			continue;
+		image->stamp = row->stamp;
+		index->by_row[index->image_count] = index->images[index->image_count] = image;
+		index->image_count++;
+	}
 	qsort(index->images, index->image_count, sizeof(*index->images), by_image_id);
-	return image_config_text(list, &index->images_json, &index->images_bytes);
+	return 0;
+}
+
+/* Those of the old index that still belong to an image, and the fresh ones, which come in their order: no ID is in both. */
+struct merge {
+	struct podmanindex *index;
+	const struct podmanindex *old;
+	size_t next; /* of the old one */
+};
+
+static void merge_old(struct merge *merge, const char *before)
+{
+	for (; merge->next < merge->old->layer_count; merge->next++) {
+		struct podmanindex_layer *layer = merge->old->layers[merge->next];
+		int order = before ? strcmp(layer->id, before) : -1;
+
+		if (order > 0)
+			return;
+		if (order == 0 || layer->generation != merge->index->generation)
+			continue;
+		layer->refs++;
+		merge->index->layers[merge->index->layer_count++] = layer;
+	}
+}
+
+static void merge_fresh(const void *node, VISIT visit, void *arg)
+{
+	struct podmanindex_layer *layer = *(struct podmanindex_layer *const *)node;
+	struct merge *merge = arg;
+
+	/* In order; and not one of an image that could not be read in the end. */
+	if ((visit != postorder && visit != leaf) || layer->generation != merge->index->generation)
+		return;
+	merge_old(merge, layer->id);
+	layer->refs++;
+	merge->index->layers[merge->index->layer_count++] = layer;
+}
+
+static int take_layers(struct making *making, struct podmanindex *index)
+{
+	struct merge merge = { .index = index, .old = making->old };
+
+	index->layers = calloc(making->old->layer_count + making->fresh_count + 1, sizeof(struct podmanindex_layer *));
+	if (!index->layers)
+		return -ENOMEM;
+	for (size_t i = 0; i < index->image_count; i++) {
+		for (size_t j = 0; j < index->images[i]->layer_count; j++)
+			index->images[i]->layers[j]->generation = index->generation;
+	}
+	twalk_r(making->fresh, merge_fresh, &merge);
+	merge_old(&merge, NULL);
+	return 0;
+}
+
+/* Each after a bracket or a comma. */
+static int set_starts(struct podmanindex *index, enum podmanindex_list list)
+{
+	size_t count = podmanindex_count(index, list), *starts = calloc(count + 1, sizeof(*starts));
+
+	if (!starts)
+		return -ENOMEM;
+	starts[0] = 1;
+	for (size_t i = 0; i < count; i++)
+		starts[i + 1] = starts[i] + podmanindex_text(index, list, i)->bytes + 1;
+	index->starts[list] = starts;
+	return 0;
+}
+
+static void set_mark(struct podmanindex *index)
+{
+	XXH3_state_t *state = XXH3_createState();
+	XXH128_hash_t hash[2] = { 0 };
+
+	for (enum podmanindex_list list = PODMANINDEX_IMAGES; state && list <= PODMANINDEX_LAYERS; list++) {
+		XXH3_128bits_reset(state);
+		for (size_t i = 0; i < podmanindex_count(index, list); i++)
+			XXH3_128bits_update(state, &podmanindex_text(index, list, i)->hash, sizeof(XXH128_hash_t));
+		hash[list] = XXH3_128bits_digest(state);
+	}
+	XXH3_freeState(state);
+	snprintf(index->mark, sizeof(index->mark), "%016llx%016llx%016llx%016llx", (unsigned long long)hash[0].high64,
+		 (unsigned long long)hash[0].low64, (unsigned long long)hash[1].high64,
+		 (unsigned long long)hash[1].low64);
+}
+
+static void making_release(struct making *making)
+{
+	while (making->fresh)
+		tdelete(*(struct podmanindex_layer **)making->fresh, &making->fresh, by_id);
+	free(making->rows);
+	free(making->layers);
 }
 
 void podmanindex_release(struct podmanindex *index)
 {
-	free(index->images_json);
-	free(index->layers_json);
+	for (size_t i = 0; i < index->image_count; i++)
+		image_put(index->images[i]);
+	for (size_t i = 0; i < index->layer_count; i++)
+		layer_put(index->layers[i]);
 	free(index->images);
+	free(index->by_row);
 	free(index->layers);
+	free(index->starts[PODMANINDEX_IMAGES]);
+	free(index->starts[PODMANINDEX_LAYERS]);
 	*index = (struct podmanindex){ 0 };
 }
 
-int podmanindex_read(struct store *store, struct podmanindex *ret)
+int podmanindex_read(struct store *store, const struct podmanindex *old, struct podmanindex *ret)
 {
-	AUTO(podmanindex_release) struct podmanindex index = { 0 };
-	int r = add_images(&index, store);
+	AUTO(podmanindex_release) struct podmanindex index = { .generation = old->generation + 1 };
+	AUTO(making_release) struct making making = { .store = store, .old = old };
+	int r = read_changes(&making, &index.last_blob);
 
+	if (r == 0)
+		r = take_images(&making, &index);
+	if (r == 0)
+		r = take_layers(&making, &index);
+	if (r == 0)
+		r = set_starts(&index, PODMANINDEX_IMAGES);
+	if (r == 0)
+		r = set_starts(&index, PODMANINDEX_LAYERS);
 	if (r < 0)
 		return r;
-	sort_layers(&index);
-	r = write_layers(&index);
-	if (r < 0)
-		return r;
+	set_mark(&index);
 	*ret = index;
 	index = (struct podmanindex){ 0 };
 	return 0;
-}
-
-const struct podmanindex_image *podmanindex_image(const struct podmanindex *index, const char *id)
-{
-	for (size_t low = 0, high = index->image_count; low < high;) {
-		size_t middle = (low + high) / 2;
-		int order = strcmp(id, index->images[middle].id);
-
-		if (order == 0)
-			return &index->images[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
-}
-
-const struct podmanindex_layer *podmanindex_layer(const struct podmanindex *index, const char *id, size_t digits)
-{
-	for (size_t low = 0, high = index->layer_count; low < high;) {
-		size_t middle = (low + high) / 2;
-		int order = strncmp(id, index->layers[middle].id, digits);
-
-		if (order == 0)
-			return &index->layers[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
 }
