@@ -51,7 +51,7 @@ static int text_set(struct podmanindex_text *text, const json_t *json, uint64_t 
 struct making {
 	struct store *store;
 	const struct podmanindex *old;
-	void *fresh; /* a tsearch(3) tree of layers that the old one has not; images have the references */
+	void *fresh; /* owned: a tsearch(3) tree of layers that the old one has not, with a reference to each */
 	size_t fresh_count;
 	struct row *rows; /* owned: of images, by number */
 	size_t row_count;
@@ -159,6 +159,7 @@ static struct podmanindex_layer *layer_get(struct making *making, const struct p
 		layer_put(layer);
 		return NULL;
 	}
+	layer->refs++;
 	making->fresh_count++;
 	return layer;
 }
@@ -571,8 +572,12 @@ static void set_mark(struct podmanindex *index)
 
 static void making_release(struct making *making)
 {
-	while (making->fresh)
-		tdelete(*(struct podmanindex_layer **)making->fresh, &making->fresh, by_id);
+	while (making->fresh) {
+		struct podmanindex_layer *layer = *(struct podmanindex_layer **)making->fresh;
+
+		tdelete(layer, &making->fresh, by_id);
+		layer_put(layer);
+	}
 	free(making->rows);
 	free(making->layers);
 }
