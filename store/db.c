@@ -4,6 +4,8 @@
 #include "store/base/digest.h"
 #include "store/store_priv.h"
 
+#include <string.h>
+
 enum {
 	STMT_CACHE = 96, /* more than any connection uses; a program error beyond */
 	BUSY_TIMEOUT_MS = 60 * 1000,
@@ -12,6 +14,7 @@ enum {
 struct db {
 	sqlite3 *handle; /* owned */
 	struct db *next; /* in the pool */
+	bool log_named;	 /* db_log_named() */
 	struct {
 		const char *sql;    /* borrowed: a literal */
 		sqlite3_stmt *stmt; /* owned */
@@ -106,13 +109,56 @@ static void sha256_sql(sqlite3_context *context, int count, sqlite3_value **valu
 		sqlite3_result_blob(context, digest.bytes, DIGEST_BYTES, SQLITE_TRANSIENT);
 }
 
+/*
+ * SQLite syncs the folder of a log when a connection syncs the log for the first time, since it may just have made it: one
+ * more wait for the disk in each command that writes.  It opens the folder by this function, and where that fails it goes on
+ * without; so it fails for the commits of connections whose folder was synced already.  Only for a write-ahead log, which
+ * stays while a connection has it: a rollback journal is made anew for each commit.
+ */
+typedef int (*open_folder_fn)(const char *path, int *ret_fd);
+static open_folder_fn sqlite_open_folder;   /* set once, by configure() */
+static _Thread_local bool folder_is_synced; /* all that the function is told is a path */
+
+static bool is_wal(const char *path)
+{
+	static const char suffix[] = "-wal";
+	size_t len = strlen(path);
+
+	return len > strlen(suffix) && strcmp(path + len - strlen(suffix), suffix) == 0;
+}
+
+static int open_folder(const char *path, int *ret_fd)
+{
+	return folder_is_synced && is_wal(path) ? SQLITE_CANTOPEN : sqlite_open_folder(path, ret_fd);
+}
+
+/*
+ * Nobody asks how much memory SQLite has, and counting that takes a lock at each allocation.  And a cache of pages grows
+ * from nothing: most connections read few, and twenty that are made in advance cost forty page faults.
+ */
+static void configure(void)
+{
+	sqlite3_vfs *vfs;
+
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+	vfs = sqlite3_vfs_find(NULL);
+	if (!vfs || vfs->iVersion < 3 || !vfs->xGetSystemCall || !vfs->xSetSystemCall)
+		return;
+	sqlite_open_folder = (open_folder_fn)vfs->xGetSystemCall(vfs, "openDirectory");
+	if (sqlite_open_folder)
+		vfs->xSetSystemCall(vfs, "openDirectory", (sqlite3_syscall_ptr)open_folder);
+}
+
 int db_open(const char *path, int flags, struct db **ret)
 {
+	static pthread_once_t configured = PTHREAD_ONCE_INIT;
 	AUTO(db_closep) struct db *db = calloc(1, sizeof(*db));
 	int code;
 
 	if (!db)
 		return -ENOMEM;
+	pthread_once(&configured, configure);
 	/* Without SQLite's own mutexes: a connection is one thread's at a time. */
 	code = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
 	if (code != SQLITE_OK)
@@ -241,6 +287,11 @@ int db_stmt(struct db *db, const char *sql, sqlite3_stmt **ret)
 	return 0;
 }
 
+void db_log_named(struct db *db)
+{
+	db->log_named = true;
+}
+
 size_t db_stmt_count(const struct db *db)
 {
 	return db->stmt_count;
@@ -334,8 +385,11 @@ int txn_begin(struct store *store, struct txn **ret)
 
 int txn_commit(struct txn *txn)
 {
-	int r = db_exec(txn->loan.db, "COMMIT");
+	int r;
 
+	folder_is_synced = txn->loan.db->log_named;
+	r = db_exec(txn->loan.db, "COMMIT");
+	folder_is_synced = false;
 	if (r < 0) {
 		txn_abort(txn);
 		return r;

@@ -66,6 +66,11 @@ int db_exec(struct db *db, const char *sql);
  * read transaction ends.
  */
 int db_stmt(struct db *db, const char *sql, sqlite3_stmt **ret);
+/**
+ * db_log_named() - the store's folder was synced since @db began a transaction on its log: the name that the log has there
+ * is on disk, and transactions that are committed need not see to that again
+ */
+void db_log_named(struct db *db);
 /** db_stmt_count() - how many statements the connection has prepared. */
 size_t db_stmt_count(const struct db *db);
 /** db_stmt_forget() - close all but the first @count of them: what they name is about to go. */

@@ -13,11 +13,12 @@
 /*
  * The order of things, and what a crash leaves after each:
  *
- *   1. stage sealed, synced		a staging folder; the next writer removes it
+ *   1. stage sealed, synced		nothing, or a staging folder; the next writer removes it
  *   2. write lock on the index		the same
  *   3. pack and objects renamed	files whose ids no row has; ids are handed out in the
- *      into place, synced		transaction, so the next writer's renames replace them, or gc removes them
- *   4. rows copied, commit		the layer
+ *      into place, synced while	transaction, so the next writer's renames replace them, or gc removes them
+ *      the rows are copied
+ *   4. commit				the layer
  *
  * Bytes are on disk before the rows that name them, never the other way round.  The rows of step 4 are in the
  * log, which keeps its order, but are not synced: a layer counts once an image has it, and that
@@ -48,13 +49,17 @@ struct publish {
 	bool pack_moved;
 	bool filled[OBJECT_FOLDERS]; /* folders of objects/ that names were added to */
 	bool made;		     /* one of them is new */
+	pthread_t syncing;	     /* puts all of that on disk, */
+	bool is_syncing;	     /* if there is the thread, */
+	int synced;		     /* which leaves its result here, */
+	bool log_named;		     /* and whether it has synced the store's folder, too */
 };
 
 /* ---- to disk ---- */
 
-static bool is_content(const char *name)
+static bool is_object(const char *name)
 {
-	return strcmp(name, "pack") == 0 || strspn(name, "0123456789abcdef") == strlen(name);
+	return strspn(name, "0123456789abcdef") == strlen(name);
 }
 
 static int sync_at(int dirfd, const char *name, int flags)
@@ -64,7 +69,7 @@ static int sync_at(int dirfd, const char *name, int flags)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-static int sync_stage_singly(struct stage *stage)
+static int sync_objects(struct stage *stage)
 {
 	int fd = openat(stage->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -77,7 +82,7 @@ static int sync_stage_singly(struct stage *stage)
 		return r;
 	}
 	while (r == 0 && (de = readdir(dir))) {
-		if (is_content(de->d_name))
+		if (is_object(de->d_name))
 			r = sync_at(fd, de->d_name, 0);
 	}
 	return r;
@@ -93,9 +98,11 @@ static int sync_stage(struct stage *stage)
 {
 	if (is_synced_late(stage))
 		return 0;
-	if (stage->objects <= SYNC_SINGLY_MAX)
-		return sync_stage_singly(stage);
-	return syncfs(stage->dirfd) < 0 ? -errno : 0;
+	if (stage->objects > SYNC_SINGLY_MAX)
+		return syncfs(stage->store->dirfd) < 0 ? -errno : 0;
+	if (stage->packfd >= 0 && fsync(stage->packfd) < 0)
+		return -errno;
+	return stage->objects ? sync_objects(stage) : 0;
 }
 
 /* The names that move_files() gave them. */
@@ -116,7 +123,38 @@ static int sync_names(struct publish *p)
 		if (p->filled[i])
 			r = sync_at(dirfd, folder, O_DIRECTORY);
 	}
-	return r == 0 && p->made ? sync_at(dirfd, "objects", O_DIRECTORY) : r;
+	if (r == 0 && p->made)
+		r = sync_at(dirfd, "objects", O_DIRECTORY);
+	/* Then the image's commit need not, in the same connection.  It would if this failed. */
+	p->log_named = r == 0 && !p->store->shared && p->db == p->stage->index.db && fsync(dirfd) == 0;
+	return r;
+}
+
+static void *sync_main(void *arg)
+{
+	struct publish *p = arg;
+
+	p->synced = sync_names(p);
+	return NULL;
+}
+
+/* The disk works while the rows are made, which nobody sees before the commit. */
+static void sync_begin(struct publish *p)
+{
+	p->is_syncing = pthread_create(&p->syncing, NULL, sync_main, p) == 0;
+	if (!p->is_syncing)
+		sync_main(p);
+}
+
+/* To be called whatever happened, before the files are touched again. */
+static int sync_end(struct publish *p)
+{
+	if (p->is_syncing)
+		pthread_join(p->syncing, NULL);
+	p->is_syncing = false;
+	if (p->log_named)
+		db_log_named(p->db);
+	return p->synced;
 }
 
 /* ---- ids and files ---- */
@@ -144,12 +182,25 @@ static int rename_in(struct stage *stage, const char *from, const char *to)
 	return renameat(stage->dirfd, from, stage->store->dirfd, to) < 0 ? -errno : 0;
 }
 
+static int link_pack(struct stage *stage, const char *name)
+{
+	int to = stage->store->dirfd, r;
+	char own[32];
+
+	snprintf(own, sizeof(own), "/proc/self/fd/%d", stage->packfd);
+	r = linkat(AT_FDCWD, own, to, name, AT_SYMLINK_FOLLOW);
+	/* A crash has left a file there, which a rename would replace. */
+	if (r < 0 && errno == EEXIST && unlinkat(to, name, 0) == 0)
+		r = linkat(AT_FDCWD, own, to, name, AT_SYMLINK_FOLLOW);
+	return r < 0 ? -errno : 0;
+}
+
 int publish_move_pack(struct stage *stage, int64_t pack)
 {
 	char name[CONTENT_NAME_BYTES];
 
 	content_pack_name(pack, name);
-	return rename_in(stage, "pack", name);
+	return stage->pack_named ? rename_in(stage, "pack", name) : link_pack(stage, name);
 }
 
 int publish_move_object(struct stage *stage, int64_t local, struct content_id id, bool *made)
@@ -189,7 +240,7 @@ static int move_files(struct publish *p)
 		r = publish_move_object(p->stage, local, (struct content_id){ p->base + local }, &p->made);
 		p->moved += r == 0;
 	}
-	return r == 0 ? sync_names(p) : r;
+	return r;
 }
 
 /* After a failure: the files are nobody's again. What stays behind is removed by gc. */
@@ -217,14 +268,12 @@ static void remove_files(struct publish *p)
  * in a file if it is more than a few pages.
  */
 
-/* References of the entries to each content; an own table, since both kinds need it, beside the stage's. */
+/* References of the entries to each content; an own table, since both kinds need it. */
 static int count_refs(struct publish *p, int64_t framing)
 {
-	int r = db_exec(p->db, "CREATE TABLE stage.ref(content INTEGER PRIMARY KEY, n INTEGER NOT NULL)");
+	int r = db_exec(p->db, "INSERT OR ROLLBACK INTO ref SELECT content, count(*) FROM stage.entry"
+			       " WHERE content IS NOT NULL GROUP BY content");
 
-	if (r == 0)
-		r = db_exec(p->db, "INSERT OR ROLLBACK INTO ref SELECT content, count(*) FROM stage.entry"
-				   " WHERE content IS NOT NULL GROUP BY content");
 	if (r == 0)
 		r = DB_RUN(p->db, "INSERT INTO ref VALUES(?, 1) ON CONFLICT(content) DO UPDATE SET n = n + 1", framing);
 	return r;
@@ -341,11 +390,7 @@ static int add_rows(struct publish *p, const struct unpack_totals *stream, const
 	*ret = p->layer;
 	if (r == 0)
 		r = p->layer.value ? replace_layer(p, stream, tar) : add_layer(p, stream, tar, ret);
-	if (r == 0)
-		r = add_entries(p, *ret);
-	if (r == 0)
-		r = db_exec(p->db, "DROP TABLE ref");
-	return r;
+	return r == 0 ? add_entries(p, *ret) : r;
 }
 
 /* ---- all of it ---- */
@@ -380,8 +425,15 @@ static int publish_locked(struct publish *p, const struct unpack_totals *stream,
 		r = take_ids(p);
 	if (r == 0)
 		r = move_files(p);
-	if (r == 0)
+	if (r == 0) {
+		int synced;
+
+		sync_begin(p);
 		r = add_rows(p, stream, tar, &ret->layer);
+		synced = sync_end(p);
+		if (r == 0)
+			r = synced;
+	}
 	if (r < 0)
 		remove_files(p);
 	return r;

@@ -241,7 +241,7 @@ int restore_from_stage(struct stage *stage, struct layer_id layer, const struct 
 	struct restore rs = { .stage = stage };
 	int r = stage_seal(stage);
 
-	if (r < 0 || syncfs(stage->dirfd) < 0)
+	if (r < 0 || syncfs(stage->store->dirfd) < 0)
 		return diag_errno(diag, r < 0 ? r : -errno, "cannot write the layer to disk");
 	r = publish_open_index(stage, &db);
 	rs.db = db;

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 enum {
-	PACK_BUF_BYTES = 1024 * 1024,
+	PACK_BUF_BYTES = 64 * 1024,
 	PACK_WRITEBACK_BYTES = 8 * 1024 * 1024, /* the disk is kept busy in steps of this */
 	MEMORY_ENTRIES = 2000, /* of a layer whose rows are in memory, about as many as fit into a megabyte, */
 	MEMORY_XATTRS = 2 * 1024 * 1024, /* and the bytes of their xattrs */
@@ -19,7 +19,7 @@ enum {
 
 /* A crash throws the stage away as a whole, so it needs no journal. */
 static const char stage_pragmas[] =
-	"PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;"
+	"PRAGMA page_size=4096; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16384;"
 	"PRAGMA temp_store=FILE";
 
 static const char stage_schema[] =
@@ -34,18 +34,19 @@ static const char stage_schema[] =
 	"CREATE TABLE links(no INTEGER PRIMARY KEY, n INTEGER NOT NULL);"
 	"CREATE TABLE content(id INTEGER PRIMARY KEY, hash BLOB NOT NULL, size INTEGER NOT NULL,"
 	"  offset INTEGER, refs INTEGER NOT NULL DEFAULT 0);" /* offset NULL: an object */
-	"CREATE INDEX content_hash ON content(hash);";
+	"CREATE INDEX content_hash ON content(hash);"
+	"CREATE TABLE ref(content INTEGER PRIMARY KEY, n INTEGER NOT NULL);"; /* publish.c fills it */
 
 /* ---- the folder ---- */
 
-/* The folder and its lock appear together for stage_sweep(), which takes the same lock. */
+/* When it is first needed.  The folder and its lock appear together for stage_sweep(), which takes the same lock. */
 static int stage_make_folder(struct stage *s)
 {
 	AUTO(closep) int moment = -1;
 	AUTO(freep) char *path = NULL;
-	int r = store_lock_moment(s->store, &moment);
+	int r = s->dirfd < 0 ? store_lock_moment(s->store, &moment) : 0;
 
-	if (r < 0)
+	if (r < 0 || s->dirfd >= 0)
 		return r;
 	if (asprintf(&path, "%s/ingest/XXXXXX", s->store->dir) < 0)
 		return -ENOMEM;
@@ -99,7 +100,7 @@ int stage_rows_open(const char *path, struct db **ret)
 char *stage_rows_name(const struct stage *s)
 {
 	/* A name that begins with a slash is the whole process's: publish.c attaches the same database. */
-	return s->in_memory ? sqlite3_mprintf("file:/%s?vfs=memdb", s->name)
+	return s->in_memory ? sqlite3_mprintf("file:/ingest/%p?vfs=memdb", (const void *)s)
 			    : sqlite3_mprintf("%s/%s/stage.db", s->store->dir, s->name);
 }
 
@@ -133,6 +134,9 @@ int stage_entry(struct stage *s)
 
 	if (!s->in_memory || (++s->entries < MEMORY_ENTRIES && s->xattr_bytes < MEMORY_XATTRS))
 		return 0;
+	r = stage_make_folder(s);
+	if (r < 0)
+		return r;
 	s->in_memory = false;
 	name = stage_rows_name(s);
 	if (!name)
@@ -157,15 +161,13 @@ int stage_new(struct store *store, struct diag *diag, struct stage **ret)
 	s->index.store = store;
 	s->dirfd = s->lockfd = s->packfd = -1;
 	s->next_local = 1;
-	r = stage_make_folder(s);
-	if (r == 0)
-		r = stage_make_db(s);
+	r = stage_make_db(s);
 	if (r == 0)
 		r = db_loan_begin(&s->index);
 	if (r == 0)
 		r = db_int(s->index.db, "SELECT next FROM counter WHERE name = 'content'", &s->first_unseen);
 	if (r < 0)
-		return diag_errno(diag, r, "cannot stage a layer in %s/ingest", store->dir);
+		return diag_errno(diag, r, "cannot stage a layer in %s", store->dir);
 	*ret = TAKE(s);
 	return 0;
 }
@@ -242,43 +244,70 @@ int stage_sweep(struct store *store)
 
 /* ---- the pack ---- */
 
-static int pack_flush(struct stage *s)
+static int pack_write(struct stage *s, const void *bytes, size_t len)
 {
-	int64_t written = s->pack_bytes - (int64_t)s->pack_buf_len;
-	int r;
+	int r = io_pwrite_full(s->packfd, bytes, len, s->pack_written);
 
-	if (s->pack_buf_len == 0)
-		return 0;
-	r = io_pwrite_full(s->packfd, s->pack_buf, s->pack_buf_len, written);
 	if (r < 0)
 		return r;
-	s->pack_buf_len = 0;
+	s->pack_written += (int64_t)len;
 	/* Begin the writeback early, or the final sync has all of it to do. It may fail where it is not known. */
-	if (s->pack_bytes - s->pack_synced >= PACK_WRITEBACK_BYTES) {
-		(void)sync_file_range(s->packfd, s->pack_synced, s->pack_bytes - s->pack_synced, SYNC_FILE_RANGE_WRITE);
-		s->pack_synced = s->pack_bytes;
+	if (s->pack_written - s->pack_synced >= PACK_WRITEBACK_BYTES) {
+		(void)sync_file_range(s->packfd, s->pack_synced, s->pack_written - s->pack_synced,
+				      SYNC_FILE_RANGE_WRITE);
+		s->pack_synced = s->pack_written;
 	}
 	return 0;
 }
 
-static int pack_append(struct stage *s, const void *bytes, size_t len, int64_t *ret_offset)
+static int pack_flush(struct stage *s)
 {
-	int r = 0;
+	int r = s->pack_buf_len ? pack_write(s, s->pack_buf, s->pack_buf_len) : 0;
 
-	if (s->packfd < 0) {
-		s->pack_buf = malloc(PACK_BUF_BYTES);
-		if (!s->pack_buf)
-			return -ENOMEM;
-		s->packfd = openat(s->dirfd, "pack", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-		if (s->packfd < 0)
-			return -errno;
-	}
-	if (s->pack_buf_len + len > PACK_BUF_BYTES)
-		r = pack_flush(s);
+	if (r == 0)
+		s->pack_buf_len = 0;
+	return r;
+}
+
+/*
+ * Without a name: then a layer of small files needs no folder that is made, locked and removed again, and a crash leaves
+ * nothing of it.  Not every file system has such files, and it is by /proc that one gets its name in the end.
+ */
+static int pack_create(struct stage *s)
+{
+	int r;
+
+	s->pack_buf = malloc(PACK_BUF_BYTES);
+	if (!s->pack_buf)
+		return -ENOMEM;
+	if (access("/proc/self/fd", X_OK) == 0)
+		s->packfd = openat(s->store->dirfd, "packs", O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+	if (s->packfd >= 0)
+		return 0;
+	r = stage_make_folder(s);
 	if (r < 0)
 		return r;
-	memcpy(s->pack_buf + s->pack_buf_len, bytes, len);
-	s->pack_buf_len += len;
+	s->pack_named = true;
+	s->packfd = openat(s->dirfd, "pack", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return s->packfd < 0 ? -errno : 0;
+}
+
+/* What is worth a write of its own is not copied first. */
+static int pack_append(struct stage *s, const void *bytes, size_t len, int64_t *ret_offset)
+{
+	bool direct = len > PACK_BUF_BYTES / 2;
+	int r = s->packfd < 0 ? pack_create(s) : 0;
+
+	if (r == 0 && (direct || s->pack_buf_len + len > PACK_BUF_BYTES))
+		r = pack_flush(s);
+	if (r == 0 && direct)
+		r = pack_write(s, bytes, len);
+	if (r < 0)
+		return r;
+	if (!direct) {
+		memcpy(s->pack_buf + s->pack_buf_len, bytes, len);
+		s->pack_buf_len += len;
+	}
 	*ret_offset = s->pack_bytes;
 	s->pack_bytes += (int64_t)len;
 	return 0;
@@ -437,7 +466,10 @@ static int content_row(struct stage *s, int64_t local, const struct needle *n, i
 static int object_create(struct stage *s, int64_t local, int *ret)
 {
 	char name[CONTENT_NAME_BYTES];
+	int r = stage_make_folder(s);
 
+	if (r < 0)
+		return r;
 	object_name(local, name);
 	*ret = openat(s->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	return *ret < 0 ? -errno : 0;

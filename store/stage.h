@@ -4,11 +4,11 @@
 
 /*
  * Staging: what one ingest has made so far, in a folder of its own under
- * STORE/ingest/.
+ * STORE/ingest/, which is made when the first of these needs it:
  *
  *   lock	locked for as long as the ingest lives; whoever gets it may remove the folder
  *   stage.db	rows of the layer to be: entry, xattr, links, content; in memory until they are many
- *   pack	contents of up to PACK_MAX_BYTES, one behind the other
+ *   pack	contents of up to PACK_MAX_BYTES, one behind the other; where that can be, a file without a name instead
  *   ID		a larger content; ID is its local number in hex
  *
  * Content numbers here: positive ones are local, counted from 1, and become
@@ -25,8 +25,8 @@
 
 struct stage {
 	struct store *store;  /* borrowed */
-	char name[64];	      /* "ingest/XXXXXX" */
-	int dirfd, lockfd;    /* owned */
+	char name[64];	      /* "ingest/XXXXXX"; "": no folder yet */
+	int dirfd, lockfd;    /* owned; -1: the same */
 	struct db *db;	      /* owned: stage.db, in one transaction */
 	bool in_memory;	      /* it is not on disk */
 	uint64_t entries;     /* so far; counted in memory only */
@@ -36,10 +36,12 @@ struct stage {
 	bool reading;	      /* it has one */
 
 	int packfd;	   /* owned; -1: no pack yet */
+	bool pack_named;   /* it is in the folder */
 	uint8_t *pack_buf; /* owned */
 	size_t pack_buf_len;
-	int64_t pack_bytes;  /* with what is still in pack_buf */
-	int64_t pack_synced; /* up to here writing to disk was begun */
+	int64_t pack_bytes;   /* with what is still in pack_buf */
+	int64_t pack_written; /* without */
+	int64_t pack_synced;  /* up to here writing to disk was begun */
 
 	int64_t next_local;
 	int64_t first_unseen; /* contents of the index from this id on came after stage_new() */
