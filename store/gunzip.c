@@ -2,6 +2,7 @@
 #include "store/gunzip.h"
 
 #include "store/base/auto.h"
+#include "store/base/library.h"
 
 /*
  * By ISA-L, which takes about a third of zlib's time, where there is one; it is
@@ -12,12 +13,60 @@
 
 #include <isa-l/igzip_lib.h>
 
+#ifdef LAZY_LIBRARIES
+
+#define ISAL_FUNCTIONS(F)    \
+	F(isal_inflate)      \
+	F(isal_inflate_init) \
+	F(isal_inflate_reset)
+
+/* Its pointers are the one of a process, as the library itself is. */
+static struct {
+#define MEMBER(name) typeof(name) *name;
+	ISAL_FUNCTIONS(MEMBER)
+#undef MEMBER
+} isal_functions;
+
+#define NAME(name) #name,
+static const char *const isal_names[] = { ISAL_FUNCTIONS(NAME) };
+
+static struct library isal = {
+	.soname = "libisal.so.2",
+	.names = isal_names,
+	.functions = (void **)&isal_functions,
+	.count = sizeof(isal_names) / sizeof(isal_names[0]),
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+};
+_Static_assert(sizeof(isal_functions) == sizeof(isal_names), "a pointer for each name");
+
+#define isal_inflate	   isal_functions.isal_inflate
+#define isal_inflate_init  isal_functions.isal_inflate_init
+#define isal_inflate_reset isal_functions.isal_inflate_reset
+
+static int isal_load(struct diag *diag)
+{
+	return library_load(&isal, diag);
+}
+
+#else
+
+static int isal_load(struct diag *diag)
+{
+	return 0;
+}
+
+#endif
+
 struct gunzip {
 	struct inflate_state state;
 };
 
-int gunzip_new(struct gunzip **ret)
+int gunzip_new(struct diag *diag, struct gunzip **ret)
 {
+	int r = isal_load(diag);
+
+	if (r < 0)
+		return r;
 	*ret = calloc(1, sizeof(**ret));
 	if (!*ret)
 		return -ENOMEM;
@@ -85,7 +134,7 @@ struct gunzip {
 	z_stream z;
 };
 
-int gunzip_new(struct gunzip **ret)
+int gunzip_new(struct diag *diag, struct gunzip **ret)
 {
 	*ret = calloc(1, sizeof(**ret));
 	if (!*ret)

@@ -7,6 +7,8 @@
  * the length at its end.
  */
 
+#include "store/base/diag.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,7 +27,8 @@ enum gunzip_state {
 	GUNZIP_END,  /* a member has ended; the next step begins another */
 };
 
-int gunzip_new(struct gunzip **ret);
+/** gunzip_new() - Return: 0; -ELIBACC: the library is not there, @diag says why; -ENOMEM. */
+int gunzip_new(struct diag *diag, struct gunzip **ret);
 void gunzip_free(struct gunzip *gunzip);
 void gunzip_freep(struct gunzip **gunzip);
 

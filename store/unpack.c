@@ -16,8 +16,11 @@
  * uncompressed source and the consumer's for a compressed one, which balances two
  * cores: inflating is the thread's full load, reading is none.
  *
- * What is at hand becomes full blocks at once, which borrow its bytes, without a thread.
+ * What is at hand becomes full blocks at once, which borrow its bytes; the thread, if there is enough for one, only
+ * hashes it.
  */
+enum { HASH_BESIDE_BYTES = 64 * 1024 }; /* about as long as a thread takes to start */
+
 struct unpack {
 	struct byte_source source;
 	const struct ingest_options *options; /* borrowed */
@@ -85,7 +88,7 @@ static int ring_put_full(struct unpack *u, struct block *b)
 	b->next = NULL;
 	b->pos = u->stream_bytes;
 	u->stream_bytes += b->len;
-	if (u->plain)
+	if (u->plain && !u->at_hand)
 		digest_update(u->diff_hash, b->data, b->len);
 	pthread_mutex_lock(&u->lock);
 	*u->full_tail = b;
@@ -261,7 +264,7 @@ static int produce_gzip(struct unpack *u)
 {
 	AUTO(gunzip_freep) struct gunzip *gunzip = NULL;
 	bool in_member = true;
-	int r = gunzip_new(&gunzip);
+	int r = gunzip_new(&u->diag, &gunzip);
 
 	if (r < 0)
 		return r;
@@ -457,6 +460,14 @@ static int alloc_blocks(struct unpack *u)
 	return 0;
 }
 
+static void *hash_at_hand(void *arg)
+{
+	struct unpack *u = arg;
+
+	digest_update(u->diff_hash, u->options->at_hand, u->options->at_hand_bytes);
+	return NULL;
+}
+
 /* Nobody writes to a block that is full. */
 static int take_at_hand(struct unpack *u)
 {
@@ -476,6 +487,10 @@ static int take_at_hand(struct unpack *u)
 	}
 	if (r == 0 && o->progress)
 		o->progress(u->source_bytes, o->progress_arg);
+	u->started = r == 0 && o->at_hand_bytes >= HASH_BESIDE_BYTES &&
+		     pthread_create(&u->thread, NULL, hash_at_hand, u) == 0;
+	if (r == 0 && !u->started)
+		hash_at_hand(u);
 	return r;
 }
 
@@ -506,13 +521,21 @@ int unpack_new(struct byte_source source, const struct ingest_options *options, 
 	u->at_hand = options->at_hand != NULL;
 	u->name = options->name ? options->name : "archive";
 	r = unpack_alloc(u);
-	if (r == 0 && !u->at_hand)
+	if (r == 0 && !u->at_hand) {
 		r = -pthread_create(&u->thread, NULL, unpack_main, u);
+		u->started = r == 0;
+	}
 	if (r < 0)
 		return r;
-	u->started = !u->at_hand;
 	*ret = TAKE(u);
 	return 0;
+}
+
+static void end_thread(struct unpack *u)
+{
+	if (u->started)
+		pthread_join(u->thread, NULL);
+	u->started = false;
 }
 
 const struct diag *unpack_diag(const struct unpack *u)
@@ -533,6 +556,8 @@ int unpack_finish(struct unpack *u, struct diag *diag, struct unpack_totals *ret
 {
 	const struct ingest_options *o = u->options;
 
+	if (u->at_hand)
+		end_thread(u);
 	digest_final(u->diff_hash, &ret->diff_id);
 	ret->stream_bytes = u->stream_bytes;
 	if (o->blob_bytes >= 0 && u->source_bytes != (uint64_t)o->blob_bytes)
@@ -573,8 +598,7 @@ void unpack_free(struct unpack *u)
 	u->cancelled = true;
 	pthread_cond_signal(&u->changed);
 	pthread_mutex_unlock(&u->lock);
-	if (u->started)
-		pthread_join(u->thread, NULL);
+	end_thread(u);
 	blocks_free(u, u->free_list);
 	blocks_free(u, u->full_head);
 	digest_ctx_free(u->blob_hash);

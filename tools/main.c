@@ -6,6 +6,7 @@
 
 #include <getopt.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,10 +91,22 @@ static int run(struct cli *cli, int argc, char **argv)
 	return run_command(cli, argc - optind, argv + optind);
 }
 
+/*
+ * Memory that is given back is soon wanted again: the kernel takes longer to make new pages of it than most commands
+ * work.  Beyond the first figure a block is still mapped by itself, and goes back when it is freed.
+ */
+static void keep_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 2 * 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
+	mallopt(M_TOP_PAD, 512 * 1024);
+}
+
 int main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
 
+	keep_memory();
 	/* Only the character type: numbers and messages stay as scripts know them. */
 	setlocale(LC_CTYPE, "");
 	int status = run(&cli, argc, argv);
