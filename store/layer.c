@@ -125,12 +125,16 @@ int layer_scan(struct store *store, struct layer_id id, uint32_t dir, layer_entr
 int layer_lookup(struct store *store, struct layer_id id, uint32_t dir, const char *name, layer_entry_fn fn, void *arg)
 {
 	AUTO(db_loan_end) struct db_loan loan = { .store = store };
-	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
 	int r = db_loan_begin(&loan);
 
-	if (r == 0)
-		r = db_stmt(loan.db, "SELECT " ENTRY_COLUMNS " FROM entry WHERE layer = ? AND dir = ? AND name = ?",
-			    &stmt);
+	return r < 0 ? r : layer_lookup_by(loan.db, id, dir, name, fn, arg);
+}
+
+int layer_lookup_by(struct db *db, struct layer_id id, uint32_t dir, const char *name, layer_entry_fn fn, void *arg)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(db, "SELECT " ENTRY_COLUMNS " FROM entry WHERE layer = ? AND dir = ? AND name = ?", &stmt);
+
 	if (r < 0)
 		return r;
 	db_bind_int(stmt, 1, id.value);

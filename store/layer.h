@@ -74,6 +74,9 @@ int layer_scan(struct store *store, struct layer_id id, uint32_t dir, layer_entr
 /** layer_lookup() - one child, through @fn. Return: what @fn returned, or -ENOENT. */
 int layer_lookup(struct store *store, struct layer_id id, uint32_t dir, const char *name,
 		 layer_entry_fn fn, void *arg);
+/** layer_lookup_by() - the same by a connection that the caller has: for many lookups in one transaction. */
+struct db;
+int layer_lookup_by(struct db *db, struct layer_id id, uint32_t dir, const char *name, layer_entry_fn fn, void *arg);
 
 /**
  * layer_names() - every name of an inode that has several (nlink > 1), or of a directory

@@ -317,12 +317,18 @@ static int add_hidden_child(const struct view_node *node, void *arg)
 static int list_children(struct child_list *list)
 {
 	const struct place *place = list->place;
-	int r = add_upper_names(list);
+	struct view *view = list->walk->view;
+	int r = view ? view_read_begin(view) : 0;
 
+	if (r < 0)
+		return r;
+	r = add_upper_names(list);
+	if (view)
+		view_read_end(view);
 	if (r == 0 && !is_delta(place) && place->base)
-		r = view_children(list->walk->view, place->base, add_base_child, list);
+		r = view_children(view, place->base, add_base_child, list);
 	if (r == 0 && !is_delta(place) && place->here)
-		r = view_children(list->walk->view, place->here, add_hidden_child, list);
+		r = view_children(view, place->here, add_hidden_child, list);
 	if (r == 0 && list->count > 1)
 		qsort(list->items, list->count, sizeof(*list->items), child_order);
 	return r;

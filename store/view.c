@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/image.h"
+#include "store/store_priv.h"
 
 #include <string.h>
 
@@ -53,6 +54,7 @@ struct view {
 	struct view_node *root;
 	struct view_node *nodes;
 	struct chunk *chunks;
+	struct db_loan reading; /* in a transaction; without a connection there is none */
 };
 
 /* One name's merge under way: fed with the entries of one name, highest layer first. */
@@ -250,7 +252,10 @@ static int lookup_in_parts(struct view *view, const struct view_node *dir, const
 	for (size_t i = 0; i < dir->part_count && !merge->done; i++) {
 		const struct part *part = &dir->parts[i];
 		struct merge_one one = { merge, part->layer };
-		int r = layer_lookup(view->store, view->layers[part->layer], part->dir, name, feed_merge, &one);
+		struct layer_id layer = view->layers[part->layer];
+		struct db *db = view->reading.db;
+		int r = db ? layer_lookup_by(db, layer, part->dir, name, feed_merge, &one)
+			   : layer_lookup(view->store, layer, part->dir, name, feed_merge, &one);
 
 		if (r < 0 && r != -ENOENT)
 			return r;
@@ -443,7 +448,7 @@ int view_open(struct store *store, struct image_id image, size_t layers, struct 
 
 	if (!view)
 		return -ENOMEM;
-	view->store = store;
+	view->store = view->reading.store = store;
 	r = load_layers(view, image, layers, diag);
 	if (r < 0)
 		return r;
@@ -476,6 +481,24 @@ void view_closep(struct view **view)
 
 	view_close(*view);
 	errno = saved;
+}
+
+int view_read_begin(struct view *view)
+{
+	int r = view->store->shared ? 0 : db_loan_begin(&view->reading);
+
+	if (view->reading.db && r == 0)
+		r = db_exec(view->reading.db, "BEGIN");
+	if (r < 0)
+		db_loan_end(&view->reading);
+	return r;
+}
+
+void view_read_end(struct view *view)
+{
+	if (view->reading.db)
+		(void)db_exec(view->reading.db, "COMMIT");
+	db_loan_end(&view->reading);
 }
 
 void view_mark(const struct view *view, struct view_mark *ret)

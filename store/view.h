@@ -25,6 +25,15 @@ int view_lookup(struct view *view, const char *path, const struct view_node **re
 /** view_child() - one child of a directory, by its name. -ENOENT, -ENOTDIR. */
 int view_child(struct view *view, const struct view_node *dir, const char *name, const struct view_node **ret);
 
+/**
+ * view_read_begin(), view_read_end() - many children are looked up by name between them: in one transaction, since one
+ * for each lookup costs as much as the lookup
+ *
+ * They do not nest.  For a while, and with nothing in it that waits: so long the index may not be checkpointed.
+ */
+int view_read_begin(struct view *view);
+void view_read_end(struct view *view);
+
 /** The entry that is seen, and the layer it comes from (0 is the lowest). */
 const struct layer_entry *view_entry(const struct view_node *node);
 size_t view_layer(const struct view_node *node);
