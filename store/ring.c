@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 struct ring {
 	pthread_mutex_t lock;
@@ -13,10 +15,13 @@ struct ring {
 	 * where the ring is free and to the reader where it is used. */
 	size_t start, used;
 	bool finished, cancelled;
-	int err;     /* with @finished */
-	size_t room; /* fixed */
+	int err;      /* with @finished */
+	size_t room;  /* fixed */
+	size_t ready; /* the writer's own: up to here there was memory for it */
 	char data[];
 };
+
+enum { READY_BYTES = 128 * 1024 };
 
 struct ring *ring_new(size_t bytes)
 {
@@ -83,6 +88,25 @@ size_t ring_room(struct ring *ring)
 	return room;
 }
 
+/*
+ * The ring is as large as it may become: most is never touched.  What is gets its pages some at a time, as each by itself
+ * takes the kernel three times as long.
+ */
+static void make_ready(struct ring *ring, const char *end)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	while (ring->ready < ring->room && end > ring->data + ring->ready) {
+		uintptr_t from = ((uintptr_t)ring->data + ring->ready + page - 1) & ~(page - 1), to;
+
+		ring->ready = ring->room - ring->ready > READY_BYTES ? ring->ready + READY_BYTES : ring->room;
+		to = ((uintptr_t)ring->data + ring->ready) & ~(page - 1);
+		/* If it cannot, each page comes when it is touched. */
+		if (to > from)
+			(void)madvise((void *)from, to - from, MADV_POPULATE_WRITE);
+	}
+}
+
 int ring_write(struct ring *ring, const void *bytes, size_t count)
 {
 	const char *from = bytes;
@@ -95,6 +119,7 @@ int ring_write(struct ring *ring, const void *bytes, size_t count)
 			return -ECANCELED;
 		if (n > count)
 			n = count;
+		make_ready(ring, to + n);
 		memcpy(to, from, n);
 		change_used(ring, 0, n);
 		from += n;

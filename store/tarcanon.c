@@ -212,6 +212,12 @@ static int read_pax(struct canon *c, const struct tar_ustar *h, struct records *
 	return r == 0 ? read_records(c, rec) : r;
 }
 
+/* What lies in one piece needs no copy to be put together in. */
+static int keep_piece(struct canon *c, const uint8_t *bytes, size_t count, struct tree_entry *e)
+{
+	return count == e->size ? stage_content(c->stage, bytes, count, &e->content) : sink_add(&c->sink, bytes, count);
+}
+
 static int read_content(struct canon *c, uint32_t no, struct tree_entry *e)
 {
 	for (uint64_t done = 0; done < e->size;) {
@@ -223,7 +229,7 @@ static int read_content(struct canon *c, uint32_t no, struct tree_entry *e)
 		if (r < 0)
 			return r;
 		pos = position(c) - n;
-		r = sink_add(&c->sink, from, n);
+		r = keep_piece(c, from, n, e);
 		if (r == 0)
 			r = framing_file(c->framing, pos, from, n, no, done);
 		if (r < 0)
@@ -231,7 +237,7 @@ static int read_content(struct canon *c, uint32_t no, struct tree_entry *e)
 		done += n;
 	}
 	int r = skip_padding(c, e->size);
-	return r < 0 ? r : sink_finish(&c->sink, &e->content);
+	return r < 0 || e->content ? r : sink_finish(&c->sink, &e->content);
 }
 
 static uint32_t type_bits(char flag)
