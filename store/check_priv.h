@@ -74,6 +74,9 @@ struct check_reread {
 int check_reread(struct store *store, struct layer_id layer, const struct digest *diff_id, struct tarback_files *files,
 		 struct db *rows, struct diag *diag, struct check_reread *ret);
 
+/** check_rows_equal() - are the index's rows of a layer those in @rows, contents and ACLs aside? @store: writable; @rows: in no transaction. */
+int check_rows_equal(struct store *store, struct db *rows, struct layer_id layer, bool *ret);
+
 /* check_layer.c: one layer against the stream that it gives back. @tainted: it has damaged contents, known already. */
 int check_layer(struct check *c, int64_t layer, bool tainted);
 

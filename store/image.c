@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/image.h"
 
+#include "store/heal.h"
 #include "store/image_config.h"
+#include "store/recount.h"
 #include "store/reference.h"
+#include "store/schema.h"
 #include "store/store_priv.h"
 
 #include <string.h>
@@ -372,7 +375,70 @@ static int new_image_read(struct new_image *n, const char *tag, struct diag *dia
 	return r;
 }
 
-static int image_add_locked(struct db *db, const struct new_image *n, struct diag *diag, struct image_id *ret)
+/* ---- one that is there, as it must be: its config and layers are those that were given, or they are damaged ---- */
+
+static int mend_config(struct db *db, struct image_id image, const struct new_image *n)
+{
+	sqlite3_stmt *stmt;
+	int r = db_stmt(db,
+			"UPDATE image SET config = ?2, created = ?3 WHERE id = ?1"
+			" AND (config IS NOT ?2 OR created IS NOT ?3)",
+			&stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, image.value);
+	db_bind_blob(stmt, 2, n->config, n->config_bytes);
+	db_bind_int(stmt, 3, n->created);
+	return db_run(stmt);
+}
+
+/* Return: 1, 0, -errno. */
+static int has_layers(struct db *db, struct image_id image, const struct new_image *n)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	size_t count = 0;
+	int r = db_stmt(db, "SELECT position, layer FROM image_layer WHERE image = ? ORDER BY position", &stmt);
+
+	if (r < 0)
+		return r;
+	db_bind_int(stmt, 1, image.value);
+	while ((r = db_step(stmt)) > 0) {
+		if (count == n->layer_count || sqlite3_column_int64(stmt, 0) != (int64_t)count ||
+		    sqlite3_column_int64(stmt, 1) != n->layers[count].value)
+			return 0;
+		count++;
+	}
+	return r < 0 ? r : count == n->layer_count;
+}
+
+/* What is left of the layer that it had instead, if that has lost its row. */
+static int forget_lost_layers(struct db *db)
+{
+	int r = db_exec(db, "DELETE FROM entry WHERE " SCHEMA_OF_NO_LAYER ";"
+			    "DELETE FROM xattr WHERE " SCHEMA_OF_NO_LAYER ";"
+			    "DELETE FROM blob WHERE " SCHEMA_OF_NO_LAYER);
+
+	return r == 0 ? db_exec(db, recount_used_sql) : r;
+}
+
+static int mend_image(struct db *db, struct image_id image, const struct new_image *n, bool *ret_mended)
+{
+	int r = mend_config(db, image, n);
+
+	if (r == 0)
+		r = has_layers(db, image, n);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	*ret_mended = true;
+	r = DB_RUN(db, "DELETE FROM image_layer WHERE image = ?", image.value);
+	if (r == 0)
+		r = add_image_layers(db, image, n->layers, n->layer_count);
+	return r == 0 ? forget_lost_layers(db) : r;
+}
+
+static int image_add_locked(struct db *db, const struct new_image *n, struct diag *diag, struct image_id *ret,
+			    bool *ret_mended)
 {
 	int r = check_layers(db, n->diff_ids, n->layers, n->layer_count, diag);
 
@@ -382,6 +448,8 @@ static int image_add_locked(struct db *db, const struct new_image *n, struct dia
 		r = insert_image(db, &n->digest, n->config, n->config_bytes, n->created, ret);
 		if (r == 0)
 			r = add_image_layers(db, *ret, n->layers, n->layer_count);
+	} else if (r > 0) {
+		r = mend_image(db, *ret, n, ret_mended);
 	}
 	if (r >= 0 && n->tag)
 		r = put_tag(db, n->tag, *ret);
@@ -396,15 +464,18 @@ int image_add(struct writer *writer, const char *config, size_t config_bytes, co
 		.config = config, .config_bytes = config_bytes, .layers = layers, .layer_count = layer_count
 	};
 	AUTO(txn_abortp) struct txn *txn = NULL;
+	bool mended = false;
 	int r = new_image_read(&n, tag, diag);
 
 	if (r < 0)
 		return r;
 	r = txn_begin(writer_store(writer), &txn);
 	if (r == 0)
-		r = image_add_locked(txn_db(txn), &n, diag, ret);
+		r = image_add_locked(txn_db(txn), &n, diag, ret, &mended);
 	if (r == 0)
 		r = txn_commit(TAKE(txn));
+	if (r == 0 && mended)
+		r = heal_counts(writer_store(writer), diag);
 	return r < 0 ? diag_errno(diag, r, "the image cannot be added to the index") : 0;
 }
 

@@ -53,7 +53,7 @@ void image_list_free(struct image_info *images, size_t count);
  * @config: JSON; its rootfs.diff_ids must be those of @layers, in order
  * @tag: "name[:tag]" or NULL; moves from the image that had it
  *
- * One transaction. An image that is already there gains only the tag.
+ * One transaction. An image that is already there gains the tag, and back what its rows have lost of config and layers.
  */
 int image_add(struct writer *writer, const char *config, size_t config_bytes, const struct layer_id *layers,
 	      size_t layer_count, const char *tag, struct diag *diag, struct image_id *ret);

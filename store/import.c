@@ -103,7 +103,7 @@ static int ingest_source(struct writer *writer, const char *path, const struct l
 	if (r == 0 && ret->left_out && events && events->left_out)
 		events->left_out(name, ret->left_out, events->arg);
 	if (r == 0 && events && events->layer_end)
-		events->layer_end(digest_format(&ret->diff_id, diff_id), ret->existed, events->arg);
+		events->layer_end(digest_format(&ret->diff_id, diff_id), ingest_outcome(ret), events->arg);
 	return r;
 }
 

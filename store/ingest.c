@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/ingest.h"
 
+#include "store/heal.h"
 #include "store/publish.h"
 #include "store/stage.h"
 #include "store/store_priv.h"
@@ -17,6 +18,7 @@
  *   framing.c	all that is between the contents, so that the stream can be given back
  *   stage.c	where contents and rows are gathered
  *   publish.c	the stage becomes a layer
+ *   heal.c	what is damaged of one that was there is put right
  */
 int ingest_tar(struct writer *writer, struct byte_source source, const struct ingest_options *options,
 	       struct diag *diag, struct ingest_result *ret)
@@ -45,5 +47,8 @@ int ingest_tar(struct writer *writer, struct byte_source source, const struct in
 	ret->entries = tar.totals.entries;
 	ret->left_out = tar.left_out;
 	ret->new_bytes = stage->new_bytes;
-	return publish(stage, &stream, &tar, diag, ret);
+	r = publish(stage, &stream, &tar, diag, ret);
+	if (r == 0 && ret->existed)
+		r = heal_layer(stage, ret->layer, &stream, &tar, diag, &ret->repaired);
+	return r;
 }

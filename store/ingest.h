@@ -43,20 +43,33 @@ struct ingest_options {
 
 enum { INGEST_AT_HAND_BYTES = 1024 * 1024 };
 
+/* What became of a layer that was to come in. */
+enum layer_outcome {
+	LAYER_CAME_IN,
+	LAYER_EXISTED,
+	LAYER_REPAIRED, /* the store had it, but damaged */
+};
+
 struct ingest_result {
 	struct layer_id layer;
 	struct digest diff_id;
-	bool existed; /* the store had it; nothing was added */
+	bool existed;  /* the store had it; nothing was added */
+	bool repaired; /* what it had was damaged, and is whole again (heal.h) */
 	uint64_t entries;
 	uint64_t left_out;  /* xattrs that are an overlay's own marks */
 	uint64_t new_bytes; /* content that was not there before */
 };
 
+static inline enum layer_outcome ingest_outcome(const struct ingest_result *result)
+{
+	return result->repaired ? LAYER_REPAIRED : result->existed ? LAYER_EXISTED : LAYER_CAME_IN;
+}
+
 /**
  * ingest_tar() - read one tar stream (any dialect and compression libarchive
  * knows) into one layer, atomically
  *
- * Until it returns 0 no reader sees anything of it.  A layer that no image
+ * Of one that is there already what is damaged is put right.  Until it returns 0 no reader sees anything of it.  A layer that no image
  * uses is gc's to take: hold a struct writer from before this call until the
  * image is there (image_add() takes the same one).
  *

@@ -247,6 +247,24 @@ static int no_platform(struct load *load, const char *what)
 	return diag_set(load->diag, -ENOTSUP, "%s: has no image for %s", what, platform_text(&load->platform, text));
 }
 
+/* With load->all: what cannot be read of one image is no matter for the others. */
+static int collect_each(struct load *load, const json_t *list, const char *what, unsigned depth)
+{
+	struct diag *diag = TAKE(load->diag);
+	int r = 0;
+
+	for (size_t i = 0; r != -ENOMEM && i < json_array_size(list); i++) {
+		const json_t *json = json_array_get(list, i);
+		size_t before = load->image_count;
+
+		r = is_attestation(json) ? 0 : collect_descriptor(load, json, what, NULL, depth);
+		if (r < 0)
+			load_drop_images(load, before);
+	}
+	load->diag = diag;
+	return r == -ENOMEM ? r : 0;
+}
+
 /* Of a nested index one image is taken. */
 static int collect_index(struct load *load, const json_t *index, const char *what, const char *tag, unsigned depth)
 {
@@ -256,6 +274,8 @@ static int collect_index(struct load *load, const json_t *index, const char *wha
 
 	if (!json_is_array(list))
 		return diag_set(load->diag, -EBADMSG, "%s: manifests is no list", what);
+	if (load->all)
+		return collect_each(load, list, what, depth + 1);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *json = json_array_get(list, i);
 		int score = suits(load, json);
@@ -423,5 +443,5 @@ int layout_collect(struct load *load)
 	list = json_object_get(index, "manifests");
 	if (!json_is_array(list))
 		return diag_set(load->diag, -EBADMSG, "%s: manifests is no list", what);
-	return collect_top(load, list, what);
+	return load->all ? collect_each(load, list, what, 0) : collect_top(load, list, what);
 }

@@ -47,12 +47,15 @@ struct load {
 	struct members *members;   /* borrowed; NULL: a registry */
 	struct load_blobs blobs;   /* of a layout */
 	struct platform platform;  /* what to take of an index */
+	bool all;		   /* or all of it, and of that what can be read */
 	struct diag *diag;	   /* borrowed */
 	struct load_image *images; /* owned */
 	size_t image_count;
 };
 
 void load_release(struct load *load);
+/** load_drop_images() - all but the first @count */
+void load_drop_images(struct load *load, size_t count);
 
 /** load_add_image() - one more image with room for @layers layers; borrowed until the next one. NULL: no memory. */
 struct load_image *load_add_image(struct load *load, size_t layers);
@@ -62,6 +65,12 @@ int load_add_tag(struct load_image *image, const char *name);
 
 /** load_set_config() - take @text, and the diff IDs in it, of which there must be as many as layers */
 int load_set_config(struct load *load, struct load_image *image, const char *what, char *text, size_t bytes);
+
+/** load_has_images() - is it an image archive of a kind that is known? */
+bool load_has_images(struct load *load);
+
+/** load_collect() - all its images, with their configs, manifests, and what they say of layers */
+int load_collect(struct load *load);
 
 /** layout_collect() - the images of an OCI image layout (image-spec image-layout.md, image-index.md, manifest.md) */
 int layout_collect(struct load *load);

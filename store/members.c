@@ -30,6 +30,7 @@ struct members {
 	char *source; /* owned */
 	int fd;	      /* owned: the folder or the tar */
 	bool folder;
+	off_t start;		  /* where in fd the tar begins */
 	struct tar_member *items; /* owned; sorted by name */
 	size_t count, room;
 };
@@ -183,6 +184,7 @@ static int index_tar(struct members *m, off_t start, struct diag *diag)
 	a = archive_read_new();
 	if (!a)
 		return -ENOMEM;
+	m->start = start;
 	if (lseek(m->fd, start, SEEK_SET) < 0)
 		return diag_errno(diag, -errno, "%s: cannot seek", m->source);
 	archive_read_support_format_tar(a);
@@ -384,6 +386,21 @@ static int find_in_folder(struct members *m, const char *name, struct diag *diag
 int members_find(struct members *members, const char *name, struct diag *diag, struct member *ret)
 {
 	return members->folder ? find_in_folder(members, name, diag, ret) : find_in_tar(members, name, diag, ret);
+}
+
+bool members_folder(const struct members *members)
+{
+	return members->folder;
+}
+
+int members_whole(struct members *m, struct diag *diag, struct member *ret)
+{
+	struct stat st;
+
+	if (fstat(m->fd, &st) < 0)
+		return diag_errno(diag, -errno, "cannot read %s", m->source);
+	*ret = (struct member){ .fd = m->fd, .offset = (uint64_t)m->start, .bytes = (uint64_t)(st.st_size - m->start) };
+	return 0;
 }
 
 void member_release(struct member *member)

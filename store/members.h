@@ -23,6 +23,9 @@ void members_closep(struct members **members);
 /** members_source() - what messages call it: the path, or "standard input" */
 const char *members_source(const struct members *members);
 
+/** members_folder() - is it a folder, and no tar? */
+bool members_folder(const struct members *members);
+
 /* Where a member's bytes are. */
 struct member {
 	int fd;	    /* readable */
@@ -38,6 +41,9 @@ struct member {
  */
 int members_find(struct members *members, const char *name, struct diag *diag, struct member *ret);
 void member_release(struct member *member);
+
+/** members_whole() - the tar itself, uncompressed; not of a folder */
+int members_whole(struct members *members, struct diag *diag, struct member *ret);
 
 /** members_load() - a small member whole; *@ret is owned and NUL-terminated. -EBADMSG over @limit bytes. */
 int members_load(struct members *members, const char *name, size_t limit, struct diag *diag, char **ret,

@@ -2,6 +2,7 @@
 #include "store/oci.h"
 
 #include "store/base/auto.h"
+#include "store/heal.h"
 #include "store/load.h"
 #include "store/origin.h"
 
@@ -22,10 +23,15 @@ static void load_image_release(struct load_image *image)
 	free(image->manifest_type);
 }
 
+void load_drop_images(struct load *load, size_t count)
+{
+	while (load->image_count > count)
+		load_image_release(&load->images[--load->image_count]);
+}
+
 void load_release(struct load *load)
 {
-	for (size_t i = 0; i < load->image_count; i++)
-		load_image_release(&load->images[i]);
+	load_drop_images(load, 0);
 	free(load->images);
 }
 
@@ -142,10 +148,10 @@ static void event_begin(const struct load_events *events, const char *digest, ui
 		events->layer_begin(digest, bytes, events->arg);
 }
 
-static void event_end(const struct load_events *events, const char *digest, bool existed)
+static void event_end(const struct load_events *events, const char *digest, enum layer_outcome outcome)
 {
 	if (events && events->layer_end)
-		events->layer_end(digest, existed, events->arg);
+		events->layer_end(digest, outcome, events->arg);
 }
 
 static void event_image(const struct load_events *events, const char *tag, const struct digest *id)
@@ -185,7 +191,7 @@ static int find_layer(struct loading *l, const struct load_layer *layer, const c
 }
 
 static int ingest_layer(struct loading *l, const struct load_layer *layer, const char *shown, struct layer_id *ret,
-			bool *ret_existed)
+			enum layer_outcome *ret_outcome)
 {
 	struct load *load = &l->load;
 	AUTO(member_release) struct member member = { .fd = -1 };
@@ -213,7 +219,7 @@ static int ingest_layer(struct loading *l, const struct load_layer *layer, const
 	if (result.left_out && l->events && l->events->left_out)
 		l->events->left_out(shown, result.left_out, l->events->arg);
 	*ret = result.layer;
-	*ret_existed = result.existed;
+	*ret_outcome = ingest_outcome(&result);
 	l->added = l->added || !result.existed;
 	return 0;
 }
@@ -221,16 +227,19 @@ static int ingest_layer(struct loading *l, const struct load_layer *layer, const
 static int load_layer(struct loading *l, const struct load_layer *layer, struct layer_id *ret)
 {
 	char shown[DIGEST_TEXT_BYTES];
-	bool existed = true;
+	enum layer_outcome outcome = LAYER_EXISTED;
+	bool whole = false;
 	int r;
 
 	digest_format(layer->has_blob ? &layer->blob : &layer->diff_id, shown);
 	event_begin(l->events, shown, layer->bytes > 0 ? (uint64_t)layer->bytes : 0);
 	r = layer_find(writer_store(l->writer), &layer->diff_id, ret);
-	if (r == -ENOENT)
-		r = ingest_layer(l, layer, shown, ret, &existed);
 	if (r == 0)
-		event_end(l->events, shown, existed);
+		r = heal_look(writer_store(l->writer), *ret, &whole);
+	if ((r == 0 && !whole) || r == -ENOENT)
+		r = ingest_layer(l, layer, shown, ret, &outcome);
+	if (r == 0)
+		event_end(l->events, shown, outcome);
 	return r;
 }
 
@@ -298,11 +307,16 @@ static bool has_member(struct load *load, const char *name)
 	return members_find(load->members, name, NULL, &member) == 0;
 }
 
+bool load_has_images(struct load *load)
+{
+	return has_member(load, "manifest.json") || has_member(load, "index.json");
+}
+
 /*
  * docker's archives since 25 are a layout too; manifest.json is preferred,
  * because it has the whole names of the tags.
  */
-static int collect(struct load *load)
+int load_collect(struct load *load)
 {
 	int r;
 
@@ -346,7 +360,7 @@ int image_load(struct store *store, const char *path, const char *platform, cons
 	if (r < 0)
 		return r;
 	l.load.members = members;
-	r = collect(&l.load);
+	r = load_collect(&l.load);
 	if (r == 0)
 		r = load_images(&l);
 	if (r < 0)

@@ -8,14 +8,15 @@
  */
 
 #include "store/image.h"
+#include "store/ingest.h"
 
 /* What happens while an image is loaded; each member may be NULL. */
 struct load_events {
 	/** A layer begins: its digest as the source names it, its size there (0 unknown). */
 	void (*layer_begin)(const char *digest, uint64_t bytes, void *arg);
 	void (*layer_progress)(uint64_t bytes, void *arg);
-	/** It is in the store; @existed: it was there before. */
-	void (*layer_end)(const char *digest, bool existed, void *arg);
+	/** It is in the store. */
+	void (*layer_end)(const char *digest, enum layer_outcome outcome, void *arg);
 	/** Of a layer that came in, so many xattrs were left out: an overlay's own marks, which would be obeyed. */
 	void (*left_out)(const char *digest, uint64_t xattrs, void *arg);
 	/** An image is in the store, under this tag ("" if it has none). */

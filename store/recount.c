@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+const char recount_used_sql[] = RECOUNT_USED_SQL("main.");
+
 static const char prepare_sql[] =
 	"CREATE TEMP TABLE used(content INTEGER PRIMARY KEY, n INTEGER NOT NULL);"
 	"INSERT INTO temp.used SELECT content, count(*) FROM (SELECT content FROM entry WHERE content IS NOT NULL"

@@ -32,8 +32,9 @@ struct registry_options {
 
 enum transfer_result {
 	TRANSFER_DONE,
-	TRANSFER_EXISTS,  /* it was there before */
-	TRANSFER_MOUNTED, /* push: the registry took it from another of its repositories */
+	TRANSFER_EXISTS,   /* it was there before */
+	TRANSFER_REPAIRED, /* pull: the store had it, but damaged */
+	TRANSFER_MOUNTED,  /* push: the registry took it from another of its repositories */
 };
 
 /* What happens meanwhile. Several threads call, never two at once; each member may be NULL. */

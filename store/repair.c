@@ -6,7 +6,6 @@
 #include "store/repair_priv.h"
 #include "store/store_priv.h"
 #include "store/tarback.h"
-#include "store/unpack.h"
 
 #include <string.h>
 
@@ -16,7 +15,7 @@
  *
  *   1. Does the store have other contents of the same size and hash?  They are if the layer's
  *      stream with them in it has its diff ID.
- *   2. Does a registry have the layer?  It is read as at the first time, which finds what the store still
+ *   2. Does an archive that was given, or a registry, have the layer?  It is read as at the first time, which finds what the store still
  *      has and stages the rest: that is what was damaged.
  *
  * What one layer brings back is back for all that share it.
@@ -30,6 +29,7 @@ static void repair_release(struct repair *rp)
 	refetch_release(&rp->refetch);
 	db_close(rp->db);
 	layer_list_release(&rp->lost);
+	layer_list_release(&rp->tainted);
 	writer_close(rp->writer);
 }
 
@@ -123,50 +123,7 @@ static int repair_from_store(struct repair *rp, const struct layer_info *layer, 
 	return r;
 }
 
-/* ---- from a registry ---- */
-
-struct transfer {
-	const struct transfer_events *events; /* borrowed; may be NULL */
-	size_t no;
-};
-
-static void on_progress(uint64_t bytes, void *arg)
-{
-	const struct transfer *t = arg;
-
-	if (t->events && t->events->progress)
-		t->events->progress(t->no, bytes, t->events->arg);
-}
-
-static void tell_begin(const struct transfer *t, const struct origin_blob *blob)
-{
-	char text[DIGEST_TEXT_BYTES];
-
-	if (t->events && t->events->begin)
-		t->events->begin(t->no, digest_format(&blob->digest, text), (uint64_t)blob->bytes, t->events->arg);
-}
-
-static void tell_end(const struct transfer *t)
-{
-	if (t->events && t->events->end)
-		t->events->end(t->no, TRANSFER_DONE, t->events->arg);
-}
-
-/* As ingest_tar() reads a layer; nothing of it is the store's yet. */
-static int read_again(struct repair *rp, struct blob *blob, const struct ingest_options *options, struct stage *stage,
-		      struct diag *why, struct repair_reading *ret)
-{
-	AUTO(unpack_freep) struct unpack *unpack = NULL;
-	int r = unpack_new(blob_source(blob), options, NULL, &unpack);
-
-	if (r == 0)
-		r = tar_read(stage, unpack, options->name, NULL, why, &ret->tar);
-	if (r == 0)
-		r = unpack_finish(unpack, why, &ret->stream);
-	if (r < 0 && blob->diag.text[0]) /* says more than that the layer could not be read */
-		*why = blob->diag;
-	return r;
-}
+/* ---- from elsewhere ---- */
 
 static int list_suspects(const struct suspects *s, struct content_list *ret)
 {
@@ -177,39 +134,8 @@ static int list_suspects(const struct suspects *s, struct content_list *ret)
 	return r;
 }
 
-int repair_fetch(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin, struct diag *why,
-		 struct stage **ret, struct repair_reading *ret_reading)
-{
-	AUTO(stage_freep) struct stage *stage = NULL;
-	AUTO(blob_release) struct blob blob = { 0 };
-	struct transfer transfer = { rp->options->events, rp->transfers };
-	struct ingest_options options = {
-		.name = origin->source,
-		.blob_digest = &origin->digest,
-		.blob_bytes = origin->bytes,
-		.diff_id = &layer->diff_id,
-		.own = true,
-		.progress = on_progress,
-		.progress_arg = &transfer,
-	};
-	int r = stage_new(rp->store, why, &stage);
-
-	if (r == 0)
-		r = refetch_blob(&rp->refetch, origin->source, &origin->digest, (uint64_t)origin->bytes, why, &blob);
-	if (r < 0)
-		return r;
-	rp->transfers++;
-	tell_begin(&transfer, origin);
-	r = read_again(rp, &blob, &options, stage, why, ret_reading);
-	if (r < 0)
-		return r;
-	tell_end(&transfer);
-	*ret = TAKE(stage);
-	return 0;
-}
-
-static int repair_from_blob(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin,
-			    const struct suspects *s, struct diag *why)
+static int repair_from_supply(struct repair *rp, const struct layer_info *layer, const struct repair_supply *supply,
+			      const struct suspects *s, struct diag *why)
 {
 	AUTO(stage_freep) struct stage *stage = NULL;
 	AUTO(content_list_release) struct content_list damaged = { 0 };
@@ -218,7 +144,7 @@ static int repair_from_blob(struct repair *rp, const struct layer_info *layer, c
 	int r = list_suspects(s, &damaged);
 
 	if (r == 0)
-		r = repair_fetch(rp, layer, origin, why, &stage, &reading);
+		r = repair_fetch(rp, layer, supply, why, &stage, &reading);
 	if (r == 0)
 		r = restore_from_stage(stage, layer->id, &reading.tar, &damaged, why, &done);
 	for (size_t i = 0; r == 0 && i < done.count; i++)
@@ -270,37 +196,29 @@ static int try_store(struct repair *rp, const struct layer_info *layer, struct s
 	return r;
 }
 
-static int try_blob(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin,
-		    struct suspects *s, struct attempt *a)
+static int try_supply(struct repair *rp, const struct layer_info *layer, const struct repair_supply *supply,
+		      struct suspects *s, struct attempt *a)
 {
 	struct diag why = { 0 };
 	size_t done = 0;
-	int err = repair_from_blob(rp, layer, origin, s, &why);
+	int err = repair_from_supply(rp, layer, supply, s, &why);
 	int r = err == -ENOMEM || err == -ENOSPC ? err : count_success(rp, layer, s, &done);
 
-	if (done > 0)
-		attempt_note(a, "fetched again from ", origin->source, "");
-	else if (err < 0)
-		attempt_failed(a, origin->source, diag_text(&why, err));
+	if (done > 0 || err < 0)
+		repair_note_supply(a, supply, done > 0 ? 0 : err, &why);
 	a->contents += done;
 	return r < 0 ? diag_set(rp->diag, r, "%s", diag_text(&why, r)) : 0;
 }
 
-static int try_registries(struct repair *rp, const struct layer_info *layer, struct suspects *s, struct attempt *a)
+static int try_supplies(struct repair *rp, const struct layer_info *layer, struct suspects *s, struct attempt *a)
 {
-	struct origin_blob *blobs = NULL;
-	size_t count = 0, known = 0;
-	int r = origin_blobs(rp->store, layer->id, &blobs, &count);
+	AUTO(repair_supplies_release) struct repair_supplies supplies = { 0 };
+	int r = repair_supplies_of(rp, layer, &supplies);
 
-	for (size_t i = 0; r == 0 && s->count > 0 && i < count; i++) {
-		if (!blobs[i].source || blobs[i].bytes < 0)
-			continue;
-		known++;
-		r = try_blob(rp, layer, &blobs[i], s, a);
-	}
-	origin_blobs_free(blobs, count);
-	if (r == 0 && known == 0 && s->count > 0)
-		attempt_note(a, "no registry is known that has it", "", "");
+	for (size_t i = 0; r == 0 && s->count > 0 && i < supplies.count; i++)
+		r = try_supply(rp, layer, &supplies.items[i], s, a);
+	if (r == 0 && supplies.count == 0 && s->count > 0)
+		attempt_note(a, repair_nobody(rp), "", "");
 	return r;
 }
 
@@ -317,7 +235,7 @@ static int repair_layer(struct repair *rp, struct layer_id id)
 		return r; /* another layer has brought back all of it */
 	r = try_store(rp, &layer, &s, &a);
 	if (r == 0 && s.count > 0)
-		r = try_registries(rp, &layer, &s, &a);
+		r = try_supplies(rp, &layer, &s, &a);
 	/* Of two damaged contents with the same bytes one is back by now, and may be the other too. */
 	if (r == 0 && s.count > 0)
 		r = try_store(rp, &layer, &s, &a);
@@ -337,6 +255,19 @@ static int repair_layer(struct repair *rp, struct layer_id id)
 static const char next_layer_sql[] =
 	"SELECT min(id) FROM (SELECT layer AS id FROM entry e CROSS JOIN temp.bad b ON b.content = e.content"
 	"  WHERE layer > ?1 UNION ALL SELECT id FROM layer WHERE framing IN (SELECT content FROM temp.bad)) WHERE id > ?1";
+
+static const char tainted_sql[] = "SELECT DISTINCT layer FROM entry e CROSS JOIN temp.bad b ON b.content = e.content"
+				  " UNION SELECT id FROM layer WHERE framing IN (SELECT content FROM temp.bad)";
+
+static int list_tainted(struct repair *rp)
+{
+	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
+	int r = db_stmt(rp->db, tainted_sql, &stmt);
+
+	while (r == 0 && (r = db_step(stmt)) > 0)
+		r = layer_list_add(&rp->tainted, (struct layer_id){ sqlite3_column_int64(stmt, 0) });
+	return r;
+}
 
 static int repair_layers(struct repair *rp)
 {
@@ -381,6 +312,8 @@ int store_repair(struct store *store, const struct content_list *damaged, const 
 		r = repair_images(&rp);
 	if (r == 0)
 		r = repair_lost(&rp);
+	if (r == 0)
+		r = list_tainted(&rp);
 	if (r == 0)
 		r = repair_layers(&rp);
 	if (r == 0)

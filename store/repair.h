@@ -6,6 +6,7 @@
  * Making whole what store_check() found damaged: contents, configs and manifests of images, and rows of layers.
  */
 
+#include "store/imagearchive.h"
 #include "store/registry.h"
 #include "store/restore.h"
 #include "store/restore_rows.h"
@@ -24,6 +25,8 @@ typedef void (*repair_fn)(const struct repair_report *report, void *arg);
 
 struct repair_options {
 	const struct registry_options *registry;
+	struct image_archive *const *archives; /* to take from, before a registry is asked; borrowed */
+	size_t archive_count;
 	const struct transfer_events *events; /* of what is fetched; may be NULL */
 	const struct layer_list *rows;	      /* layers whose rows are wrong, as store_check() tells them; borrowed */
 	bool all;			      /* store_check() looked at all images */
@@ -32,8 +35,8 @@ struct repair_options {
 };
 
 /**
- * store_repair() - from the store itself where it has the same bytes elsewhere, else from the registry that a
- * layer came from or went to
+ * store_repair() - from the store itself where it has the same bytes elsewhere, else from archives that have the layer,
+ * else from the registry that it came from or went to
  * @damaged: contents, as store_check() tells them; what is sound by now stays as it is
  *
  * Nothing counts before the digest of all of the layer it came in was checked.  Whatever happens meanwhile,

@@ -32,9 +32,9 @@ static int put_config(struct repair *rp, struct image_id image, const struct dig
 	return r < 0 ? r : txn_commit(TAKE(txn));
 }
 
-static int put_manifest(struct repair *rp, struct image_id image, char *text, size_t bytes)
+static int put_manifest(struct repair *rp, struct image_id image, const char *text, size_t bytes)
 {
-	struct origin_manifest manifest = { .text = text, .bytes = bytes };
+	struct origin_manifest manifest = { .text = (char *)text, .bytes = bytes };
 	int r = origin_manifest_type(text, bytes, &manifest.media_type);
 
 	if (r == 0)
@@ -50,7 +50,7 @@ struct image_text {
 	const struct digest *digest;	/* borrowed: its own */
 };
 
-static int put_text(struct repair *rp, const struct image_text *t, char *text, size_t bytes)
+static int put_text(struct repair *rp, const struct image_text *t, const char *text, size_t bytes)
 {
 	int r = t->manifest ? put_manifest(rp, t->image->id, text, bytes)
 			    : put_config(rp, t->image->id, t->digest, text, bytes);
@@ -76,6 +76,22 @@ static int fetch_from(struct repair *rp, const struct image_text *t, const char 
 	return put_text(rp, t, text, bytes);
 }
 
+static int take_from_archives(struct repair *rp, const struct image_text *t, struct attempt *a)
+{
+	for (size_t i = 0; i < rp->options->archive_count; i++) {
+		const struct image_archive *archive = rp->options->archives[i];
+		size_t bytes;
+		const char *text = image_archive_text(archive, t->digest, &bytes);
+
+		if (!text)
+			continue;
+		attempt_note(a, "read again from ", image_archive_name(archive), "");
+		a->contents++;
+		return put_text(rp, t, text, bytes);
+	}
+	return 0;
+}
+
 static const char sources_sql[] =
 	"SELECT DISTINCT source FROM blob WHERE source IS NOT NULL AND layer IN"
 	" (SELECT layer FROM image_layer WHERE image = ?) AND checksum = " SCHEMA_BLOB_CHECKSUM;
@@ -83,8 +99,10 @@ static const char sources_sql[] =
 static int fetch(struct repair *rp, const struct image_text *t, struct attempt *a)
 {
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
-	int r = db_stmt(rp->db, sources_sql, &stmt);
+	int r = take_from_archives(rp, t, a);
 
+	if (r == 0)
+		r = db_stmt(rp->db, sources_sql, &stmt);
 	if (r < 0)
 		return r;
 	db_bind_int(stmt, 1, t->image->id.value);
@@ -99,7 +117,7 @@ static int fetch(struct repair *rp, const struct image_text *t, struct attempt *
 static int report(struct repair *rp, const struct image_text *t, struct attempt *a)
 {
 	if (a->text.len == 0)
-		buf_adds(&a->text, "no registry is known that has it");
+		buf_adds(&a->text, repair_nobody(rp));
 	if (buf_error(&a->text) < 0)
 		return -ENOMEM;
 	rp->options->report(&(struct repair_report){ .image = &t->image->digest,
@@ -137,8 +155,7 @@ static int repair_manifest(struct repair *rp, const struct image_info *image, st
 		r = fetch(rp, &t, &a);
 	}
 	if (r == 0 && a.text.len == 0) {
-		attempt_note(&a,
-			     "no registry is known that has it, so it is forgotten; the image goes out with a new one",
+		attempt_note(&a, "nobody is known who has it, so it is forgotten; the image goes out with a new one",
 			     "", "");
 		a.contents++;
 		r = origin_forget(rp->store, image->id);

@@ -127,6 +127,25 @@ static int find_layer(struct repair *rp, const struct named_layer *n)
 	return r < 0 ? r : layer_list_add(&rp->lost, n->layer);
 }
 
+/* The image does not even say which layer it has there. */
+static int name_layer(struct repair *rp, const struct named_layer *n)
+{
+	struct layer_id layer;
+	int r = layer_of(rp, &n->diff_id, &layer);
+
+	if (r > 0)
+		r = DB_RUN(rp->db, "INSERT INTO image_layer(image, position, layer) VALUES(?, ?, ?)", n->image,
+			   n->position, layer.value);
+	else if (r == 0)
+		return report(rp, &(struct repair_report){ .layer = &n->diff_id,
+							   .text = "the index has lost it; bring the image in once more"
+								   " ('nacre pull', 'nacre load')" });
+	return r < 0 ? r
+		     : report(rp, &(struct repair_report){ .layer = &n->diff_id,
+							   .whole = true,
+							   .text = "its place in the image, from the config" });
+}
+
 static const char layers_sql[] =
 	"SELECT position, layer, l.id IS NOT NULL, l.diff_id IS ?2 FROM image_layer LEFT JOIN layer l ON l.id = layer"
 	" WHERE image = ?1 AND position = ?3";
@@ -146,8 +165,13 @@ static int find_layers(struct repair *rp, int64_t image, const struct digest *id
 		db_bind_blob(stmt, 2, ids[i].bytes, DIGEST_BYTES);
 		db_bind_int(stmt, 3, n.position);
 		r = db_step(stmt);
-		if (r <= 0)
-			continue; /* repair_images() has nothing to say of it either */
+		if (r < 0)
+			return r;
+		if (r == 0) {
+			db_reset(TAKE(stmt));
+			r = name_layer(rp, &n);
+			continue;
+		}
 		n.layer.value = sqlite3_column_int64(stmt, 1);
 		n.there = sqlite3_column_int(stmt, 2) != 0;
 		n.right = sqlite3_column_int(stmt, 3) != 0;
@@ -183,12 +207,9 @@ static int find_layers_of(struct repair *rp, const struct image_info *image)
 static const struct orphans {
 	const char *what, *sql;
 } orphans[] = {
-	{ "entries of a layer that no image has",
-	  "DELETE FROM entry WHERE layer NOT IN (SELECT id FROM layer UNION SELECT layer FROM image_layer)" },
-	{ "xattrs of a layer that no image has",
-	  "DELETE FROM xattr WHERE layer NOT IN (SELECT id FROM layer UNION SELECT layer FROM image_layer)" },
-	{ "what is known of blobs of a layer that no image has",
-	  "DELETE FROM blob WHERE layer NOT IN (SELECT id FROM layer UNION SELECT layer FROM image_layer)" },
+	{ "entries of a layer that no image has", "DELETE FROM entry WHERE " SCHEMA_OF_NO_LAYER },
+	{ "xattrs of a layer that no image has", "DELETE FROM xattr WHERE " SCHEMA_OF_NO_LAYER },
+	{ "what is known of blobs of a layer that no image has", "DELETE FROM blob WHERE " SCHEMA_OF_NO_LAYER },
 	/* A hint only: the next pull or push of the layer writes it again. */
 	{ "what was known of blobs in a registry, and is damaged",
 	  "DELETE FROM blob WHERE checksum IS NOT " SCHEMA_BLOB_CHECKSUM },

@@ -4,6 +4,7 @@
 
 /* What the parts of store_repair() share. */
 
+#include "store/imagearchive.h"
 #include "store/base/buf.h"
 #include "store/origin.h"
 #include "store/registry/refetch.h"
@@ -18,8 +19,9 @@ struct repair {
 	struct db *db;			      /* owned: with temp.bad(content) */
 	struct refetch refetch;		      /* owned */
 	struct layer_list lost;		      /* owned: layers that have got their row back, and nothing in it */
-	uint64_t recounted;		      /* counts that were wrong */
-	size_t transfers;		      /* begun so far */
+	struct layer_list tainted; /* owned: layers that had a damaged content: of these no rows could be read */
+	uint64_t recounted;	   /* counts that were wrong */
+	size_t transfers;	   /* begun so far */
 };
 
 /* What was reached and what was not, for one report. */
@@ -37,12 +39,35 @@ struct repair_reading {
 	struct unpack_totals stream;
 };
 
+/* repair_supply.c: where else a layer is */
+
+/* One such place: an archive that was given, or a registry that it came from or went to. */
+struct repair_supply {
+	struct image_archive *archive;	  /* borrowed; NULL: a registry */
+	const struct origin_blob *origin; /* borrowed; of a registry */
+};
+struct repair_supplies {
+	struct repair_supply *items; /* owned; archives first */
+	size_t count;
+	struct origin_blob *blobs; /* owned */
+	size_t blob_count;
+};
+
+int repair_supplies_of(struct repair *rp, const struct layer_info *layer, struct repair_supplies *ret);
+void repair_supplies_release(struct repair_supplies *supplies);
+
 /**
- * repair_fetch() - a layer's blob from the registry, read as at the first time
+ * repair_fetch() - a layer from there, read as at the first time
  * @ret: owned by the caller; nothing of it is the store's yet; its stream had the layer's diff ID
  */
-int repair_fetch(struct repair *rp, const struct layer_info *layer, const struct origin_blob *origin, struct diag *why,
-		 struct stage **ret, struct repair_reading *ret_reading);
+int repair_fetch(struct repair *rp, const struct layer_info *layer, const struct repair_supply *supply,
+		 struct diag *why, struct stage **ret, struct repair_reading *ret_reading);
+
+/** repair_nobody() - for the report: there is no such place, and what to do */
+const char *repair_nobody(const struct repair *rp);
+
+/** repair_note_supply() - what came of it, for the report. @err: 0, or why it failed; *@why then says more. */
+void repair_note_supply(struct attempt *a, const struct repair_supply *supply, int err, const struct diag *why);
 
 /* repair_image.c: configs and manifests */
 int repair_images(struct repair *rp);

@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/check_priv.h"
+#include "store/recount.h"
 #include "store/restore_lost.h"
 #include "store/stage.h"
 #include "store/store_priv.h"
@@ -55,10 +56,7 @@ static const char *const row_statements[] = {
 };
 
 /* A damaged row may have been counted, or not. */
-static const char counts_sql[] =
-	"UPDATE store.content SET refs = n FROM (SELECT used, count(*) AS n FROM"
-	"  (SELECT content AS used FROM store.entry WHERE content IS NOT NULL"
-	"   UNION ALL SELECT framing FROM store.layer) GROUP BY used) u WHERE used = id AND refs <> n";
+static const char counts_sql[] = RECOUNT_USED_SQL("store.");
 
 static int attach(struct store *store, struct db *rows)
 {

@@ -30,6 +30,9 @@ int schema_compare(struct db *db, char **ret);
 	"sha256(quote(no) || ' ' || quote(layer) || ' ' || quote(digest) || ' ' || quote(bytes) || ' ' ||" \
 	" quote(media_type) || ' ' || quote(source))"
 
+/** Of a row with a layer, in SQL: that layer has no row of its own, and no image waits for one (repair_lost.c). */
+#define SCHEMA_OF_NO_LAYER "layer NOT IN (SELECT id FROM layer UNION SELECT layer FROM image_layer)"
+
 /**
  * schema_has_blob_checksums() - does the index have that column?
  *

@@ -315,10 +315,14 @@ static int pack_append(struct stage *s, const void *bytes, size_t len, int64_t *
 
 int stage_seal(struct stage *s)
 {
-	int r = pack_flush(s);
+	int r;
 
+	if (s->sealed)
+		return 0;
+	r = pack_flush(s);
 	if (r == 0)
 		r = db_exec(s->db, "COMMIT");
+	s->sealed = r == 0;
 	index_end_read(s);
 	/* One in memory lives as long as somebody has it open. */
 	if (!s->in_memory)

@@ -28,6 +28,7 @@ struct stage {
 	char name[64];	      /* "ingest/XXXXXX"; "": no folder yet */
 	int dirfd, lockfd;    /* owned; -1: the same */
 	struct db *db;	      /* owned: stage.db, in one transaction */
+	bool sealed;	      /* by stage_seal() */
 	bool in_memory;	      /* it is not on disk */
 	uint64_t entries;     /* so far; counted in memory only */
 	uint64_t xattr_bytes; /* theirs */
@@ -62,7 +63,7 @@ int stage_entry(struct stage *stage);
 /** stage_rows_name() - of stage.db, to open or attach it; sqlite3_free() it. NULL: no memory. */
 char *stage_rows_name(const struct stage *stage);
 
-/** stage_seal() - all bytes are with the kernel, the rows committed; stage.db can be attached. */
+/** stage_seal() - all bytes are with the kernel, the rows committed; stage.db can be attached. Once more does nothing. */
 int stage_seal(struct stage *stage);
 
 /** stage_sweep() - remove folders of ingests that died. */

@@ -41,6 +41,13 @@ static void on_left_out(const char *name, uint64_t xattrs, void *arg)
 		(unsigned long long)xattrs);
 }
 
+static void on_layer_end(const char *digest, enum layer_outcome outcome, void *arg)
+{
+	progress_end(arg);
+	if (outcome == LAYER_REPAIRED)
+		ui_note("The store had its layer already, but damaged: it is repaired.");
+}
+
 int cmd_import(struct cli *cli, const struct args *args)
 {
 	AUTO(freep) const char **changes = args_all(args, "change");
@@ -57,7 +64,9 @@ int cmd_import(struct cli *cli, const struct args *args)
 		return FAILED;
 	store_set_limits(cli->store, &limits);
 	progress_begin(&progress, path, size_of(path), args_has(args, "quiet"));
-	struct load_events events = { .layer_progress = progress_update, .left_out = on_left_out, .arg = &progress };
+	struct load_events events = {
+		.layer_progress = progress_update, .layer_end = on_layer_end, .left_out = on_left_out, .arg = &progress
+	};
 	int r = image_import(cli->store, path, &options, &events, &diag, &id);
 	progress_end(&progress);
 	if (r < 0)

@@ -38,8 +38,9 @@ static void on_layer_progress(uint64_t bytes, void *arg)
 	progress_update(bytes, &load->progress);
 }
 
-static void on_layer_end(const char *digest, bool existed, void *arg)
+static void on_layer_end(const char *digest, enum layer_outcome outcome, void *arg)
 {
+	static const char *const words[] = { "loaded", "already exists", "repaired" };
 	struct load *load = arg;
 	char text[UI_SHORT_ID + 1];
 
@@ -47,7 +48,7 @@ static void on_layer_end(const char *digest, bool existed, void *arg)
 	if (load->quiet)
 		return;
 	short_digest(digest, text);
-	AUTO(freep) char *line = ui_format("%s: %s", text, existed ? "already exists" : "loaded");
+	AUTO(freep) char *line = ui_format("%s: %s", text, words[outcome]);
 	puts(line);
 	fflush(stdout);
 }

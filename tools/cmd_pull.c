@@ -40,7 +40,7 @@ static int pull(struct cli *cli, const struct args *args, const char *name, cons
 	bool json = args_has(args, "json"), quiet = args_has(args, "quiet");
 	AUTO(bars_freep) struct bars *bars = bars_new("pulling", quiet || json);
 	AUTO(pull_result_release) struct pull_result result = { 0 };
-	struct remote_view view = { bars, { "pulled", "already exists" } };
+	struct remote_view view = { bars, { "pulled", "already exists", "repaired" } };
 	struct transfer_events events = remote_events(&view);
 	struct diag diag = { 0 };
 	int r = image_pull(cli->store, name, options, &events, &diag, &result);

@@ -42,7 +42,7 @@ int cmd_push(struct cli *cli, const struct args *args)
 	const char *image = args_operand(args, 0), *name = args_operand(args, 1);
 	bool json = args_has(args, "json"), quiet = args_has(args, "quiet");
 	AUTO(bars_freep) struct bars *bars = bars_new("pushing", quiet || json);
-	struct remote_view view = { bars, { "pushed", "already exists", "taken from another repository" } };
+	struct remote_view view = { bars, { "pushed", "already exists", NULL, "taken from another repository" } };
 	struct transfer_events events = remote_events(&view);
 	struct registry_options options;
 	struct push_result result;

@@ -212,13 +212,48 @@ static void on_repair(const struct repair_report *report, void *arg)
 		print_repair(v, report);
 }
 
-static int repair(struct cli *cli, const struct args *args, struct verify *v, const struct registry_options *registry)
+/* What --from names. Before anything is checked: a name may be wrong, and a check takes its time. */
+struct supplies {
+	struct image_archive **archives; /* owned, and each of them */
+	size_t count;
+	struct registry_options registry;
+};
+
+static void supplies_release(struct supplies *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		image_archive_close(s->archives[i]);
+	free(s->archives);
+}
+
+static int open_archives(struct cli *cli, const struct args *args, struct supplies *s)
+{
+	AUTO(freep) const char **paths = args_all(args, "from");
+	size_t count = 0;
+
+	while (paths[count])
+		count++;
+	s->archives = ui_need(calloc(count + 1, sizeof(*s->archives)));
+	while (s->count < count) {
+		struct diag diag = { 0 };
+		int r = image_archive_open(cli->store, paths[s->count], &diag, &s->archives[s->count]);
+
+		if (r < 0)
+			return ui_fail(r, &diag, NULL, "cannot repair from %s", paths[s->count]);
+		s->count++;
+	}
+	return DONE;
+}
+
+static int repair(struct cli *cli, const struct args *args, struct verify *v, const struct supplies *supplies)
 {
 	AUTO(bars_freep) struct bars *bars = bars_new("repairing", v->repairs || args_has(args, "quiet"));
-	struct remote_view view = { bars, { "fetched again" } };
+	struct remote_view view = { bars, { "read again" } };
 	struct transfer_events events = remote_events(&view);
 	const struct repair_options options = {
-		.registry = registry,
+		.registry = &supplies->registry,
+		.archives = supplies->archives,
+		.archive_count = supplies->count,
 		.events = &events,
 		.rows = &v->rows,
 		.all = args->operand_count == 0,
@@ -239,8 +274,8 @@ static int damaged(const struct check_result *result, const char *hint)
 }
 
 /* What is left after it is found as the damage was: by reading. */
-static int repair_and_check(struct cli *cli, const struct args *args, struct verify *v,
-			    const struct registry_options *registry, struct check_result *result)
+static int repair_and_check(struct cli *cli, const struct args *args, struct verify *v, const struct supplies *supplies,
+			    struct check_result *result)
 {
 	AUTO(verify_release) struct verify after = { 0 };
 	uint64_t before = result->faults;
@@ -248,7 +283,7 @@ static int repair_and_check(struct cli *cli, const struct args *args, struct ver
 	if (!v->faults)
 		table_print(v->table, "   ");
 	verify_init(&after, v->faults, v->whole);
-	if (repair(cli, args, v, registry) != DONE || check(cli, args, &after, result) != DONE)
+	if (repair(cli, args, v, supplies) != DONE || check(cli, args, &after, result) != DONE)
 		return FAILED;
 	if (v->faults)
 		print_json(after.faults, v->repairs, result);
@@ -261,26 +296,39 @@ static int repair_and_check(struct cli *cli, const struct args *args, struct ver
 	return damaged(result, result->faults == before ? "" : result->faults == 1 ? " is left" : " are left");
 }
 
-int cmd_verify(struct cli *cli, const struct args *args)
+static int verify(struct cli *cli, const struct args *args, const struct supplies *supplies)
 {
 	AUTO(verify_release) struct verify v = { 0 };
 	bool repairing = args_has(args, "repair");
 	struct check_result result = { 0 };
-	struct registry_options registry;
-	int r = remote_options(args, &registry);
 
-	if (r != DONE)
-		return r;
 	verify_init(&v, args_has(args, "json"), args_has(args, "no-trunc"));
-	if (cli_open(cli, repairing ? STORE_WRITE : STORE_READ) < 0 || check(cli, args, &v, &result) != DONE)
+	if (check(cli, args, &v, &result) != DONE)
 		return FAILED;
 	if (repairing && result.faults)
-		return ui_finish(repair_and_check(cli, args, &v, &registry, &result));
+		return ui_finish(repair_and_check(cli, args, &v, supplies, &result));
 	if (v.faults)
 		print_json(v.faults, repairing ? v.repairs : NULL, &result);
 	else if (result.faults)
 		table_print(v.table, "   ");
 	if (!v.faults && !args_has(args, "quiet"))
 		print_summary(&result);
-	return result.faults == 0 ? DONE : damaged(&result, "");
+	return result.faults == 0
+		       ? DONE
+		       : damaged(&result, repairing ? "" : "; 'nacre verify --repair' brings back what it can");
+}
+
+int cmd_verify(struct cli *cli, const struct args *args)
+{
+	AUTO(supplies_release) struct supplies supplies = { 0 };
+	bool repairing = args_has(args, "repair");
+	int r = remote_options(args, &supplies.registry);
+
+	if (r != DONE)
+		return r;
+	if (args_get(args, "from") && !repairing)
+		return args_misused(args->command, "--from says what --repair takes from");
+	if (cli_open(cli, repairing ? STORE_WRITE : STORE_READ) < 0 || open_archives(cli, args, &supplies) != DONE)
+		return FAILED;
+	return verify(cli, args, &supplies);
 }

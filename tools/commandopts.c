@@ -287,6 +287,7 @@ const struct option_desc setup_options[] = {
 
 const struct option_desc verify_options[] = {
 	{ 0, "repair", NULL, "then fetch what is damaged again from where it came from" },
+	{ 0, "from", "FILE|DIR", "repair from this archive first, may be given several times", OPERAND_FILE },
 	{ 'q', "quiet", NULL, "show no progress, and nothing when all is well" },
 	OPTION_NO_TRUNC,
 	OPTION_JSON,

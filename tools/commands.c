@@ -345,7 +345,7 @@ const struct command commands[] = {
 	  { OPERAND_NONE },
 	  cmd_du },
 	{ "verify",
-	  "[-q] [--no-trunc] [--json] [--repair] [OPTIONS] [IMAGE...]",
+	  "[-q] [--no-trunc] [--json] [--repair [--from FILE|DIR]...] [OPTIONS] [IMAGE...]",
 	  "read everything again, and say what is damaged",
 	  GROUP_STORE,
 	  verify_options,

@@ -17,7 +17,7 @@ const char *remote_hint(int err);
 /** remote_events() - bars for transfers; @bars is borrowed. @words: by enum transfer_result. */
 struct remote_view {
 	struct bars *bars;
-	const char *words[3];
+	const char *words[4];
 };
 struct transfer_events remote_events(struct remote_view *view);
 

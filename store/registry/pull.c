@@ -2,6 +2,7 @@
 #include "store/registry.h"
 
 #include "store/base/auto.h"
+#include "store/heal.h"
 #include "store/load.h"
 #include "store/registry/blob.h"
 #include "store/registry/transfer.h"
@@ -159,6 +160,8 @@ static int ingest_layer(struct transfer *transfer, struct diag *diag, enum trans
 	if (r < 0 && blob.diag.text[0]) /* says more than that the layer could not be read */
 		*diag = blob.diag;
 	p->layers[transfer->no] = result.layer;
+	if (r == 0 && result.repaired)
+		*ret_result = TRANSFER_REPAIRED;
 	pthread_mutex_lock(&p->transfers.lock);
 	p->left_out += result.left_out;
 	pthread_mutex_unlock(&p->transfers.lock);
@@ -192,14 +195,18 @@ static int find_layers(struct pull *p, size_t *ret_missing)
 		return -ENOMEM;
 	*ret_missing = 0;
 	for (size_t i = 0; i < image->layer_count; i++) {
+		bool whole = false;
 		int r = layer_find(p->store, &image->layers[i].diff_id, &p->layers[i]);
 
+		if (r == 0)
+			r = heal_look(p->store, p->layers[i], &whole);
 		if (r < 0 && r != -ENOENT)
 			return r;
-		if (r == 0) {
+		if (r == 0 && whole) {
 			transfers_begin(&p->transfers, i, &image->layers[i].blob, (uint64_t)image->layers[i].bytes);
 			transfers_end(&p->transfers, i, TRANSFER_EXISTS);
 		} else {
+			p->layers[i].value = 0; /* if it is there, it is damaged: it is fetched once more */
 			(*ret_missing)++;
 		}
 	}

@@ -38,7 +38,7 @@ flip_in() {
 	flip_in "welcome"
 	run --separate-stderr nacre verify
 	assert_status 1
-	assert_equal "$stderr" "nacre: the store is damaged: 1 fault"
+	assert_equal "$stderr" "nacre: the store is damaged: 1 fault; 'nacre verify --repair' brings back what it can"
 	[[ ${lines[0]} =~ ^IMAGE\ +LAYER\ +PATH\ +FAULT$ ]]
 	assert_equal "$(echo ${lines[1]})" "also:1 ${layer:7:12} /etc/motd its content is damaged"
 	run --separate-stderr nacre verify --json base:1

@@ -113,9 +113,9 @@ static void save(struct bundle *b, const char *path)
 }
 
 /* What was told, line by line. */
-static void on_end(const char *digest, bool existed, void *arg)
+static void on_end(const char *digest, enum layer_outcome outcome, void *arg)
 {
-	buf_addf(arg, "layer %s\n", existed ? "existed" : "added");
+	buf_addf(arg, "layer %s\n", outcome == LAYER_EXISTED ? "existed" : "added");
 }
 
 static void on_image(const char *tag, const struct digest *id, void *arg)
