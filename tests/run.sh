@@ -59,6 +59,8 @@ failures=()
 
 # shellcheck source=tests/lib/uring.bash
 . tests/lib/uring.bash
+# shellcheck source=tests/lib/passthrough.bash
+. tests/lib/passthrough.bash
 
 say() { printf '%s\n' "$*"; }
 
@@ -481,6 +483,16 @@ runs_as() {
 	esac
 }
 
+# leave_out IDENTITY: from main's queue.
+leave_out() {
+	local job
+	local -a others=()
+	for job in "${queue[@]}"; do
+		[[ $job == *" $1 "* ]] || others+=("$job")
+	done
+	queue=("${others[@]}")
+}
+
 main() {
 	local name file identity job count label
 	if [ "${NACRE_SETUP:-1}" != 0 ]; then
@@ -546,11 +558,12 @@ main() {
 	queue+=("${last[@]}")
 	if [[ " ${queue[*]} " == *" uring "* ]] && ! uring_on; then
 		say "io_uring: this kernel has it not for FUSE, or lets nobody switch it on: nothing is run with it"
-		local -a others=()
-		for job in "${queue[@]}"; do
-			[[ $job == *" uring "* ]] || others+=("$job")
-		done
-		queue=("${others[@]}")
+		leave_out uring
+	fi
+	if [[ " ${queue[*]} " == *" passthrough "* ]] &&
+		! kernel_passes_through "$work/stage/build/fs/nacrefs" "$work/passthrough"; then
+		say "io=passthrough: this kernel has no passthrough for FUSE: nothing is run with it"
+		leave_out passthrough
 	fi
 	count=${#queue[@]}
 	local -A running=()

@@ -4,6 +4,7 @@
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/cli
+load ../lib/passthrough
 
 setup() { setup_base; }
 teardown() { unmount_all; }
@@ -29,6 +30,7 @@ teardown() { unmount_all; }
 }
 
 @test "refused where the kernel reads files by itself" {
-	nacre mount --rw -o io=passthrough base:1 "$MNT" 2>/dev/null || skip "no passthrough here"
+	skip_without_passthrough
+	nacre mount --rw -o io=passthrough base:1 "$MNT"
 	assert_refused "io=passthrough" nacre layer add "$MNT" "$BATS_TEST_TMPDIR"
 }

@@ -4,12 +4,14 @@
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/cli
+load ../lib/passthrough
 
 setup() { setup_base; }
 teardown() { unmount_all; }
 
 @test "refused where the kernel writes to the upper by itself" {
-	CONTAINER=$(nacre mount --rw -o io=passthrough base:1 "$MNT" 2>/dev/null) || skip "no passthrough here"
+	skip_without_passthrough
+	CONTAINER=$(nacre mount --rw -o io=passthrough base:1 "$MNT")
 	echo 1 >"$MNT/one"
 	assert_refused "io=passthrough" nacre commit --live "$MNT"
 	assert_equal "$(find "$NACRE_STORE/containers/$CONTAINER" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort)" \

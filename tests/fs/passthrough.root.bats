@@ -6,9 +6,13 @@
 bats_require_minimum_version 1.5.0
 load ../lib/common
 load ../lib/fs
+load ../lib/passthrough
 
 setup_file() { make_lowers base_tree; }
-setup() { setup_store; }
+setup() {
+	skip_without_passthrough
+	setup_store
+}
 teardown() { unmount_all; }
 teardown_file() { lowers_unchanged; }
 
