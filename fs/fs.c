@@ -211,19 +211,31 @@ static int check_work(struct fs *fs, int workdir, struct diag *diag)
 	return 0;
 }
 
-/* security.* needs CAP_SYS_ADMIN in the first user namespace: try. */
+/* security.* needs CAP_SYS_ADMIN in the first user namespace, and not each file system keeps user.*: try. */
 static int check_override(const struct fs *fs, struct diag *diag)
 {
-	static const char probe[] = "security.fuseoverlayfs.nacre.probe";
+	bool privileged = fs->override_upper && strcmp(fs->override_upper, OVL_OVERRIDE_PRIVILEGED) == 0;
+	const char *probe = privileged ? "security.fuseoverlayfs.nacre.probe" : "user.containers.nacre.probe";
 
-	if (!fs->override_upper || strcmp(fs->override_upper, OVL_OVERRIDE_PRIVILEGED) != 0)
+	int r = 0;
+
+	if (!fs->override_upper)
 		return 0;
 	if (fsetxattr(fs->work_fd, probe, "y", 1, 0) < 0)
-		return diag_errno(diag, -errno,
+		r = -errno;
+	else
+		fremovexattr(fs->work_fd, probe);
+	if (r < 0 && privileged)
+		return diag_errno(diag, r,
 				  "option xattr_permissions=1: cannot set %s (xattr_permissions=2 needs no root)",
 				  OVL_OVERRIDE_PRIVILEGED);
-	fremovexattr(fs->work_fd, probe);
-	return 0;
+	if (r != -ENOTSUP) /* a full disk, say: the files will tell */
+		return 0;
+	return diag_errno(
+		diag, r,
+		"upperdir %s: owners and modes are recorded in %s, which cannot be set there (a tmpfs has user.* "
+		"attributes from Linux 6.6 on, NFS in version 4.2)",
+		fs->options->upper, OVL_OVERRIDE_STAT);
 }
 
 static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct diag *diag)

@@ -501,6 +501,13 @@ void work_name(struct fs *fs, char *name);
 int upper_whiteout(struct fs *fs, int dirfd, const char *name);
 /** upper_cover() - a whiteout takes the place of @name at once; what was there (also a directory) is removed. */
 int upper_cover(struct fs *fs, int dirfd, const char *name);
+/**
+ * upper_cover_by_file() - the same by a file ".wh.NAME", in steps; also where nothing is.  A later upper_uncover_file()
+ * shows @name again.
+ */
+int upper_cover_by_file(struct fs *fs, int dirfd, const char *name);
+/** upper_uncover_file() - the file ".wh.NAME" goes, if there is one. */
+int upper_uncover_file(int dirfd, const char *name);
 /** upper_replace_whiteout() - @work of work/ takes the place of the whiteout @name. */
 int upper_replace_whiteout(struct fs *fs, const char *work, int dirfd, const char *name, bool is_dir);
 /** upper_get_private(), upper_set_private() - an xattr of overlay's own, {trusted,user}.overlay.WHAT. */

@@ -33,6 +33,7 @@
 #include "fs/attrcache.h"
 #include "fs/limits.h"
 #include "fs/live.h"
+#include "store/base/io.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -64,22 +65,6 @@ struct switching {
 };
 
 /* --- the folders --- */
-
-static int is_empty(int dirfd)
-{
-	AUTO(closep) int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
-
-	if (!dir)
-		return -errno;
-	(void)TAKE_FD(fd);
-	while ((de = readdir(dir))) {
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			return -ENOTEMPTY;
-	}
-	return 0;
-}
 
 /* Beside the present one and through it, so that files can be moved there from work/ (detached.h). */
 static int open_upper(struct switching *s)
@@ -127,7 +112,7 @@ static int prepare(struct switching *s)
 		r = same_folder(s->upper_fd, fs->upper_fd);
 	if (r != 0)
 		return r;
-	r = is_empty(s->upper_fd);
+	r = io_check_empty(s->upper_fd);
 	if (r == 0)
 		r = open_index(s);
 	if (r == 0)

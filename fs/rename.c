@@ -128,6 +128,8 @@ static int mark_directory(struct fs *fs, struct dirnode *dir, bool lower_at_new_
 		/* Too deep for its path to be kept: the caller may copy it, as between file systems. */
 		if (r < 0 && path.len > REDIRECT_BYTES)
 			r = same_folder ? redirect_in_place(fs, dir, ref.fd) : -EXDEV;
+		if (r == -ENOTSUP) /* an upper without xattrs */
+			r = -EXDEV;
 	} else if (lower_at_new_name) {
 		r = ovl_set_opaque(ref.fd, fs->xattr_ns);
 	}
@@ -181,6 +183,18 @@ static bool on_disk(const struct link *link)
 	return link && link->flags & (LINK_UPPER | LINK_WHITEOUT);
 }
 
+/* A file system without exchange: nothing of the lowers shows at the new name meanwhile. */
+static int move_by_steps(struct renaming *m, int fd, int newfd)
+{
+	int r = upper_cover_by_file(m->fs, newfd, m->newname);
+
+	if (r == 0 && renameat(fd, m->name, newfd, m->newname) < 0)
+		r = -errno;
+	if (r == 0 && m->link->flags & LINK_LOWER)
+		r = upper_whiteout(m->fs, fd, m->name);
+	return r < 0 ? r : upper_uncover_file(newfd, m->newname);
+}
+
 /* The directory takes the new name, what was there comes to the old one and has to go. */
 static int move_by_exchange(struct renaming *m, int fd, int newfd)
 {
@@ -188,7 +202,7 @@ static int move_by_exchange(struct renaming *m, int fd, int newfd)
 	char work[WORK_NAME_BYTES];
 
 	if (renameat2(fd, m->name, newfd, m->newname, RENAME_EXCHANGE) < 0)
-		return -errno;
+		return errno == EINVAL ? move_by_steps(m, fd, newfd) : -errno;
 	if (m->link->flags & LINK_LOWER) {
 		if (m->newlink->flags & LINK_WHITEOUT)
 			return 0; /* a whiteout is what has to be there */
@@ -214,7 +228,6 @@ static int move_leaving_whiteout(struct renaming *m, int fd, int newfd)
 
 static int move_on_disk(struct renaming *m, int fd, int newfd)
 {
-	char wh[NAME_MAX + sizeof(OVL_WH_PREFIX)];
 	int r;
 
 	if (m->flags & RENAME_EXCHANGE)
@@ -229,10 +242,8 @@ static int move_on_disk(struct renaming *m, int fd, int newfd)
 		r = move_leaving_whiteout(m, fd, newfd);
 	else
 		r = renameat(fd, m->name, newfd, m->newname) < 0 ? -errno : 0;
-	if (r == 0 && m->newlink && m->newlink->flags & LINK_WHITEOUT) {
-		snprintf(wh, sizeof(wh), "%s%s", OVL_WH_PREFIX, m->newname);
-		unlinkat(newfd, wh, 0);
-	}
+	if (r == 0 && m->newlink && m->newlink->flags & LINK_WHITEOUT)
+		(void)upper_uncover_file(newfd, m->newname);
 	return r;
 }
 

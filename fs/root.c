@@ -111,10 +111,11 @@ static int image_owner(struct fs *fs, bool *fresh)
 	char text[32];
 	ssize_t n = -ENODATA;
 	unsigned uid = 0, gid = 0;
+	int r;
 
 	if (fs->upper_fd >= 0)
 		n = upper_get_private(fs, fs->upper_fd, "", "nacre.root", text, sizeof(text) - 1);
-	*fresh = n < 0;
+	*fresh = n == -ENOTSUP ? io_check_empty(fs->upper_fd) == 0 : n < 0;
 	if (n >= 0) {
 		text[n] = '\0';
 		if (sscanf(text, "%u %u", &uid, &gid) != 2)
@@ -128,7 +129,8 @@ static int image_owner(struct fs *fs, bool *fresh)
 	if (n >= 0 || fs->upper_fd < 0)
 		return 0;
 	snprintf(text, sizeof(text), "%u %u", uid, gid);
-	return upper_set_private(fs, fs->upper_fd, "", "nacre.root", text, strlen(text));
+	r = upper_set_private(fs, fs->upper_fd, "", "nacre.root", text, strlen(text));
+	return r == -ENOTSUP ? 0 : r; /* an upper without xattrs, where nobody is shown for another */
 }
 
 /* A root that has no record yet gets one: it is what says that the upper is kept that way. */

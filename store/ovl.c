@@ -272,11 +272,20 @@ int ovl_file_form(int fd, int forms)
 	return OVL_FORM_FILE;
 }
 
+static int make_opaque_file(int fd)
+{
+	AUTO(closep) int file = openat(fd, OVL_WH_OPAQUE, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+	return file < 0 ? -errno : 0;
+}
+
 int ovl_set_opaque(int fd, enum ovl_namespace ns)
 {
 	const char *name = ns == OVL_TRUSTED ? "trusted.overlay.opaque" : "user.overlay.opaque";
 
-	return fsetxattr(fd, name, "y", 1, 0) < 0 ? -errno : 0;
+	if (fsetxattr(fd, name, "y", 1, 0) == 0)
+		return 0;
+	return errno == ENOTSUP ? make_opaque_file(fd) : -errno;
 }
 
 int ovl_set_placeholder(int fd)

@@ -339,3 +339,19 @@ int io_remove_tree(int dirfd, const char *name)
 		return r < 0 ? r : -errno;
 	return r;
 }
+
+int io_check_empty(int dirfd)
+{
+	AUTO(closep) int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+
+	if (!dir)
+		return -errno;
+	(void)TAKE_FD(fd);
+	while ((de = readdir(dir))) {
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			return -ENOTEMPTY;
+	}
+	return 0;
+}

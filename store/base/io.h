@@ -67,4 +67,7 @@ int io_mkdirs(const char *path, mode_t mode);
  */
 int io_remove_tree(int dirfd, const char *name);
 
+/** io_check_empty() - 0, -ENOTEMPTY when something is in the folder @dirfd, or why it cannot be told. */
+int io_check_empty(int dirfd);
+
 #endif

@@ -94,7 +94,7 @@ writing_is_refused() {
 # The library is not there for the sanitizers' builds.
 # bats test_tags=slow
 @test "a medium that cannot be written, with an index in the middle of a write" {
-	LD_PRELOAD=$NACRE_FAULT_LIB NACRE_FAULT_NFS=1 nacre tag base:1 more:1
+	LD_PRELOAD=$NACRE_FAULT_LIB NACRE_FAULT_NFS=4 nacre tag base:1 more:1
 	leave_log "PRAGMA cache_size = 1; PRAGMA cache_spill = 1; BEGIN;
 		CREATE TABLE large(x); INSERT INTO large SELECT randomblob(60000) FROM entry, entry e LIMIT 200"
 	[ -s "$NACRE_STORE/index.db-journal" ]
@@ -126,7 +126,7 @@ writing_is_refused() {
 # There is no NFS without a server: a library says that everything is on one, and keeps to its rules for locks.
 # bats test_tags=slow
 @test "a file system that other machines share has no log, and everything works" {
-	export LD_PRELOAD=$NACRE_FAULT_LIB NACRE_FAULT_NFS=1 NACRE_STORE=$BATS_TEST_TMPDIR/shared
+	export LD_PRELOAD=$NACRE_FAULT_LIB NACRE_FAULT_NFS=4 NACRE_STORE=$BATS_TEST_TMPDIR/shared
 	nacre import -q "$BASE_TAR" base:1
 	nacre load -q "$BATS_TEST_TMPDIR/oci" 3>&- &
 	nacre load -q "$BATS_TEST_TMPDIR/oci" 3>&- &

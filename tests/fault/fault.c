@@ -8,8 +8,9 @@
  *			torn: of a write one half is done, then the process is killed
  *			ENOSPC, EIO: it fails with that, and is not done; so do all after it with ENOSPC
  *	NACRE_FAULT_COUNT=FILE	where the number of calls is written when the program ends by itself
- *	NACRE_FAULT_NFS=1	all file systems say that they are NFS, and lock as NFS does: flock(2) wants
- *			a descriptor that may write for an exclusive lock.  For the programs that it starts, too
+ *	NACRE_FAULT_NFS=4	all file systems say that they are NFS, and are as it is: flock(2) wants a descriptor
+ *			that may write for an exclusive lock, and two names cannot be exchanged.  For the programs
+ *			that it starts, too.  3: of version 3, which has no xattrs
  *	NACRE_FAULT_HOLD=FOLDER	the N-th time that a driver tells the kernel to forget a name, FOLDER/held.N is made,
  *			and it waits until FOLDER/go.N is there, or FOLDER/go
  *
@@ -33,6 +34,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum kind {
@@ -48,7 +50,7 @@ static struct {
 	long at;
 	atomic_long calls;
 	pid_t pid;
-	bool nfs;
+	long nfs; /* its version; 0: none */
 	const char *hold;
 	atomic_long names;
 } fault;
@@ -57,13 +59,14 @@ __attribute__((constructor)) static void fault_begin(void)
 {
 	static const char *const names[] = { "", "kill", "torn", "ENOSPC", "EIO" };
 	const char *at = getenv("NACRE_FAULT_AT"), *what = getenv("NACRE_FAULT");
+	const char *nfs = getenv("NACRE_FAULT_NFS");
 
 	fault.pid = getpid();
 	fault.at = at ? atol(at) : 0;
 	for (size_t i = 0; what && i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcmp(names[i], what) == 0)
 			fault.kind = (enum kind)i;
-	fault.nfs = getenv("NACRE_FAULT_NFS") != NULL;
+	fault.nfs = nfs ? atol(nfs) : 0;
 	fault.hold = getenv("NACRE_FAULT_HOLD");
 	/* Programs that this one starts are none of our business. */
 	if (!fault.nfs)
@@ -178,8 +181,6 @@ WHOLE(int, fchmod, is_file(fd), (int fd, mode_t mode), (fd, mode), int, mode_t)
 WHOLE(int, rename, true, (const char *from, const char *to), (from, to), const char *, const char *)
 WHOLE(int, renameat, true, (int fd, const char *from, int to_fd, const char *to), (fd, from, to_fd, to), int,
       const char *, int, const char *)
-WHOLE(int, renameat2, true, (int fd, const char *from, int to_fd, const char *to, unsigned flags),
-      (fd, from, to_fd, to, flags), int, const char *, int, const char *, unsigned)
 WHOLE(int, link, true, (const char *from, const char *to), (from, to), const char *, const char *)
 WHOLE(int, linkat, true, (int fd, const char *from, int to_fd, const char *to, int flags), (fd, from, to_fd, to, flags),
       int, const char *, int, const char *, int)
@@ -297,6 +298,45 @@ int flock(int fd, int operation)
 	}
 	return REAL(int, "flock", int, int)(fd, operation);
 }
+
+int renameat2(int fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	int err = strike(NULL);
+
+	if (err || (fault.nfs && flags)) {
+		errno = err ? err : EINVAL;
+		return -1;
+	}
+	return REAL(int, "renameat2", int, const char *, int, const char *, unsigned)(fd, from, to_fd, to, flags);
+}
+
+#define SETXATTR(name, type)                                                                                    \
+	int name(type at, const char *xattr, const void *value, size_t bytes, int flags)                        \
+	{                                                                                                       \
+		if (fault.nfs == 3) {                                                                           \
+			errno = ENOTSUP;                                                                        \
+			return -1;                                                                              \
+		}                                                                                               \
+		return REAL(int, #name, type, const char *, const void *, size_t, int)(at, xattr, value, bytes, \
+										       flags);                  \
+	}
+
+#define GETXATTR(name, type)                                                                              \
+	ssize_t name(type at, const char *xattr, void *value, size_t bytes)                               \
+	{                                                                                                 \
+		if (fault.nfs == 3) {                                                                     \
+			errno = ENOTSUP;                                                                  \
+			return -1;                                                                        \
+		}                                                                                         \
+		return REAL(ssize_t, #name, type, const char *, void *, size_t)(at, xattr, value, bytes); \
+	}
+
+SETXATTR(setxattr, const char *)
+SETXATTR(lsetxattr, const char *)
+SETXATTR(fsetxattr, int)
+GETXATTR(getxattr, const char *)
+GETXATTR(lgetxattr, const char *)
+GETXATTR(fgetxattr, int)
 
 #define STATFS(name, kind, type)                                       \
 	int name(type at, struct kind *st)                             \
