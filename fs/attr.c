@@ -40,7 +40,7 @@ static int change_owner_mode(struct fs *fs, struct node *node, const struct node
 			     unsigned set)
 {
 	struct stat st = { .st_mode = node->mode & S_IFMT };
-	bool known = attrs_get_locked(node, &st);
+	bool known = attrs_get_locked(fs, node, &st);
 	int r = 0;
 
 	if (!known && depends_on_now(fs, node, set))
@@ -63,9 +63,9 @@ static int change_owner_mode(struct fs *fs, struct node *node, const struct node
 		return 0;
 	r = upper_set_owner_mode(fs, at->ref.fd, at->name, &st, set);
 	if (r == 0 && known && is_shown_as_set(fs, &st, set))
-		attrs_keep_owner_locked(node, &st, set);
+		attrs_keep_owner_locked(fs, node, &st, set);
 	else
-		attrs_lost_locked(node, ATTRS_REST);
+		attrs_lost_locked(fs, node, ATTRS_REST);
 	return r;
 }
 
@@ -102,9 +102,9 @@ static int set_times(struct fs *fs, struct node *node, const struct stat *want, 
 	LOCKED(time_lock(fs, node));
 	r = upper_set_times(at.ref.fd, at.name, &times);
 	fd_put(fs->fds, &at.ref);
-	attrs_lost_locked(node, set & FS_SET_ATIME ? ATTRS_ALL : ATTRS_MTIME);
+	attrs_lost_locked(fs, node, set & FS_SET_ATIME ? ATTRS_ALL : ATTRS_MTIME);
 	if (r == 0 && set & FS_SET_MTIME && want->st_mtim.tv_nsec < NS_PER_SECOND)
-		attrs_keep_mtime_locked(node, &want->st_mtim);
+		attrs_keep_mtime_locked(fs, node, &want->st_mtim);
 	return r;
 }
 
@@ -141,10 +141,10 @@ static void learn_room(struct fs *fs, struct node *node)
 	struct node_at at;
 	struct statx stx;
 
-	if (!attrs_lack_room_locked(node) || node_at(fs, node, &at) < 0)
+	if (!attrs_lack_room_locked(fs, node) || node_at(fs, node, &at) < 0)
 		return;
 	if (statx(at.ref.fd, at.name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_SIZE | STATX_BLOCKS, &stx) == 0)
-		attrs_keep_room_locked(node, stx.stx_size, stx.stx_blocks);
+		attrs_keep_room_locked(fs, node, stx.stx_size, stx.stx_blocks);
 	fd_put(fs->fds, &at.ref);
 }
 
@@ -155,11 +155,11 @@ static int stat_locked(struct fs *fs, struct node *node, bool any_ctime, struct 
 
 	if (any_ctime)
 		learn_room(fs, node);
-	if (any_ctime && attrs_get_locked(node, st))
+	if (any_ctime && attrs_get_locked(fs, node, st))
 		return 0;
 	r = node_stat_named(fs, node, st);
 	if (r == 0)
-		attrs_keep_locked(node, st);
+		attrs_keep_locked(fs, node, st);
 	return r;
 }
 
@@ -191,12 +191,12 @@ static bool times_are_known(struct fs *fs, struct node *node, const struct stat 
 
 	if (!S_ISREG(node->mode) || set & ~(unsigned)(FS_SET_ATIME | FS_SET_MTIME))
 		return false;
-	seen_again = !node_is(node, NODE_UNLINKED) || node_is(node, NODE_UPPER);
+	seen_again = !node_is(node, NODE_UNLINKED) || node_in_upper(fs, node);
 	if (seen_again && set & FS_SET_ATIME)
 		return false;
 	/* In the middle of a write the file has a time that is about to be set back. */
 	LOCKED(time_lock(fs, node));
-	if (seen_again && attrs_mtime_locked(node, &mtime) && !same_time(&want->st_mtim, &mtime))
+	if (seen_again && attrs_mtime_locked(fs, node, &mtime) && !same_time(&want->st_mtim, &mtime))
 		return false;
 	if (stat_locked(fs, node, any_ctime, st) < 0)
 		return false;

@@ -13,6 +13,7 @@
  *   a change of data    all but size and blocks, where the kernel has its own time
  *   a change of xattrs  the modification time: an ACL changes the mode, any takes up room
  *   FORGET              nothing
+ *   a fresh upper       nothing (live.c); what is left of it goes with FORGET or the copy-up
  *
  * The change time is never known, because each change moves it on disk by itself.  The
  * kernel, with the write-back cache, has its own for the files that it knows.
@@ -31,6 +32,7 @@
  */
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The changes that fsync(2) is about, counted over all files: no number comes twice, nor is one 0. */
 static _Atomic uint64_t changes;
@@ -44,16 +46,24 @@ struct node_attrs {
 	int64_t size, blocks, atime, mtime;
 };
 
-/* May the node have them?  What is asked for comes first: another kind of node has something else in that place. */
+/* What is asked for comes first: another kind of node has something else in that place. */
 static bool has_place(const struct node *node)
 {
-	return S_ISREG(node->mode) && (node_flags(node) & (NODE_UPPER | NODE_METACOPY)) == NODE_UPPER;
+	uint16_t layer = node->layer;
+
+	return S_ISREG(node->mode) && layer >= UPPERS && layer != NO_LAYER && !node_is(node, NODE_METACOPY);
+}
+
+/* A file of a former upper may still have them, and nobody looks any more. */
+static bool may_have(const struct fs *fs, const struct node *node)
+{
+	return node_in_upper(fs, node) && has_place(node) && !node_is(node, NODE_MULTI);
 }
 
 /* NULL: nothing is known. */
-static struct node_attrs *attrs_of(const struct node *node)
+static struct node_attrs *attrs_of(const struct fs *fs, const struct node *node)
 {
-	return has_place(node) && !node_is(node, NODE_MULTI) ? node->back.attrs : NULL;
+	return may_have(fs, node) ? node->back.attrs : NULL;
 }
 
 static void note_change(struct node_attrs *attrs)
@@ -62,9 +72,9 @@ static void note_change(struct node_attrs *attrs)
 }
 
 /* NULL: nothing is kept of it, or out of memory. */
-static struct node_attrs *attrs_make(struct node *node)
+static struct node_attrs *attrs_make(const struct fs *fs, struct node *node)
 {
-	if (!has_place(node) || node_is(node, NODE_MULTI))
+	if (!may_have(fs, node))
 		return NULL;
 	if (node->back.attrs)
 		return node->back.attrs;
@@ -74,9 +84,9 @@ static struct node_attrs *attrs_make(struct node *node)
 	return node->back.attrs;
 }
 
-bool attrs_get_locked(struct node *node, struct stat *st)
+bool attrs_get_locked(const struct fs *fs, struct node *node, struct stat *st)
 {
-	const struct node_attrs *attrs = attrs_of(node);
+	const struct node_attrs *attrs = attrs_of(fs, node);
 
 	if (!attrs || attrs->known != ATTRS_ALL)
 		return false;
@@ -96,27 +106,27 @@ bool attrs_get_locked(struct node *node, struct stat *st)
 	return true;
 }
 
-bool attrs_lack_room_locked(struct node *node)
+bool attrs_lack_room_locked(const struct fs *fs, struct node *node)
 {
-	const struct node_attrs *attrs = attrs_of(node);
+	const struct node_attrs *attrs = attrs_of(fs, node);
 
 	return attrs && attrs->known == (ATTRS_MTIME | ATTRS_OWNER);
 }
 
-void attrs_keep_room_locked(struct node *node, uint64_t size, uint64_t blocks)
+void attrs_keep_room_locked(const struct fs *fs, struct node *node, uint64_t size, uint64_t blocks)
 {
-	struct node_attrs *attrs = attrs_of(node);
+	struct node_attrs *attrs = attrs_of(fs, node);
 
-	if (!attrs_lack_room_locked(node))
+	if (!attrs_lack_room_locked(fs, node))
 		return;
 	attrs->size = (int64_t)size;
 	attrs->blocks = (int64_t)blocks;
 	attrs->known = ATTRS_ALL;
 }
 
-bool attrs_mtime_locked(struct node *node, struct timespec *ret)
+bool attrs_mtime_locked(const struct fs *fs, struct node *node, struct timespec *ret)
 {
-	const struct node_attrs *attrs = attrs_of(node);
+	const struct node_attrs *attrs = attrs_of(fs, node);
 
 	if (!attrs || !(attrs->known & ATTRS_MTIME))
 		return false;
@@ -124,9 +134,9 @@ bool attrs_mtime_locked(struct node *node, struct timespec *ret)
 	return true;
 }
 
-void attrs_keep_locked(struct node *node, const struct stat *st)
+void attrs_keep_locked(const struct fs *fs, struct node *node, const struct stat *st)
 {
-	struct node_attrs *attrs = attrs_make(node);
+	struct node_attrs *attrs = attrs_make(fs, node);
 
 	if (!attrs)
 		return;
@@ -147,9 +157,9 @@ void attrs_keep_locked(struct node *node, const struct stat *st)
 	};
 }
 
-void attrs_keep_mtime_locked(struct node *node, const struct timespec *mtime)
+void attrs_keep_mtime_locked(const struct fs *fs, struct node *node, const struct timespec *mtime)
 {
-	struct node_attrs *attrs = attrs_make(node);
+	struct node_attrs *attrs = attrs_make(fs, node);
 
 	if (!attrs)
 		return;
@@ -158,9 +168,9 @@ void attrs_keep_mtime_locked(struct node *node, const struct timespec *mtime)
 	attrs->known |= ATTRS_MTIME;
 }
 
-void attrs_keep_owner_locked(struct node *node, const struct stat *st, unsigned set)
+void attrs_keep_owner_locked(const struct fs *fs, struct node *node, const struct stat *st, unsigned set)
 {
-	struct node_attrs *attrs = attrs_of(node);
+	struct node_attrs *attrs = attrs_of(fs, node);
 
 	if (!attrs)
 		return;
@@ -173,9 +183,9 @@ void attrs_keep_owner_locked(struct node *node, const struct stat *st, unsigned 
 		attrs->mode = (attrs->mode & S_IFMT) | (st->st_mode & 07777);
 }
 
-void attrs_lost_locked(struct node *node, unsigned what)
+void attrs_lost_locked(const struct fs *fs, struct node *node, unsigned what)
 {
-	struct node_attrs *attrs = attrs_of(node);
+	struct node_attrs *attrs = attrs_of(fs, node);
 
 	if (!attrs)
 		return;
@@ -183,9 +193,9 @@ void attrs_lost_locked(struct node *node, unsigned what)
 	note_change(attrs);
 }
 
-void attrs_data_changed_locked(struct node *node)
+void attrs_data_changed_locked(const struct fs *fs, struct node *node)
 {
-	struct node_attrs *attrs = attrs_of(node);
+	struct node_attrs *attrs = attrs_of(fs, node);
 
 	if (attrs)
 		attrs->known &= ~(unsigned)ATTRS_ROOM;
@@ -195,7 +205,7 @@ void attrs_lost(struct fs *fs, struct node *node, unsigned what)
 {
 	LOCKED(time_lock(fs, node));
 
-	attrs_lost_locked(node, what);
+	attrs_lost_locked(fs, node, what);
 }
 
 void attrs_drop(struct fs *fs, struct node *node)
@@ -208,12 +218,22 @@ void attrs_drop(struct fs *fs, struct node *node)
 	node->back.attrs = NULL;
 }
 
+void attrs_clear_place(struct fs *fs, struct node *node)
+{
+	LOCKED(time_lock(fs, node));
+
+	if (has_place(node))
+		free(node->back.attrs);
+	node->layer = NO_LAYER; /* so it has no place for them until it is there */
+	memset(&node->row, 0, sizeof(node->row));
+}
+
 uint64_t attrs_sync_begin(struct fs *fs, struct node *node, bool *ret_data_only)
 {
 	struct node_attrs *attrs;
 	LOCKED(time_lock(fs, node));
 
-	attrs = attrs_make(node);
+	attrs = attrs_make(fs, node);
 	*ret_data_only = attrs && attrs->synced == attrs->changed;
 	return attrs ? attrs->changed : 0;
 }
@@ -223,7 +243,7 @@ void attrs_sync_end(struct fs *fs, struct node *node, uint64_t change)
 	struct node_attrs *attrs;
 	LOCKED(time_lock(fs, node));
 
-	attrs = attrs_of(node);
+	attrs = attrs_of(fs, node);
 	if (attrs && attrs->synced < change)
 		attrs->synced = change;
 }

@@ -18,24 +18,24 @@ enum attrs_known {
  *
  * The node's time lock is held, here and by all that is called _locked below.  Return: false: they are not known.
  */
-bool attrs_get_locked(struct node *node, struct stat *st);
+bool attrs_get_locked(const struct fs *fs, struct node *node, struct stat *st);
 /** attrs_lack_room_locked() - are size and blocks all that attrs_get_locked() lacks? */
-bool attrs_lack_room_locked(struct node *node);
+bool attrs_lack_room_locked(const struct fs *fs, struct node *node);
 /** attrs_keep_room_locked() - the file was just seen to have them. Nothing happens if they are not all that lacks. */
-void attrs_keep_room_locked(struct node *node, uint64_t size, uint64_t blocks);
+void attrs_keep_room_locked(const struct fs *fs, struct node *node, uint64_t size, uint64_t blocks);
 /** attrs_mtime_locked() - the modification time. Return: false: it is not known. */
-bool attrs_mtime_locked(struct node *node, struct timespec *ret);
+bool attrs_mtime_locked(const struct fs *fs, struct node *node, struct timespec *ret);
 /** attrs_keep_locked() - @st is what the file has, as it is shown; the lock was held over the stat. */
-void attrs_keep_locked(struct node *node, const struct stat *st);
+void attrs_keep_locked(const struct fs *fs, struct node *node, const struct stat *st);
 /** attrs_keep_mtime_locked() - the same of the modification time alone. */
-void attrs_keep_mtime_locked(struct node *node, const struct timespec *mtime);
+void attrs_keep_mtime_locked(const struct fs *fs, struct node *node, const struct timespec *mtime);
 /** attrs_keep_owner_locked() - owner and mode of @st, as far as @set says, were set and are shown just so. */
-void attrs_keep_owner_locked(struct node *node, const struct stat *st, unsigned set);
+void attrs_keep_owner_locked(const struct fs *fs, struct node *node, const struct stat *st, unsigned set);
 /** attrs_lost(), attrs_lost_locked() - a change was made to @what (enum attrs_known), or, with 0, to what is not kept here. */
 void attrs_lost(struct fs *fs, struct node *node, unsigned what);
-void attrs_lost_locked(struct node *node, unsigned what);
+void attrs_lost_locked(const struct fs *fs, struct node *node, unsigned what);
 /** attrs_data_changed_locked() - data was changed, and the modification time is again the one that it was before. */
-void attrs_data_changed_locked(struct node *node);
+void attrs_data_changed_locked(const struct fs *fs, struct node *node);
 /**
  * attrs_sync_begin() - all of the node's file is about to be written out
  * @ret_data_only: nothing but data has changed since that was done last
@@ -47,5 +47,7 @@ uint64_t attrs_sync_begin(struct fs *fs, struct node *node, bool *ret_data_only)
 void attrs_sync_end(struct fs *fs, struct node *node, uint64_t change);
 /** attrs_drop() - free them; they may be kept anew. */
 void attrs_drop(struct fs *fs, struct node *node);
+/** attrs_clear_place() - the node is about to be in the upper: it forgets where it was, and all that was known of it. */
+void attrs_clear_place(struct fs *fs, struct node *node);
 
 #endif

@@ -7,8 +7,8 @@
  * The copy is built in work/, complete, and moved to its place with one rename.
  * Building takes as long as the data is large, so it holds no lock: the node is
  * claimed (NODE_COPYING), and only who needs the same node waits.  Publishing is
- * short: with names_lock held exclusively the rename is done and the node says
- * NODE_UPPER, so nobody sees the one without the other.
+ * short: with names_lock held exclusively the rename is done and the node says whose
+ * it is (node->layer), so nobody sees the one without the other.
  *
  *   crash before the rename    a file in work/, removed by the next mount
  *   crash after it             a complete copy
@@ -20,6 +20,7 @@
  * back, because to the users of the merged tree nothing happened.
  */
 
+#include "fs/attrcache.h"
 #include "fs/limits.h"
 #include "fs/live.h"
 #include "store/base/auto.h"
@@ -221,12 +222,14 @@ static int node_becomes_upper(struct fs *fs, struct node *node, const struct cop
 		inodes_remove_locked(fs, node);
 		pthread_mutex_unlock(&fs->inodes.lock);
 	}
-	node->layer = NO_LAYER;
-	memset(&node->row, 0, sizeof(node->row));
-	node_clear(node, NODE_ROW | NODE_XATTRS | NODE_IMPLICIT);
+	attrs_clear_place(fs, node);
+	node_clear(node, NODE_ROW | NODE_XATTRS | NODE_IMPLICIT | NODE_LOWER_LISTED | NODE_LOWER_BARE | NODE_INDEXED |
+				 NODE_IMPURE);
 	if (data)
 		metacopy_set(node, data);
-	node_set(node, NODE_UPPER | NODE_KILLPRIV | NODE_COPIED);
+	node_set(node, NODE_KILLPRIV | NODE_COPIED);
+	node->layer = fs->upper; /* last: who sees it may rely on the others */
+	node_clear(node, NODE_ENTERED);
 	if (!copy->indexed)
 		return 0;
 	node->back.dev = copy->dev;
@@ -255,7 +258,7 @@ static int publish_at(struct fs *fs, struct link *link, struct node *node, struc
 		copy->work[0] = '\0';
 		upper_mark_impure(fs, link->dir, ref.fd);
 		(void)upper_set_times(ref.fd, "", &dir_st); /* the copy is there whatever the folder's times are */
-		link->flags |= LINK_UPPER;
+		link_set_flags(fs, link, link_flags(fs, link) | LINK_UPPER);
 		r = node_becomes_upper(fs, node, copy);
 	}
 	fd_put(fs->fds, &ref);
@@ -402,7 +405,7 @@ static bool missing_name(struct fs *fs, struct node *node, struct dirnode **dir,
 	SHARED(&fs->names_lock);
 
 	for (struct link *link = node->links; link; link = link->next) {
-		if (link->flags & LINK_UPPER)
+		if (link_flags(fs, link) & LINK_UPPER)
 			continue;
 		*dir = link->dir;
 		memcpy(name, link->name, link->name_len + 1u);
@@ -428,7 +431,11 @@ static int names_into_upper(struct fs *fs, struct node *node, struct name_list *
 
 	for (size_t i = 0; r == 0 && i < names->count; i++)
 		r = path_into_upper(fs, names->paths[i], node);
-	return r < 0 ? r : copyup_names(fs, node);
+	if (r == 0)
+		r = copyup_names(fs, node);
+	if (r < 0)
+		atomic_store(&fs->names_lacking, true);
+	return r;
 }
 
 /* --- files --- */
@@ -555,11 +562,9 @@ void node_release(struct fs *fs, struct node *node)
 	pthread_cond_broadcast(&fs->copy_cond);
 }
 
-static bool is_copied(const struct node *node, bool data)
+static bool is_copied(const struct fs *fs, const struct node *node, bool data)
 {
-	unsigned flags = node_flags(node);
-
-	return flags & NODE_UPPER && !(data && flags & NODE_METACOPY);
+	return node_in_upper(fs, node) && !(data && node_is(node, NODE_METACOPY));
 }
 
 static int copyup_to(struct fs *fs, struct node *node, bool data, uint64_t limit)
@@ -570,11 +575,11 @@ static int copyup_to(struct fs *fs, struct node *node, bool data, uint64_t limit
 		return -EROFS;
 	if (node_is_dir(node))
 		return copyup_dir(fs, node_dir(node));
-	if (is_copied(node, data))
+	if (is_copied(fs, node, data))
 		return 0;
 	node_claim(fs, node);
-	if (!is_copied(node, data)) /* else somebody was faster */
-		r = node_is(node, NODE_UPPER) ? complete(fs, node, limit) : copy_node(fs, node, data, limit);
+	if (!is_copied(fs, node, data)) /* else somebody was faster */
+		r = node_in_upper(fs, node) ? complete(fs, node, limit) : copy_node(fs, node, data, limit);
 	if (r == -EAGAIN)
 		r = copy_node(fs, node, true, limit);
 	node_release(fs, node);
@@ -598,7 +603,7 @@ static int copy_dir_locked(struct fs *fs, struct dirnode *dir)
 	struct copy copy = { .fd = -1 };
 	int r;
 
-	if (node_is(&dir->node, NODE_UPPER))
+	if (node_in_upper(fs, &dir->node))
 		return 0;	       /* somebody was faster */
 	r = dir_parts_locked(fs, dir); /* from now on they are not found by the name any more */
 	if (r < 0)
@@ -624,7 +629,7 @@ int copyup_dir(struct fs *fs, struct dirnode *dir)
 
 	if (fs->upper_fd < 0)
 		return -EROFS;
-	if (node_is(&dir->node, NODE_UPPER))
+	if (node_in_upper(fs, &dir->node))
 		return 0;
 	parent = first_dir(fs, &dir->node);
 	if (!parent)

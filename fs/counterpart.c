@@ -35,7 +35,7 @@ static int step(struct fs *fs, struct node *from, const char *name, struct fs_en
 	fs_forget(fs, from, 1);
 	if (r < 0 || !entry->node)
 		return r;
-	if (node_is_dir(entry->node) && node_is(entry->node, NODE_UPPER))
+	if (node_is_dir(entry->node) && node_in_upper(fs, entry->node))
 		return 1;
 	/* What changes below a folder brings the folder into the upper. */
 	*ret_same = node_is_dir(entry->node);
@@ -76,8 +76,8 @@ bool fs_has_changed(struct fs *fs, struct node *node, const char *name)
 	LOCKED(&dir->lock);
 	if (dir_load_locked(fs, dir) < 0)
 		return true;
-	link = table_find(&dir->table, name, len, name_hash(name, len));
-	return !link || !link->node || link->flags & LINK_UPPER || node_is(link->node, NODE_UPPER);
+	link = dir_find(fs, dir, name, len);
+	return !link || !link->node || link_flags(fs, link) & LINK_UPPER || node_in_upper(fs, link->node);
 }
 
 /* The copy of a file of several names shows under all of them, also in folders that the upper does not have. */

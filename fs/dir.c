@@ -88,7 +88,7 @@ static int make_over_whiteout(struct making *m, int dirfd)
 	r = make_in_work(m, dirfd, work);
 	if (r < 0)
 		return r;
-	if (is_dir && m->link->flags & LINK_LOWER) {
+	if (is_dir && link_flags(fs, m->link) & LINK_LOWER) {
 		AUTO(closep) int fd = openat(fs->work_fd, work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 		r = fd < 0 ? -errno : ovl_set_opaque(fd, fs->xattr_ns);
@@ -135,7 +135,7 @@ static void keep_attrs(struct fs *fs, struct node *node, const struct stat *st)
 {
 	LOCKED(time_lock(fs, node));
 
-	attrs_keep_locked(node, st);
+	attrs_keep_locked(fs, node, st);
 }
 
 /* The new node of what is on disk now; nothing fails. */
@@ -147,7 +147,7 @@ static void made(struct making *m, struct node *node, const struct stat *st)
 	node->mode = (node->mode & S_IFMT) | (st->st_mode & 07777);
 	node->ino = ino_of_backing(fs, st);
 	/* A new directory's table is complete as it is: empty. */
-	node_set(node, NODE_UPPER | NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL | NODE_LOADED : 0) |
+	node_set(node, NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL | NODE_LOADED : 0) |
 			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0) |
 			       (node_is(&m->dir->node, NODE_DEFAULT_ACL) ? 0 : NODE_PLAIN));
 	keep_attrs(fs, node, st);
@@ -157,7 +157,7 @@ static void made(struct making *m, struct node *node, const struct stat *st)
 		link_set_node(m->link, node);
 	else
 		link_add(fs, m->dir, m->link, node);
-	m->link->flags = (uint8_t)((m->link->flags & LINK_LOWER) | LINK_UPPER);
+	link_set_flags(fs, m->link, (link_flags(fs, m->link) & LINK_LOWER) | LINK_UPPER);
 	if (m->fd >= 0 && fd_insert(fs->fds, &node->slot, TAKE_FD(m->fd), &ref) == 0)
 		fd_put(fs->fds, &ref);
 }
@@ -173,14 +173,14 @@ static int make_locked(struct making *m, struct fs_entry *ret)
 		r = -ENOENT;
 	if (r < 0)
 		return r;
-	m->link = table_find(table, m->name, len, name_hash(m->name, len));
+	m->link = dir_find(m->fs, m->dir, m->name, len);
 	if (m->link && m->link->node)
 		return -EEXIST;
 	m->whiteout = m->link;
 	r = table_reserve(table, 1);
 	if (r < 0)
 		return r;
-	node = node_new(m->st.st_mode, NO_LAYER);
+	node = node_new(m->st.st_mode, m->fs->upper);
 	if (!m->link)
 		m->link = link_new(m->name, len);
 	r = node && m->link ? make_on_disk(m, &ret->st) : -ENOMEM;
@@ -292,7 +292,7 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 		r = making_owner(&m, cred);
 	if (r < 0)
 		return r;
-	node = node_new(m.st.st_mode, NO_LAYER);
+	node = node_new(m.st.st_mode, fs->upper);
 	if (!node)
 		return -ENOMEM;
 	r = limits_take(fs, 0, 1);
@@ -310,7 +310,7 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct fs_cre
 	fd_pin(fs->fds, &node->slot);
 	fd_put(fs->fds, &ref);
 	node->ino = ino_of_backing(fs, &ret->st);
-	node_set(node, NODE_UPPER | NODE_RESOLVED | NODE_UNLINKED | NODE_KILLPRIV);
+	node_set(node, NODE_RESOLVED | NODE_UNLINKED | NODE_KILLPRIV);
 	ret->st.st_ino = node->ino;
 	ret->node = node;
 	node_get(fs, node);
@@ -344,7 +344,6 @@ static int link_place(struct fs *fs, struct node *node, struct dirnode *dir, con
 	struct fd_ref ref;
 	int r = upper_dir(fs, dir, &ref);
 
-	node_uncount(node);
 	if (r < 0)
 		return r;
 	r = upper_mark_for(fs, node, ref.fd);
@@ -370,7 +369,7 @@ int link_into_upper(struct fs *fs, struct link *link)
 	struct fd_ref ref;
 	int r;
 
-	if (link->flags & LINK_UPPER)
+	if (link_flags(fs, link) & LINK_UPPER)
 		return 0;
 	EXCLUSIVE(&fs->names_lock);
 	r = upper_dir(fs, link->dir, &ref);
@@ -382,7 +381,7 @@ int link_into_upper(struct fs *fs, struct link *link)
 		r = link_place(fs, link->node, link->dir, link->name, false);
 	if (r == 0) {
 		(void)upper_set_times(ref.fd, "", &dir_st); /* as after a copy-up: nobody asked for this name */
-		link->flags |= LINK_UPPER;
+		link_set_flags(fs, link, link_flags(fs, link) | LINK_UPPER);
 	}
 	fd_put(fs->fds, &ref);
 	return r;
@@ -399,6 +398,8 @@ static int node_becomes_multi(struct fs *fs, struct node *node)
 	r = node_stat(fs, node, &st);
 	if (r < 0)
 		return r;
+	if (node->layer == NAMELESS)
+		node->layer = fs->upper;
 	pthread_rwlock_rdlock(&fs->names_lock);
 	r = backing_identity(fs, node, &node->back.dev, &node->back.ino);
 	pthread_rwlock_unlock(&fs->names_lock);
@@ -421,7 +422,7 @@ static int link_locked(struct fs *fs, struct node *node, struct dirnode *dir, co
 		r = table_reserve(&dir->table, 1);
 	if (r < 0)
 		return r;
-	link = table_find(&dir->table, name, len, name_hash(name, len));
+	link = dir_find(fs, dir, name, len);
 	if (link && link->node)
 		return -EEXIST;
 	whiteout = link;
@@ -440,7 +441,7 @@ static int link_locked(struct fs *fs, struct node *node, struct dirnode *dir, co
 		link_set_node(link, node);
 	else
 		link_add(fs, dir, link, node);
-	link->flags = (uint8_t)((link->flags & LINK_LOWER) | LINK_UPPER);
+	link_set_flags(fs, link, (link_flags(fs, link) & LINK_LOWER) | LINK_UPPER);
 	node_clear(node, NODE_UNLINKED);
 	(void)index_nlink(fs, node, 1); /* the name is there; a count that could not be kept is too small */
 	return node_stat_named(fs, node, &ret->st);
@@ -493,14 +494,15 @@ static int discard(struct fs *fs, int dirfd, const char *name)
 static int remove_on_disk(struct fs *fs, struct link *link, bool clear)
 {
 	int flag = node_is_dir(link->node) ? AT_REMOVEDIR : 0;
+	unsigned has = link_flags(fs, link);
 	struct fd_ref ref;
 	int r = upper_dir(fs, link->dir, &ref);
 
 	if (r < 0)
 		return r;
-	if (!(link->flags & LINK_UPPER)) {
+	if (!(has & LINK_UPPER)) {
 		r = upper_whiteout(fs, ref.fd, link->name);
-	} else if (link->flags & LINK_LOWER) {
+	} else if (has & LINK_LOWER) {
 		r = upper_cover(fs, ref.fd, link->name);
 	} else {
 		r = clear ? -ENOTEMPTY : unlinkat(ref.fd, link->name, flag) < 0 ? -errno : 0;
@@ -514,11 +516,11 @@ static int remove_on_disk(struct fs *fs, struct link *link, bool clear)
 void link_gone(struct fs *fs, struct link *link)
 {
 	struct node *node = link->node;
-	bool whiteout = link->flags & LINK_LOWER;
+	bool whiteout = link_flags(fs, link) & LINK_LOWER;
 
 	if (whiteout) {
 		link_set_node(link, NULL);
-		link->flags = LINK_LOWER | LINK_WHITEOUT;
+		link_set_flags(fs, link, LINK_LOWER | LINK_WHITEOUT);
 		stats_add(fs->stats, STAT_WHITEOUTS, 1);
 	} else {
 		link_remove(fs, link);
@@ -529,21 +531,23 @@ void link_gone(struct fs *fs, struct link *link)
 
 void name_lost(struct fs *fs, struct node *node)
 {
-	bool lower = !node_is(node, NODE_UPPER) && !node_is_dir(node);
+	bool lower = !node_in_upper(fs, node) && !node_is_dir(node);
+	uint32_t names;
 
-	if (node_is_dir(node) && node_is(node, NODE_UPPER))
-		limits_dir_lost(fs);
-	if (node_is(node, NODE_INDEXED))
-		(void)index_nlink(fs, node, -1); /* as in link_locked() */
-	else if (lower && node_is(node, NODE_ROW) && node->row.nlink > 0)
-		node->row.nlink--;
-	else if (lower)
-		node->back.gone++;
-	if (lower && node_is(node, NODE_MULTI))
-		index_keep_count(fs, node,
-				 node_is(node, NODE_ROW) ? node->row.nlink : node->back.nlink - node->back.gone);
 	if (!node->links)
 		node_set(node, NODE_UNLINKED);
+	if (node_is_dir(node) && node_in_upper(fs, node))
+		limits_dir_lost(fs);
+	if (!lower)
+		(void)index_nlink(fs, node, -1); /* as in link_locked() */
+	else if (node_is(node, NODE_ROW) && node->row.nlink > 0)
+		node->row.nlink--;
+	else if (node_is(node, NODE_INDEXED) && node->back.nlink > 0)
+		node->back.nlink--;
+	else
+		node->back.gone++;
+	if (lower && node_is(node, NODE_MULTI) && node_names(fs, node, &names) == 0)
+		index_keep_count(fs, node, names);
 }
 
 /*
@@ -553,7 +557,8 @@ void name_lost(struct fs *fs, struct node *node)
  */
 static int take_link(struct fs *fs, struct link *link, bool clear)
 {
-	bool covered = link->flags & LINK_UPPER && link->flags & LINK_LOWER;
+	const unsigned both = LINK_UPPER | LINK_LOWER;
+	bool covered = (link_flags(fs, link) & both) == both;
 	int r;
 
 	if (!covered) {
@@ -577,7 +582,7 @@ static int find_locked(struct fs *fs, struct dirnode *dir, const char *name, str
 
 	if (r < 0)
 		return r;
-	*ret = table_find(&dir->table, name, len, name_hash(name, len));
+	*ret = dir_find(fs, dir, name, len);
 	return *ret && (*ret)->node ? 0 : -ENOENT;
 }
 

@@ -72,7 +72,7 @@ static int open_backing(struct fs *fs, struct node *node, struct fd_ref *ret)
 	if (r < 0)
 		return r;
 	if (S_ISREG(node->mode))
-		fd = file_open_at(at.ref.fd, at.name, node_is(node, NODE_UPPER));
+		fd = file_open_at(at.ref.fd, at.name, node_in_upper(fs, node));
 	else if ((fd = openat(at.ref.fd, at.name, O_PATH | O_NOFOLLOW | O_CLOEXEC)) < 0)
 		fd = -errno;
 	fd_put(fs->fds, &at.ref);
@@ -120,7 +120,7 @@ static int open_data(struct fs *fs, struct node *node, struct content_ref *ret)
 {
 	if (node_is(node, NODE_METACOPY))
 		return metacopy_open(fs, node, ret);
-	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
+	if (!node_in_upper(fs, node) && node_is(node, NODE_ROW))
 		return content_open_slot(fs, node->row.content, node->row.size, &node->slot, ret);
 	return open_own(fs, node, ret);
 }
@@ -137,7 +137,7 @@ static void open_ahead(struct fs *fs, struct node *node, struct fd_ref *ret)
 		fd = file_open_at(reach.at.ref.fd, reach.at.name, false);
 	node_reach_end(fs, &reach);
 	SHARED(&fs->names_lock);
-	if (fd >= 0 && !node_is(node, NODE_UPPER))
+	if (fd >= 0 && !node_in_upper(fs, node))
 		(void)fd_insert(fs->fds, &node->slot, TAKE_FD(fd), ret);
 }
 
@@ -184,7 +184,7 @@ static int pin_dir(struct fs *fs, struct node *node)
 	struct node_at at;
 	int fd, r;
 
-	if (node_is(node, NODE_UPPER)) {
+	if (node_in_upper(fs, node)) {
 		r = upper_dir(fs, node_dir(node), &ref);
 	} else {
 		r = node_at(fs, node, &at);
@@ -207,7 +207,7 @@ int node_pin(struct fs *fs, struct node *node)
 	struct fd_ref ref;
 	int r;
 
-	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
+	if (!node_in_upper(fs, node) && node_is(node, NODE_ROW))
 		return 0;
 	if (node_is_dir(node))
 		return pin_dir(fs, node);
@@ -334,9 +334,9 @@ static int kill_priv(struct fs *fs, struct node *node, int fd, unsigned flags)
 	return r;
 }
 
-bool fs_has_priv(const struct node *node)
+bool fs_has_priv(const struct fs *fs, const struct node *node)
 {
-	return node_is(node, NODE_KILLPRIV) || !node_is(node, NODE_UPPER);
+	return node_is(node, NODE_KILLPRIV) || !node_in_upper(fs, node);
 }
 
 bool fs_mode_changed(struct node *node)
@@ -403,20 +403,20 @@ static void keep_priv(struct node *node, int fd, const struct stat *st, struct c
 }
 
 /* The time lock is held. */
-static int change_save(struct node *node, int fd, unsigned flags, struct change *change)
+static int change_save(struct fs *fs, struct node *node, int fd, unsigned flags, struct change *change)
 {
 	bool priv = flags & FS_WRITE_BACK && node_is(node, NODE_KILLPRIV);
 	struct stat st;
 
 	change->times[0].tv_nsec = UTIME_OMIT;
 	change->times[1].tv_nsec = UTIME_OMIT;
-	if (!priv && (!(flags & FS_WRITE_KEEP_MTIME) || attrs_mtime_locked(node, &change->times[1])))
+	if (!priv && (!(flags & FS_WRITE_KEEP_MTIME) || attrs_mtime_locked(fs, node, &change->times[1])))
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (flags & FS_WRITE_KEEP_MTIME) {
 		change->times[1] = st.st_mtim;
-		attrs_keep_mtime_locked(node, &st.st_mtim);
+		attrs_keep_mtime_locked(fs, node, &st.st_mtim);
 	}
 	if (priv)
 		keep_priv(node, fd, &st, change);
@@ -434,7 +434,7 @@ static int change_time(struct fs *fs, struct node *node, int fd, unsigned flags,
 	if (r < 0 || !(flags & (FS_WRITE_KEEP_MTIME | FS_WRITE_BACK)))
 		return r;
 	pthread_mutex_lock(time_lock(fs, node));
-	r = change_save(node, fd, flags, change);
+	r = change_save(fs, node, fd, flags, change);
 	if (r < 0)
 		pthread_mutex_unlock(time_lock(fs, node));
 	else
@@ -475,9 +475,9 @@ static ssize_t change_end(int fd, struct change *change, ssize_t r)
 		r = -errno;
 	kept = r >= 0 && change->times[1].tv_nsec != UTIME_OMIT;
 	if (kept && !change->has_priv)
-		attrs_data_changed_locked(change->node);
+		attrs_data_changed_locked(change->fs, change->node);
 	else
-		attrs_lost_locked(change->node, kept ? ATTRS_REST : ATTRS_ALL);
+		attrs_lost_locked(change->fs, change->node, kept ? ATTRS_REST : ATTRS_ALL);
 	pthread_mutex_unlock(change->lock);
 	return r;
 }
@@ -596,7 +596,7 @@ static int open_to_sync(struct fs *fs, struct node *node, struct fd_ref *ret)
 	int r;
 
 	pthread_rwlock_rdlock(&fs->names_lock);
-	changed = node_is(node, NODE_UPPER) || node_was_upper(fs, node);
+	changed = node_in_upper(fs, node) || node_was_upper(fs, node);
 	pthread_rwlock_unlock(&fs->names_lock);
 	if (!changed || fs->options->volatile_upper)
 		return 0;
@@ -605,7 +605,7 @@ static int open_to_sync(struct fs *fs, struct node *node, struct fd_ref *ret)
 		return r < 0 ? r : 1;
 	}
 	SHARED(&fs->names_lock);
-	if (node_is(node, NODE_UPPER)) {
+	if (node_in_upper(fs, node)) {
 		r = upper_dir(fs, node_dir(node), ret);
 	} else {
 		r = lower_at(fs, node, &layer, &at, &name);

@@ -78,11 +78,11 @@ static int extra_at(struct fs *fs, struct node *node, const struct node_reach *r
 		ret->protection |= FS_IMMUTABLE_FL;
 	if (stx.stx_attributes & STATX_ATTR_APPEND)
 		ret->protection |= FS_APPEND_FL;
-	if (ret->protection && !node_is(node, NODE_UPPER) && !has_flags(at))
+	if (ret->protection && !node_in_upper(fs, node) && !has_flags(at))
 		ret->protection = 0;
 	if (reach->layer)
 		return 0;
-	if (!node_is(node, NODE_UPPER) && !node_was_upper(fs, node))
+	if (!node_in_upper(fs, node) && !node_was_upper(fs, node))
 		return 0;
 	n = upper_get_private(fs, at->ref.fd, at->name, "protattr", text, sizeof(text));
 	ret->protection |= protection_of_text(text, n);
@@ -97,7 +97,7 @@ int node_extra(struct fs *fs, struct node *node, struct node_extra *ret)
 	int r;
 
 	*ret = (struct node_extra){ .birth.tv_nsec = NO_BIRTH };
-	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
+	if (!node_in_upper(fs, node) && node_is(node, NODE_ROW))
 		return 0;
 	r = node_reach(fs, node, &reach);
 	if (r < 0)
@@ -169,7 +169,7 @@ static int open_for_flags(struct fs *fs, struct node *node, struct fd_ref *ret)
 	if (!node_is_dir(node))
 		return -ENOTTY;
 	SHARED(&fs->names_lock);
-	if (node_is(node, NODE_UPPER))
+	if (node_in_upper(fs, node))
 		return upper_dir(fs, node_dir(node), ret);
 	r = lower_at(fs, node, &layer, &at, &name);
 	return r < 0 ? r : layer->ops->dir_fd(layer, at, ret);
@@ -203,7 +203,7 @@ static int flags_get(struct fs *fs, struct node *node, unsigned long request, vo
 {
 	if (!S_ISREG(node->mode) && !node_is_dir(node))
 		return -ENOTTY;
-	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW))
+	if (!node_in_upper(fs, node) && node_is(node, NODE_ROW))
 		return flags_of_row(fs, request);
 	return flags_ioctl(fs, node, request, arg);
 }

@@ -87,6 +87,8 @@ static int layers_room(struct fs *fs, size_t count)
 {
 	uint32_t spare = fs->is_shared ? 0 : SPARE_LAYERS;
 
+	if (spare + count > MOST_LAYERS)
+		return -E2BIG;
 	fs->layers = calloc(spare + count + 1, sizeof(struct layer *));
 	fs->layer_first = fs->layer_end = spare;
 	return fs->layers ? 0 : -ENOMEM;
@@ -387,6 +389,8 @@ static struct fs *fs_alloc(const struct fs_options *options)
 	pthread_mutex_init(&fs->inodes.lock, NULL);
 	pthread_mutex_init(&fs->stack_lock, NULL);
 	pthread_mutex_init(&fs->moved_lock, NULL);
+	pthread_mutex_init(&fs->former_lock, NULL);
+	fs->upper = UPPERS;
 	orphans_init(&fs->orphans);
 	for (size_t i = 0; i < TIME_LOCKS; i++)
 		pthread_mutex_init(&fs->time_locks[i], NULL);
@@ -478,6 +482,7 @@ void fs_free(struct fs *fs)
 	pthread_mutex_destroy(&fs->inodes.lock);
 	pthread_mutex_destroy(&fs->stack_lock);
 	pthread_mutex_destroy(&fs->moved_lock);
+	pthread_mutex_destroy(&fs->former_lock);
 	stales_release(&fs->moved);
 	for (size_t i = 0; i < TIME_LOCKS; i++)
 		pthread_mutex_destroy(&fs->time_locks[i]);

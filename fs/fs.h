@@ -284,7 +284,7 @@ enum fs_write_flags {
 	FS_WRITE_KILL_SGID = 1 << 3,  /* setgid also where the group may not execute: the writer is not in it */
 };
 /** fs_has_priv() - may the file have setuid or setgid? False is certain. */
-bool fs_has_priv(const struct node *node);
+bool fs_has_priv(const struct fs *fs, const struct node *node);
 /** fs_mode_changed() - did a write take one away since this was asked last? */
 bool fs_mode_changed(struct node *node);
 /** fs_write() - all of it. */

@@ -23,6 +23,7 @@
  * neither the store nor an unprivileged user has.)
  */
 
+#include "fs/attrcache.h"
 #include "store/base/auto.h"
 
 #include <dirent.h>
@@ -154,7 +155,7 @@ uint32_t index_count(struct fs *fs, struct node *node, uint32_t names)
 	count_name(&origin, name);
 	if (count_read(fs->index_fd, name, &left))
 		return left;
-	for (uint16_t i = (uint16_t)fs->layer_first; i < node->layer; i++) {
+	for (uint16_t i = (uint16_t)fs->layer_first; i < node_layer_index(fs, node); i++) {
 		if (fs->layers[i]->was_upper && count_read(fs->layers[i]->index_fd, name, &left))
 			return left;
 	}
@@ -187,13 +188,13 @@ static void become_copy(struct fs *fs, struct link *link, const struct index_ori
 	EXCLUSIVE(&fs->names_lock);
 
 	fd_drop(fs->fds, &node->slot);
-	node->layer = NO_LAYER;
-	node_clear(node, NODE_ROW | NODE_XATTRS);
-	memset(&node->back, 0, sizeof(node->back));
+	attrs_clear_place(fs, node);
+	node_clear(node, NODE_ROW | NODE_XATTRS | NODE_LOWER_LISTED | NODE_LOWER_BARE);
 	node->back.nlink = nlink;
 	node->back.origin_dev = origin->dev;
 	node->back.origin_ino = origin->ino;
-	node_set(node, NODE_UPPER | NODE_INDEXED);
+	node_set(node, NODE_INDEXED);
+	node->layer = fs->upper;
 }
 
 static int join_upper(struct fs *fs, struct link *link)
@@ -225,14 +226,15 @@ int index_join(struct fs *fs, struct link *link, struct stat *st)
 
 	if (fs->index_fd < 0)
 		return 0;
-	if (node_is(link->node, NODE_UPPER))
+	if (node_in_upper(fs, link->node))
 		return join_upper(fs, link);
 	origin = origin_of(fs, link->node, st);
 	index_name(&origin, name);
 	r = upper_stat(fs, fs->index_fd, name, fs->override_upper, &copy);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (node_join(fs, link, NO_LAYER, copy.st_dev, copy.st_ino))
+	atomic_store(&fs->names_lacking, true);
+	if (node_join(fs, link, fs->upper, copy.st_dev, copy.st_ino))
 		return 0;
 	if (record_read(fs, fs->index_fd, name, &origin, &nlink) == 0)
 		nlink = (uint32_t)copy.st_nlink;
@@ -291,7 +293,7 @@ int index_nlink(struct fs *fs, struct node *node, int change)
 	struct index_origin origin = { node->back.origin_dev, node->back.origin_ino };
 	char name[INDEX_NAME_BYTES];
 
-	if (!node_is(node, NODE_INDEXED))
+	if (!node_is(node, NODE_INDEXED) || !node_in_upper(fs, node))
 		return 0;
 	node->back.nlink = (uint32_t)((int)node->back.nlink + change);
 	index_name(&origin, name);

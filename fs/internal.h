@@ -23,7 +23,8 @@
  *      exclusive to change those of a node that others can know
  *   6. a file's growth lock (limits.c), then its time lock (file.c)
  *   7. fs->inodes.lock: the table of inodes that have several names
- *   8. the lock of the orphans; the lock of the descriptor cache
+ *   8. fs->former_lock: directories' parts in former uppers (merge.c)
+ *   9. the lock of the orphans; the lock of the descriptor cache
  */
 
 #include "fs/fdcache.h"
@@ -33,6 +34,7 @@
 #include "fs/orphans.h"
 #include "fs/stack.h"
 #include "fs/stats.h"
+#include "fs/upper.h"
 #include "store/base/auto.h"
 #include "store/ovl.h"
 
@@ -40,7 +42,7 @@
 #include <stdatomic.h>
 
 enum {
-	NODE_UPPER = 1 << 0,	   /* the upper has it: data and attributes are there */
+	NODE_ENTERED = 1 << 0,	   /* directory of a former upper: its folder there is among its parts (merge.c) */
 	NODE_RESOLVED = 1 << 1,	   /* ino is final, hard links are joined (lookup.c) */
 	NODE_MULTI = 1 << 2,	   /* is, or was, in fs->inodes: may have several links */
 	NODE_UNLINKED = 1 << 3,	   /* has no name (any more, or yet: O_TMPFILE); its descriptor is pinned */
@@ -55,19 +57,18 @@ enum {
 	NODE_IMPLICIT = 1 << 13,   /* directory: the row only stands for one below (LAYER_IMPLICIT) */
 	NODE_ACL_KNOWN = 1 << 14,  /* directory: NODE_DEFAULT_ACL is right */
 	NODE_DEFAULT_ACL = 1 << 15,
-	NODE_PLAIN = 1 << 17,	 /* made here, and no xattr set since: it has neither capabilities nor an ACL */
-	NODE_COPIED = 1 << 16,	 /* its st_ino is that of its origin, kept in an xattr */
-	NODE_INDEXED = 1 << 12,	 /* the copy of a lower file of several names: found through fs->index_fd */
+	NODE_PLAIN = 1 << 17,	/* made here, and no xattr set since: it has neither capabilities nor an ACL */
+	NODE_COPIED = 1 << 16,	/* its st_ino is that of its origin, kept in an xattr */
+	NODE_INDEXED = 1 << 12, /* the copy of a lower file of several names: in the upper found through fs->index_fd */
 	NODE_METACOPY = 1 << 18, /* its file holds attributes only; the data is further down: back.data (metacopy.c) */
-	NODE_MODE_CHANGED = 1 << 19, /* a write took setuid or setgid away; the kernel does not know yet */
-	NODE_PASSED = 1 << 20,	     /* the kernel writes to its file without asking (open.c) */
-	NODE_MAPPED = 1 << 21,	     /* or may do so, through a mapping */
-	NODE_STALE_PAGES = 1 << 22,  /* what the mount's own pages have of it may be older than its file */
-	NODE_ROW_OPAQUE = 1 << 23,   /* directory: the row says that it hides what is below */
-	NODE_ORPHAN = 1 << 24,	     /* has had no name, and may have got one since: it is in fs->orphans */
-	NODE_COUNTED = 1 << 25,	     /* of several names, in the upper: back.gone is how many are on disk (live.c) */
-	NODE_LOWER_LISTED = 1 << 26, /* of a directory lower: the next is right */
-	NODE_LOWER_BARE = 1 << 27,   /* the lower's file has no xattr at all, and so never will (xattr.c) */
+	NODE_MODE_CHANGED = 1 << 19,	 /* a write took setuid or setgid away; the kernel does not know yet */
+	NODE_PASSED = 1 << 20,		 /* the kernel writes to its file without asking (open.c) */
+	NODE_MAPPED = 1 << 21,		 /* or may do so, through a mapping */
+	NODE_STALE_PAGES = 1 << 22,	 /* what the mount's own pages have of it may be older than its file */
+	NODE_ROW_OPAQUE = 1 << 23,	 /* directory: the row says that it hides what is below */
+	NODE_ORPHAN = 1 << 24,		 /* has had no name, and may have got one since: it is in fs->orphans */
+	NODE_LOWER_LISTED = 1 << 26,	 /* of a directory lower: the next is right */
+	NODE_LOWER_BARE = 1 << 27,	 /* the lower's file has no xattr at all, and so never will (xattr.c) */
 	NODE_PROTECTION_KNOWN = 1 << 28, /* the next two are right (flags.c) */
 	NODE_IMMUTABLE = 1 << 29,
 	NODE_APPEND_ONLY = 1 << 30,
@@ -78,7 +79,14 @@ enum { TIME_LOCKS = 64 };
 #define XATTR_CAPS "security.capability"
 
 enum { SPARE_LAYERS = 1024 }; /* so often a layer may come, or an upper become a lower */
-enum { NO_LAYER = 0xffff };   /* node->layer of what only the upper has */
+
+/* What a node is of: node->layer. A number stays what it is for the life of the mount. */
+enum {
+	UPPERS = 0xf000,   /* from here on: uppers, one after the other; the present one is fs->upper */
+	NAMELESS = 0xfffe, /* of no layer, but where uppers are: lost its last name in a former upper */
+	NO_LAYER = 0xffff,
+	MOST_LAYERS = UPPERS, /* below it: indexes in fs->layers */
+};
 
 /* Attributes as the index has them; 48 bytes. */
 struct node_row {
@@ -103,14 +111,14 @@ struct node {
 	struct link *links;	  /* its names; guarded by names_lock */
 	struct fd_slot slot;	  /* descriptor: of the upper if there is one, else of the origin */
 	_Atomic uint32_t flags;
-	_Atomic uint32_t mode; /* the type is always right; the rest with NODE_ROW only */
-	uint16_t layer;	       /* where it comes from: index in fs->layers, or NO_LAYER */
+	_Atomic uint32_t mode;	/* the type is always right; the rest with NODE_ROW only */
+	_Atomic uint16_t layer; /* what has its data and attributes: index in fs->layers, or an upper's number */
 	union {
 		struct node_row row; /* NODE_ROW */
 		struct {
 			uint64_t dev, ino; /* of the backing inode, where it has several names */
-			uint32_t nlink;	   /* NODE_INDEXED: names that show */
-			uint32_t gone;	   /* names of a lower's that were taken away here; or NODE_COUNTED */
+			uint32_t nlink; /* NODE_INDEXED: names that show; of another lower's: that it has, 0: not known */
+			uint32_t gone;			 /* names of a lower's that were taken away here */
 			uint64_t origin_dev, origin_ino; /* NODE_INDEXED: what it is a copy of */
 			union {
 				struct node_data *data;	  /* NODE_METACOPY: owned */
@@ -134,8 +142,9 @@ struct link {
 	struct link *next; /* another name of the same node */
 	uint32_t cookie;   /* its place in listings, for its life */
 	uint32_t hash;
-	uint8_t flags; /* enum link_flags */
+	uint8_t flags; /* enum link_flags, as they were when fs->upper was @upper: see link_flags() */
 	uint8_t name_len;
+	uint16_t upper;
 	char name[];
 };
 
@@ -180,6 +189,8 @@ struct fs {
 	struct layer **layers;		  /* owned; the topmost lower first, data-only ones last */
 	uint32_t layer_first, layer_end; /* those that are merged, but for removed ones; before them is room for more */
 	uint32_t data_layer_count;	 /* from layer_end on: only metacopies lead there */
+	uint16_t upper;			 /* the number of the present upper, see live.c */
+	uint16_t formers[SPARE_LAYERS];	 /* of each upper before it: its index in layers */
 	int upper_fd, work_fd;		 /* roots of the upper and of what work/ holds; -1: read-only */
 	int index_fd;			 /* links to the copies of lower files that have several names; -1: read-only */
 	uint64_t *devs;			 /* devices met, for st_ino; guarded by inodes.lock */
@@ -202,6 +213,8 @@ struct fs {
 	pthread_mutex_t copy_lock; /* with copy_cond: NODE_COPYING */
 	pthread_cond_t copy_cond;
 	pthread_mutex_t time_locks[TIME_LOCKS]; /* see time_lock() and attrcache.c */
+	pthread_mutex_t former_lock;
+	_Atomic bool names_lacking; /* a copy may have a name in memory that the upper has not */
 	struct inodes inodes;
 	struct orphans orphans;
 	struct fdcache *fds;	      /* owned */
@@ -232,12 +245,6 @@ static inline void node_set(struct node *node, unsigned flags)
 static inline void node_clear(struct node *node, unsigned flags)
 {
 	atomic_fetch_and_explicit(&node->flags, ~flags, memory_order_release);
-}
-/* A name of it comes or goes on disk. */
-static inline void node_uncount(struct node *node)
-{
-	if (node_is(node, NODE_COUNTED))
-		node_clear(node, NODE_COUNTED);
 }
 static inline bool node_is_dir(const struct node *node)
 {
@@ -278,14 +285,65 @@ static inline pthread_rwlock_t *rwlock_exclusive(pthread_rwlock_t *lock)
 #define SHARED(lock)	AUTO(rwlock_unlockp) pthread_rwlock_t *shared_ __attribute__((unused)) = rwlock_shared(lock)
 #define EXCLUSIVE(lock) AUTO(rwlock_unlockp) pthread_rwlock_t *excl_ __attribute__((unused)) = rwlock_exclusive(lock)
 
+/** node_in_upper() - does the upper have it?  Then its data and attributes are there. */
+static inline bool node_in_upper(const struct fs *fs, const struct node *node)
+{
+	uint16_t layer = node->layer;
+
+	return layer == fs->upper || layer == NAMELESS;
+}
+
 /**
- * node_was_upper() - is it of an upper that has become a lower?  names_lock is held.
+ * node_was_upper() - is it of an upper that has become a lower?
  *
  * Then it has what else only the upper's files have: their st_ino, protection, and data that was not synced yet.
  */
 static inline bool node_was_upper(const struct fs *fs, const struct node *node)
 {
-	return !node_is(node, NODE_UPPER) && node->layer != NO_LAYER && fs->layers[node->layer]->was_upper;
+	uint16_t layer = node->layer;
+
+	return layer >= UPPERS && layer < fs->upper;
+}
+
+/** node_layer_index() - of the layer that it is of; NO_LAYER: it is of none, or in the upper. */
+static inline uint16_t node_layer_index(const struct fs *fs, const struct node *node)
+{
+	uint16_t layer = node->layer;
+
+	if (layer < UPPERS)
+		return layer;
+	return layer < fs->upper ? fs->formers[layer - UPPERS] : NO_LAYER;
+}
+
+/** node_layer() - the same layer; NULL: none. */
+static inline struct layer *node_layer(const struct fs *fs, const struct node *node)
+{
+	uint16_t index = node_layer_index(fs, node);
+
+	return index == NO_LAYER ? NULL : fs->layers[index];
+}
+
+/** layer_number() - what nodes of fs->layers[@index] have in node->layer. */
+static inline uint16_t layer_number(const struct fs *fs, uint16_t index)
+{
+	return fs->layers[index]->was_upper ? fs->layers[index]->number : index;
+}
+
+/**
+ * link_flags() - enum link_flags of a name
+ *
+ * What a former upper's folder had is a lower's now, and what it hid is not there at all.
+ */
+static inline unsigned link_flags(const struct fs *fs, const struct link *link)
+{
+	if (link->upper == fs->upper || !(link->flags & (LINK_UPPER | LINK_WHITEOUT)))
+		return link->flags;
+	return link->flags & LINK_UPPER ? LINK_LOWER : 0;
+}
+static inline void link_set_flags(const struct fs *fs, struct link *link, unsigned flags)
+{
+	link->flags = (uint8_t)flags;
+	link->upper = fs->upper;
 }
 
 /** layer_is_passing() - may it be gone while what is in the upper stays? Then no copy may depend on it. */
@@ -361,13 +419,9 @@ void node_reap(struct fs *fs, struct node *node);
 /** table_free() - drop a directory's table with its names and nodes. */
 void table_free(struct fs *fs, struct dirnode *dir);
 
-/** table_drop_whiteouts() - the places of names that the upper hides; the directory's table is nobody's else now. */
-void table_drop_whiteouts(struct fs *fs, struct table *table);
+/** dir_find() - the link of a name in @dir (locked), or NULL. Places of names that a former upper hid are not found. */
+struct link *dir_find(struct fs *fs, struct dirnode *dir, const char *name, size_t len);
 
-/** inodes_slots() - room for a table of inodes as large as the present one; NULL: out of memory (errno), or it is empty. */
-struct node **inodes_slots(const struct fs *fs);
-/** inodes_rekey() - all identities may have changed. @slots: of inodes_slots(), owned from now on. */
-void inodes_rekey(struct fs *fs, struct node **slots);
 /** inodes_find(), inodes_add() - of inodes with several names; inodes.lock is held. */
 struct node *inodes_find_locked(struct fs *fs, uint16_t layer, uint64_t dev, uint64_t ino);
 int inodes_add_locked(struct fs *fs, struct node *node);
@@ -384,7 +438,16 @@ int dir_load_locked(struct fs *fs, struct dirnode *dir);
 int dir_parts_locked(struct fs *fs, struct dirnode *dir);
 /** node_take_row() - the node has the attributes of @row, of layer @layer. */
 void node_take_row(struct node *node, uint16_t layer, const struct layer_entry *row);
-/** dir_part() - the part in layer @layer, or NULL. */
+/**
+ * dir_enter_former() - let a directory of a former upper have its folder there among its parts
+ *
+ * Everybody calls it before he looks at parts that dir_parts_locked() was not called for.  names_lock is held.
+ * Return: 0; -ENOMEM; -ESTALE: it has lost its name since.
+ */
+int dir_enter_former(struct fs *fs, struct dirnode *dir);
+/** dir_enter_former_locked() - the same of one that is locked, without names_lock; one that lost its name stays as it is. */
+int dir_enter_former_locked(struct fs *fs, struct dirnode *dir);
+/** dir_part() - the part in layer @layer (an index), or NULL. dir_enter_former() came before. */
 const struct part *dir_part(const struct dirnode *dir, uint16_t layer);
 void parts_free(struct fs *fs, struct part *parts, uint32_t count);
 /**
@@ -418,6 +481,8 @@ int node_stat(struct fs *fs, struct node *node, struct stat *st);
 int node_stat_alone(struct fs *fs, struct node *node, struct stat *st);
 /** dir_nlink() - that link count; the directory, which is known to the kernel or is the caller's, is not locked. */
 int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st);
+/** node_names() - how many names show a file of several that is in a lower. names_lock is held. */
+int node_names(struct fs *fs, struct node *node, uint32_t *ret);
 /** node_owner() - the owner that is on disk or recorded, not mapped. names_lock is not held. */
 int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid);
 /** node_settle() - wait for whoever takes the node's name away: then it has another, or a pinned descriptor. */
@@ -440,88 +505,6 @@ bool node_join(struct fs *fs, struct link *link, uint16_t layer, uint64_t dev, u
 int fs_entry_fill(struct fs *fs, struct link *link, struct fs_entry *ret);
 /** name_check() - may @name be created? -EINVAL: reserved; -ENAMETOOLONG. */
 int name_check(const char *name);
-
-/* --- upper.c: what is written to the upper, and in which form --- */
-
-/** proc_path() - "/proc/self/fd/FD/NAME" (NAME may be ""), for the xattr calls that take no descriptor. */
-enum { PROC_PATH_BYTES = 300 };
-const char *proc_path(char *buf, int dirfd, const char *name);
-/** upper_stat() - of @name in @dirfd ("": itself), id maps applied; @override: and a recorded owner, under that name. */
-int upper_stat(struct fs *fs, int dirfd, const char *name, const char *override, struct stat *st);
-/** upper_stat_unmapped() - the same with the owner that is on disk or recorded. Return: 1: recorded; 0; -errno. */
-int upper_stat_unmapped(int dirfd, const char *name, const char *override, struct stat *st);
-/** upper_set_times() - give @name the access and modification time of @st (UTIME_OMIT, UTIME_NOW allowed). */
-int upper_set_times(int dirfd, const char *name, const struct stat *st);
-/**
- * upper_set_owner_mode() - make @name in @dirfd show the owner and mode of @st
- * @st: all of type, mode, owner and rdev as they are to be
- * @set: FS_SET_UID, FS_SET_GID, FS_SET_MODE: what of it changes
- */
-int upper_set_owner_mode(struct fs *fs, int dirfd, const char *name, const struct stat *st, unsigned set);
-/**
- * upper_make() - make @name in @dirfd as @st says: type, mode, owner, rdev
- * @target: of a symlink
- * @born_gid: the group that the file system gives a new file there; -1: the process's; UPPER_NO_OWNER: the
- *	owner is set by upper_keep_owner()
- * @ret_fd: if not NULL and it is a regular file, a descriptor O_RDWR of it, else -1
- *
- * Nothing is left behind on failure.
- */
-int upper_make(struct fs *fs, int dirfd, const char *name, const struct stat *st, const char *target, gid_t born_gid,
-	       int *ret_fd);
-#define UPPER_NO_OWNER ((gid_t)-2)
-/** upper_keep_owner() - @name, a copy of @node, gets the owner that @node has on disk, whatever is shown (@st). */
-int upper_keep_owner(struct fs *fs, struct node *node, int dirfd, const char *name, const struct stat *st);
-/** upper_make_nested_whiteout() - what upper_make() makes of a 0:0 device (store/ovl.h), with no owner set. */
-int upper_make_nested_whiteout(struct fs *fs, int dirfd, const char *name);
-/** upper_mark_nested_whiteouts() - folder @dirfd is going to hold one. */
-int upper_mark_nested_whiteouts(struct fs *fs, int dirfd);
-/** upper_mark_for() - folder @dirfd is going to hold @node, whatever it is. names_lock is held. */
-int upper_mark_for(struct fs *fs, struct node *node, int dirfd);
-enum { WORK_NAME_BYTES = 24 };
-/** upper_make_nameless() - a regular file as @st says, O_RDWR, that a link may give a name; made in @dirfd. */
-int upper_make_nameless(struct fs *fs, int dirfd, const struct stat *st, int *ret_fd);
-/**
- * struct cradle - a folder in work/ with the default ACL of another
- *
- * What is born in it inherits what it would have inherited there.
- */
-struct cradle {
-	struct fs *fs; /* NULL: it is not open */
-	char work[WORK_NAME_BYTES];
-	int fd;
-};
-/** cradle_open() - with the default ACL of folder @dirfd. */
-int cradle_open(struct fs *fs, int dirfd, struct cradle *ret);
-/** cradle_close() - what was born in it has been moved out. */
-void cradle_close(struct cradle *cradle);
-/** work_name() - a name that is not used in work/. */
-void work_name(struct fs *fs, char *name);
-/** upper_whiteout() - a whiteout named @name in @dirfd, where nothing is. */
-int upper_whiteout(struct fs *fs, int dirfd, const char *name);
-/** upper_cover() - a whiteout takes the place of @name at once; what was there (also a directory) is removed. */
-int upper_cover(struct fs *fs, int dirfd, const char *name);
-/**
- * upper_cover_by_file() - the same by a file ".wh.NAME", in steps; also where nothing is.  A later upper_uncover_file()
- * shows @name again.
- */
-int upper_cover_by_file(struct fs *fs, int dirfd, const char *name);
-/** upper_uncover_file() - the file ".wh.NAME" goes, if there is one. */
-int upper_uncover_file(int dirfd, const char *name);
-/** upper_replace_whiteout() - @work of work/ takes the place of the whiteout @name. */
-int upper_replace_whiteout(struct fs *fs, const char *work, int dirfd, const char *name, bool is_dir);
-/** upper_get_private(), upper_set_private() - an xattr of overlay's own, {trusted,user}.overlay.WHAT. */
-ssize_t upper_get_private(struct fs *fs, int dirfd, const char *name, const char *what, void *value, size_t bytes);
-int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *what, const void *value, size_t bytes);
-/** upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before, and its birth time. */
-int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret);
-int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, const struct timespec *birth);
-/** upper_read_birth() - the birth time of a copy; @ret stays as it is where none was kept. */
-void upper_read_birth(struct fs *fs, int dirfd, const char *name, struct timespec *ret);
-/** upper_mark_impure() - mark folder @dirfd of @dir so. */
-void upper_mark_impure(struct fs *fs, struct dirnode *dir, int dirfd);
-/** upper_readlink() - target of a symlink, also of a recorded one; not terminated. Return: bytes or -errno. */
-ssize_t upper_readlink(struct fs *fs, int dirfd, const char *name, char *buf, size_t bytes);
 
 /* --- index.c: copies of lower files that have several names --- */
 

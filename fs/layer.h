@@ -74,6 +74,7 @@ struct layer {
 	bool is_store;
 	bool is_served;	     /* by somebody who may take his time: a server, or a driver like this one */
 	bool was_upper;	     /* of this mount, until live.c made it a lower: what is written to uppers only is in it */
+	uint16_t number;     /* of such a one: what its nodes have in node->layer */
 	int index_fd;	     /* owned; of such a one: its links to copies (index.c) */
 	bool added;	     /* to a mount in use: at a remount it is not there (restack.c) */
 	bool leaving;	     /* somebody wants it removed: no copy may come to depend on it */

@@ -14,9 +14,9 @@ bool is_layer_xattr(const char *name)
 
 static const char *layer_name(const struct fs *fs, struct node *node)
 {
-	uint16_t layer = node->layer;
+	uint16_t layer = node_layer_index(fs, node);
 
-	if (node_is(node, NODE_UPPER))
+	if (node_in_upper(fs, node))
 		return "upper";
 	if (layer == NO_LAYER && node_is_dir(node) && node_dir(node)->part_count > 0)
 		layer = node_dir(node)->parts[0].layer;

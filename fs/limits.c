@@ -197,7 +197,7 @@ void limits_node_lost(struct fs *fs, struct node *node)
 	struct fd_ref ref;
 	struct stat st;
 
-	if (!fs->limits || !node_is(node, NODE_UPPER) || !node_is(node, NODE_UNLINKED) || node_is_dir(node) ||
+	if (!fs->limits || !node_in_upper(fs, node) || !node_is(node, NODE_UNLINKED) || node_is_dir(node) ||
 	    !fd_get(fs->fds, &node->slot, &ref))
 		return;
 	/* The upper may have names of it that nobody looked up here. */

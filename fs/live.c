@@ -9,15 +9,26 @@
  * takes the empty folder for the upper and what was put aside for a lower: the same
  * tree, whether this here has happened or not.
  *
- * In memory each node of the upper becomes one of the new lower.  That is done at one
- * go with the gate closed (gate.h), so no request sees a part of it:
+ * In memory nothing moves either, however much of the upper is there.  Uppers have
+ * numbers.  A node says by its number which upper has it, and a name says in which
+ * upper's folder it was seen: in the upper is what has the number of the present one,
+ * and once that is another number, what was in the upper is in a lower:
  *
- *   before   the folders are opened, the lower's number is taken from the spare ones
- *            in front of the others, so that no other node has to change; and the links
- *            of files that have several names are counted on disk, a few at a time with
- *            the gate closed (NODE_COUNTED, which goes when a name comes or goes)
- *   closed   gather(): all memory that is needed, and the link counts of files whose names
- *                      have changed since.  Else of the upper nothing is read: it may be large
+ *   node->layer       node_in_upper(), node_was_upper(), node_layer()
+ *   link->flags       link_flags(): what the upper had, a lower has; what it hid is not there
+ *   dirnode->parts    dir_enter_former() adds the folder in the former upper when it is needed (merge.c)
+ *   fs->inodes        a node keeps its number, and so its place
+ *
+ * What else is known of a node of the upper (NODE_INDEXED, NODE_IMPURE, its attributes) stays
+ * true, or is of no interest in a lower; when it is copied up all of it is forgotten first
+ * (node_becomes_upper()).
+ *
+ * What is left is done with the gate closed (gate.h), so no request sees a part of it, and
+ * takes as long for a million files as for one:
+ *
+ *   before   the folders are opened, the lower's place is taken from the spare ones
+ *            in front of the others, so that no other layer has to move
+ *   closed   gather(): all memory that is needed
  *            root_inherit(): the fresh root gets what the old one has
  *            apply(): cannot fail
  *   open     everything is as if the mount had been made with these layers: a change
@@ -27,7 +38,8 @@
  * that it has not written yet come afterwards, and are copied up like any other write.
  *
  * What stays with the old upper's file system although it is in no layer: files without
- * a name.  They remain files of the upper, reached through their pinned descriptors.
+ * a name.  They get a number that is in each upper (NAMELESS), and are reached through
+ * their pinned descriptors.  They are in use, so there are no more of them than descriptors.
  */
 
 #include "fs/attrcache.h"
@@ -40,28 +52,12 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-/* A directory of the upper, with what will be its parts. */
-struct frozen_dir {
-	struct dirnode *dir;
-	struct part *parts; /* owned; the first has a reference of its own, the others are those of dir->parts */
-};
-
-/* A file with several names. */
-struct frozen_file {
-	struct node *node;
-	uint32_t names, links; /* that show; on disk, with that of the index */
-};
-
 struct switching {
 	struct fs *fs;
-	int upper_fd, index_fd;	 /* owned: the fresh ones */
-	struct layer *layer;	 /* owned: what the upper becomes */
-	uint16_t index;		 /* of it */
-	struct frozen_dir *dirs; /* owned */
-	size_t dir_count, dir_room;
-	struct frozen_file *files; /* owned */
-	size_t file_count, file_room;
-	struct node **inodes; /* owned: for inodes_rekey() */
+	int upper_fd, index_fd; /* owned: the fresh ones */
+	struct layer *layer;	/* owned: what the upper becomes */
+	uint16_t index;		/* of it */
+	struct part *parts;	/* owned: those of the root; the first has a reference of its own, the others are its */
 };
 
 /* --- the folders --- */
@@ -136,141 +132,88 @@ static int prepare(struct switching *s)
 
 static void release(struct switching *s)
 {
-	for (size_t i = 0; i < s->dir_count; i++) {
-		if (s->dirs[i].parts)
-			s->layer->ops->leave(s->layer, s->dirs[i].parts[0].at);
-		free(s->dirs[i].parts);
-	}
-	free(s->dirs);
-	free(s->files);
-	free(s->inodes);
+	if (s->parts)
+		s->layer->ops->leave(s->layer, s->parts[0].at);
+	free(s->parts);
 	layer_free(s->layer);
 	closep(&s->upper_fd);
 	closep(&s->index_fd);
 }
 
-/* --- gathering; the gate is closed --- */
+/* --- names of copies that the upper lacks --- */
 
-static void *grow(void *list, size_t count, size_t *room, size_t each)
+/*
+ * A copy of a file of several names has all of them in the upper, or the former upper would
+ * show less than the mount does.  Where one may lack (fs->names_lacking) all copies in memory
+ * are looked at, a few at a time with the gate closed for it, so that little is left for the switch.
+ */
+enum { COPIES_AT_A_TIME = 64, SLOTS_AT_A_TIME = 64 * 1024 };
+
+struct completing {
+	struct fs *fs;
+	uint32_t next; /* slot of fs->inodes; where those are laid out anew meanwhile some are left to the switch */
+	bool done;
+};
+
+static int complete_names(struct completing *c, uint32_t copies, uint32_t slots)
 {
-	void *more;
-
-	if (count < *room)
-		return list;
-	more = realloc(list, (*room ? *room * 2 : 256) * each);
-	if (more)
-		*room = *room ? *room * 2 : 256;
-	return more;
-}
-
-/* Takes the reference in @at over, also when it fails. */
-static int gather_dir(struct switching *s, struct dirnode *dir, union dref at)
-{
-	struct frozen_dir *more = grow(s->dirs, s->dir_count, &s->dir_room, sizeof(*more));
-	struct part *parts = malloc((dir->part_count + 1) * sizeof(*parts));
-
-	if (more)
-		s->dirs = more;
-	if (!more || !parts) {
-		free(parts);
-		s->layer->ops->leave(s->layer, at);
-		return -ENOMEM;
-	}
-	parts[0] = (struct part){ .at = at, .layer = s->index };
-	if (dir->part_count > 0)
-		memcpy(parts + 1, dir->parts, dir->part_count * sizeof(*parts));
-	s->dirs[s->dir_count++] = (struct frozen_dir){ .dir = dir, .parts = parts };
-	return 0;
-}
-
-/* Those of the upper in @parent's table; a directory of the upper is in none but the upper's. */
-static int gather_children(struct switching *s, const struct frozen_dir *parent)
-{
-	const struct table *table = &parent->dir->table;
-	union dref in = parent->parts[0].at, at;
+	struct inodes *inodes = &c->fs->inodes;
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && table->subdirs > 0 && i < table->used; i++) {
-		const struct link *link = table->slots[i];
-		struct node *node = link ? link->node : NULL;
+	for (; r == 0 && inodes->slots && c->next <= inodes->mask && copies > 0 && slots > 0; slots--) {
+		struct node *node = inodes->slots[c->next++];
 
-		if (!node || !node_is_dir(node) || !node_is(node, NODE_UPPER))
+		if (!node || !node_is(node, NODE_INDEXED) || !node_in_upper(c->fs, node) || !node->links)
 			continue;
-		r = s->layer->ops->enter(s->layer, in, &(struct found){ .name = link->name, .mode = S_IFDIR }, &at);
-		if (r == 0)
-			r = gather_dir(s, node_dir(node), at);
+		r = copyup_names(c->fs, node);
+		copies--;
+	}
+	c->done = copies > 0 && slots > 0;
+	return r;
+}
+
+static int complete_closed(void *arg)
+{
+	return complete_names(arg, COPIES_AT_A_TIME, SLOTS_AT_A_TIME);
+}
+
+static int complete_before(struct fs *fs, uint64_t *longest_ns)
+{
+	struct completing c = { .fs = fs, .done = !atomic_load(&fs->names_lacking) };
+	uint64_t pause_ns;
+	int r = 0;
+
+	while (r == 0 && !c.done) {
+		r = gate_closed(&fs->gate, complete_closed, &c, &pause_ns);
+		if (r == 0 && pause_ns > *longest_ns)
+			*longest_ns = pause_ns;
 	}
 	return r;
 }
 
-/* Return: 1: it has a place in the upper; 0: it has no name on disk any more; -errno. */
-static int stat_file(struct fs *fs, struct node *node, struct stat *st)
-{
-	struct node_at at;
-	int r = node_at(fs, node, &at);
-
-	if (r < 0)
-		return r == -ESTALE ? 0 : r;
-	r = fstatat(at.ref.fd, at.name, st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ? -errno : 0;
-	fd_put(fs->fds, &at.ref);
-	return r < 0 ? r : st->st_nlink > 0;
-}
-
-/* How many names it has on disk, with that of the index. Return: as stat_file(). */
-static int count_links(struct fs *fs, struct node *node, uint32_t *ret)
-{
-	struct stat st;
-	int r = 0;
-
-	if (node_is(node, NODE_INDEXED) && node->links)
-		r = copyup_names(fs, node);
-	if (r == 0)
-		r = stat_file(fs, node, &st);
-	if (r > 0)
-		*ret = (uint32_t)st.st_nlink;
-	return r;
-}
-
-static int gather_file(struct switching *s, struct node *node)
-{
-	struct frozen_file *more;
-	uint32_t links = node->back.gone;
-	int r = 1;
-
-	if (!node_is(node, NODE_COUNTED))
-		r = count_links(s->fs, node, &links);
-	if (r <= 0)
-		return r;
-	more = grow(s->files, s->file_count, &s->file_room, sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-	s->files = more;
-	s->files[s->file_count++] = (struct frozen_file){
-		.node = node,
-		.names = node_is(node, NODE_INDEXED) ? node->back.nlink : links,
-		.links = links,
-	};
-	return 0;
-}
+/* --- gathering; the gate is closed --- */
 
 static int gather(struct switching *s)
 {
 	struct fs *fs = s->fs;
+	const struct dirnode *root = fs->root;
+	struct completing c = { .fs = fs };
 	union dref at;
-	int r = s->layer->ops->keep(s->layer, s->layer->root, &at);
+	int r = atomic_load(&fs->names_lacking) ? complete_names(&c, UINT32_MAX, UINT32_MAX) : 0;
 
 	if (r == 0)
-		r = gather_dir(s, fs->root, at);
-	for (size_t i = 0; r == 0 && i < s->dir_count; i++)
-		r = gather_children(s, &s->dirs[i]);
-	for (uint32_t i = 0; r == 0 && fs->inodes.slots && i <= fs->inodes.mask; i++) {
-		struct node *node = fs->inodes.slots[i];
-
-		if (node && node_is(node, NODE_UPPER))
-			r = gather_file(s, node);
+		r = s->layer->ops->keep(s->layer, s->layer->root, &at);
+	if (r < 0)
+		return r;
+	s->parts = malloc((root->part_count + 1) * sizeof(*s->parts));
+	if (!s->parts) {
+		s->layer->ops->leave(s->layer, at);
+		return -ENOMEM;
 	}
-	s->inodes = inodes_slots(fs);
-	return r == 0 && fs->inodes.slots && !s->inodes ? -ENOMEM : r;
+	s->parts[0] = (struct part){ .at = at, .layer = s->index };
+	if (root->part_count > 0)
+		memcpy(s->parts + 1, root->parts, root->part_count * sizeof(*s->parts));
+	return 0;
 }
 
 /* --- the fresh root; the gate is closed --- */
@@ -324,116 +267,58 @@ static int root_inherit(struct switching *s)
 
 /* --- applying; nothing fails --- */
 
-static void freeze_node(struct switching *s, struct node *node)
+/* Has the file of a node that has no name in memory one on disk? If that cannot be told, nobody may write to it. */
+static bool has_name_on_disk(struct fs *fs, struct node *node)
 {
-	attrs_drop(s->fs, node);
-	if (node_is_dir(node))
-		fd_drop(s->fs->fds, &node->slot);
-	node->layer = s->index;
-	node_clear(node, NODE_UPPER | NODE_INDEXED | NODE_IMPURE | NODE_LOWER_LISTED | NODE_LOWER_BARE | NODE_COUNTED);
+	struct node_at at;
+	struct stat st;
+	bool has;
+
+	if (!node_is(node, NODE_MULTI))
+		return false;
+	if (node_at(fs, node, &at) < 0)
+		return true;
+	has = fstatat(at.ref.fd, at.name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 || st.st_nlink > 0;
+	fd_put(fs->fds, &at.ref);
+	return has;
 }
 
-static void freeze_dir(struct switching *s, struct frozen_dir *frozen)
+static void keep_nameless(struct fs *fs, struct node *node)
 {
-	struct dirnode *dir = frozen->dir;
-	struct table *table = &dir->table;
+	if (node->links || !node_is(node, NODE_UNLINKED) || !node_in_upper(fs, node) || has_name_on_disk(fs, node))
+		return;
+	if (node_is(node, NODE_MULTI)) {
+		LOCKED(&fs->inodes.lock);
 
-	free(dir->parts);
-	dir->parts = TAKE(frozen->parts);
-	dir->part_count++;
-	table_drop_whiteouts(s->fs, table);
-	for (uint32_t i = 0; i < table->used; i++) {
-		struct link *link = table->slots[i];
-
-		if (!link)
-			continue;
-		if (link->flags & LINK_UPPER)
-			link->flags = LINK_LOWER;
-		if (node_is(link->node, NODE_UPPER))
-			freeze_node(s, link->node);
+		inodes_remove_locked(fs, node);
+		attrs_drop(fs, node); /* they were not kept up to date */
+		node_clear(node, NODE_MULTI);
 	}
-}
-
-/* As take_count() in lookup.c has it. */
-static void freeze_file(struct switching *s, const struct frozen_file *file)
-{
-	struct node *node = file->node;
-
-	if (node_is(node, NODE_UPPER)) /* has no name in memory */
-		freeze_node(s, node);
-	node->back.nlink = file->links;
-	node->back.gone = file->links - file->names;
-	node->back.origin_dev = node->back.origin_ino = 0;
+	node->layer = NAMELESS;
 }
 
 static void apply(struct switching *s)
 {
 	struct fs *fs = s->fs;
+	struct dirnode *root = fs->root;
 	EXCLUSIVE(&fs->names_lock);
 
-	for (size_t i = 0; i < s->dir_count; i++)
-		freeze_dir(s, &s->dirs[i]);
-	for (size_t i = 0; i < s->file_count; i++)
-		freeze_file(s, &s->files[i]);
-	inodes_rekey(fs, TAKE(s->inodes));
-	node_clear(&fs->root->node, NODE_IMPURE);
+	orphans_each(fs, keep_nameless);
+	free(root->parts);
+	root->parts = TAKE(s->parts);
+	root->part_count++;
+	s->layer->number = fs->upper;
+	fs->formers[fs->upper - UPPERS] = s->index;
 	fs->layers[s->index] = TAKE(s->layer);
 	fs->layer_first = s->index;
+	root->node.layer = ++fs->upper;
+	node_clear(&root->node, NODE_IMPURE);
 	close(fs->upper_fd);
 	close(fs->index_fd);
 	fs->upper_fd = TAKE_FD(s->upper_fd);
 	fs->index_fd = TAKE_FD(s->index_fd);
+	atomic_store(&fs->names_lacking, false);
 	limits_restart(fs);
-}
-
-/* --- counting before; the gate is closed for a few at a time --- */
-
-enum { COUNT_AT_A_TIME = 64 };
-
-struct counting {
-	struct fs *fs;
-	uint32_t next; /* slot of fs->inodes; where those have been laid out anew meanwhile some are left to gather() */
-	bool done;
-};
-
-static int count_closed(void *arg)
-{
-	struct counting *c = arg;
-	struct inodes *inodes = &c->fs->inodes;
-	unsigned left = COUNT_AT_A_TIME;
-	int r = 0;
-
-	for (; inodes->slots && c->next <= inodes->mask && left > 0; c->next++) {
-		struct node *node = inodes->slots[c->next];
-		uint32_t links;
-
-		if (!node || !node_is(node, NODE_UPPER) || node_is(node, NODE_COUNTED))
-			continue;
-		r = count_links(c->fs, node, &links);
-		if (r < 0)
-			return r;
-		if (r > 0) {
-			node->back.gone = links;
-			node_set(node, NODE_COUNTED);
-		}
-		left--;
-	}
-	c->done = left > 0;
-	return 0;
-}
-
-static int count_before(struct fs *fs, uint64_t *longest_ns)
-{
-	struct counting c = { .fs = fs };
-	uint64_t pause_ns;
-	int r = 0;
-
-	while (r == 0 && !c.done) {
-		r = gate_closed(&fs->gate, count_closed, &c, &pause_ns);
-		if (r == 0 && pause_ns > *longest_ns)
-			*longest_ns = pause_ns;
-	}
-	return r;
 }
 
 /* --- the whole --- */
@@ -464,7 +349,7 @@ int fs_switch_upper(struct fs *fs, uint64_t *ret_pause_ns)
 		return -EOPNOTSUPP;
 	r = prepare(&s);
 	if (r == 0)
-		r = count_before(fs, &longest_ns);
+		r = complete_before(fs, &longest_ns);
 	if (r == 0)
 		r = gate_closed(&fs->gate, switch_closed, &s, ret_pause_ns);
 	if (*ret_pause_ns < longest_ns)
@@ -523,21 +408,21 @@ static int walk_entry(const struct name_walk *walk, int dirfd, const char *path,
 }
 
 /* Return: the root of the layer, if memory does not have all names; else -1. */
-static int names_missing(struct fs *fs, const struct node *node, ino_t *ino)
+static int names_missing(struct fs *fs, struct node *node, ino_t *ino)
 {
+	uint32_t known = 0, names;
 	struct layer *layer;
 	struct fd_ref root;
-	uint32_t known = 0;
 	SHARED(&fs->names_lock);
 
-	if (!node_was_upper(fs, node) || !node_is(node, NODE_MULTI))
+	if (!node_was_upper(fs, node) || !node_is(node, NODE_MULTI) || node_names(fs, node, &names) < 0)
 		return -1;
 	for (const struct link *link = node->links; link; link = link->next)
 		known++;
-	if (known >= node->back.nlink - node->back.gone)
+	if (known >= names)
 		return -1;
-	layer = fs->layers[node->layer];
 	*ino = node->back.ino;
+	layer = node_layer(fs, node);
 	return layer->ops->dir_fd(layer, layer->root, &root) < 0 ? -1 : root.fd;
 }
 

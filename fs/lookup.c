@@ -48,18 +48,18 @@ int upper_dir(struct fs *fs, struct dirnode *dir, struct fd_ref *ret)
 int lower_at(struct fs *fs, struct node *node, struct layer **layer, union dref *at, const char **name)
 {
 	struct link *link = node->links;
+	struct dirnode *dir = node_is_dir(node) ? node_dir(node) : link ? link->dir : NULL;
 	const struct part *part;
+	int r;
 
-	*layer = fs->layers[node->layer];
-	*name = "";
-	if (node_is_dir(node)) {
-		part = dir_part(node_dir(node), node->layer);
-	} else {
-		if (!link)
-			return -ESTALE;
-		part = dir_part(link->dir, node->layer);
-		*name = link->name;
-	}
+	*layer = node_layer(fs, node);
+	*name = node_is_dir(node) || !link ? "" : link->name;
+	if (!dir || !*layer)
+		return -ESTALE;
+	r = dir_enter_former(fs, dir);
+	if (r < 0)
+		return r;
+	part = dir_part(dir, node_layer_index(fs, node));
 	if (!part)
 		return -ESTALE;
 	*at = part->at;
@@ -67,18 +67,18 @@ int lower_at(struct fs *fs, struct node *node, struct layer **layer, union dref 
 }
 
 /* The name of the node's that the upper has: not each name of a copied-up inode need be there. */
-static struct link *upper_link(const struct node *node)
+static struct link *upper_link(const struct fs *fs, const struct node *node)
 {
 	struct link *link = node->links;
 
-	while (link && !(link->flags & LINK_UPPER))
+	while (link && !(link_flags(fs, link) & LINK_UPPER))
 		link = link->next;
 	return link;
 }
 
 static int node_at_upper(struct fs *fs, struct node *node, struct node_at *ret)
 {
-	struct link *link = upper_link(node);
+	struct link *link = upper_link(fs, node);
 
 	ret->name = "";
 	if (node == &fs->root->node) {
@@ -100,7 +100,7 @@ int node_at(struct fs *fs, struct node *node, struct node_at *ret)
 	union dref at;
 	int r;
 
-	if (node_is(node, NODE_UPPER))
+	if (node_in_upper(fs, node))
 		return node_at_upper(fs, node, ret);
 	if (node_is(node, NODE_UNLINKED)) {
 		ret->name = "";
@@ -139,15 +139,19 @@ static void row_stat(struct fs *fs, const struct node *node, struct stat *st)
 /* What the owner of its file on disk may be recorded under; NULL: nothing. */
 static const char *node_override(const struct fs *fs, const struct node *node)
 {
-	if (node_is(node, NODE_UPPER))
+	const struct layer *layer = node_layer(fs, node);
+
+	if (node_in_upper(fs, node))
 		return fs->override_upper;
-	return node->layer != NO_LAYER ? fs->layers[node->layer]->override_stat : NULL;
+	return layer ? layer->override_stat : NULL;
 }
 
 /* podman before 4.6 gives mappings and idmapped mounts of the layers, whose owners are then not to be mapped again. */
 static bool node_is_mapped(const struct fs *fs, const struct node *node)
 {
-	return !node_is(node, NODE_UPPER) && node->layer != NO_LAYER && fs->layers[node->layer]->is_mapped;
+	const struct layer *layer = node_layer(fs, node);
+
+	return layer && layer->is_mapped;
 }
 
 /* A lower's folder is listed more often than it is entered: it is not opened for its attributes. */
@@ -168,11 +172,11 @@ static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 	bool folder;
 	int r;
 
-	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW)) {
+	if (!node_in_upper(fs, node) && node_is(node, NODE_ROW)) {
 		row_stat(fs, node, st);
 		return 0;
 	}
-	folder = node_is_dir(node) && !node_is(node, NODE_UPPER | NODE_UNLINKED) && !override;
+	folder = node_is_dir(node) && !node_in_upper(fs, node) && !node_is(node, NODE_UNLINKED) && !override;
 	r = folder ? folder_at(fs, node, &at) : node_at(fs, node, &at);
 	if (r < 0)
 		return r;
@@ -186,13 +190,36 @@ static int backing_stat(struct fs *fs, struct node *node, struct stat *st)
 	return r;
 }
 
+int node_names(struct fs *fs, struct node *node, uint32_t *ret)
+{
+	struct node_at at;
+	struct stat st = { .st_nlink = node->back.nlink };
+	int r;
+
+	if (node_is(node, NODE_ROW) || node_is(node, NODE_INDEXED)) {
+		*ret = node_is(node, NODE_ROW) ? node->row.nlink : node->back.nlink;
+		return 0;
+	}
+	if (st.st_nlink == 0) { /* it got its names in a former upper */
+		r = node_at(fs, node, &at);
+		if (r < 0)
+			return r;
+		r = fstatat(at.ref.fd, at.name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ? -errno : 0;
+		fd_put(fs->fds, &at.ref);
+		if (r < 0)
+			return r;
+	}
+	*ret = st.st_nlink < node->back.gone ? 0 : (uint32_t)st.st_nlink - node->back.gone;
+	return 0;
+}
+
 int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid)
 {
 	struct node_reach reach;
 	struct stat st;
 	int r;
 
-	if (!node_is(node, NODE_UPPER) && node_is(node, NODE_ROW)) {
+	if (!node_in_upper(fs, node) && node_is(node, NODE_ROW)) {
 		*uid = node->row.uid;
 		*gid = node->row.gid;
 		return 0;
@@ -216,12 +243,13 @@ static bool is_one_layers(struct fs *fs, struct dirnode *dir)
 {
 	SHARED(&fs->names_lock);
 
-	return !node_is(&dir->node, NODE_UPPER | NODE_LOADED) && dir->part_count == 1;
+	return !node_in_upper(fs, &dir->node) && !node_is(&dir->node, NODE_LOADED) && dir_enter_former(fs, dir) == 0 &&
+	       dir->part_count == 1;
 }
 
 int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
 {
-	bool upper = node_is(&dir->node, NODE_UPPER);
+	bool upper = node_in_upper(fs, &dir->node);
 	int r = 0;
 
 	if (fs->options->static_nlink) {
@@ -235,7 +263,8 @@ int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
 	if (is_one_layers(fs, dir))
 		return 0;
 	LOCKED(&dir->lock);
-	if (upper) /* the upper's marks say whether there are more */
+	r = dir_enter_former_locked(fs, dir);
+	if (r == 0 && upper) /* the upper's marks say whether there are more */
 		r = dir_parts_locked(fs, dir);
 	if (r == 0 && dir->part_count + upper > 1)
 		r = dir_load_locked(fs, dir);
@@ -257,7 +286,7 @@ static void stat_finish(struct fs *fs, struct node *node, struct stat *st)
 		st->st_ino = node->ino;
 	if (node_is(node, NODE_INDEXED))
 		st->st_nlink = node->back.nlink;
-	else if (!node_is(node, NODE_UPPER | NODE_ROW) && !node_is_dir(node))
+	else if (!node_in_upper(fs, node) && !node_is(node, NODE_ROW) && !node_is_dir(node))
 		st->st_nlink -= st->st_nlink < node->back.gone ? st->st_nlink : node->back.gone;
 	stat_metacopy(node, st);
 	if (S_ISCHR(node->mode) && S_ISREG(st->st_mode)) { /* a nested overlay's whiteout, see store/ovl.h */
@@ -301,7 +330,7 @@ int node_stat_alone(struct fs *fs, struct node *node, struct stat *st)
 	int r = served ? served_stat(fs, node, st) : -EAGAIN;
 	SHARED(&fs->names_lock);
 
-	if (r == -EAGAIN || node_is(node, NODE_UPPER)) /* it has been copied up meanwhile */
+	if (r == -EAGAIN || node_in_upper(fs, node)) /* it has been copied up meanwhile */
 		return node_stat_named(fs, node, st);
 	if (r == 0)
 		stat_finish(fs, node, st);
@@ -388,7 +417,7 @@ static uint64_t ino_of_upper(struct fs *fs, struct link *link, const struct stat
 	uint64_t ino = 0;
 	struct node_at at;
 
-	if (link->flags & LINK_LOWER || node_is(&link->dir->node, NODE_IMPURE)) {
+	if (link_flags(fs, link) & LINK_LOWER || node_is(&link->dir->node, NODE_IMPURE)) {
 		SHARED(&fs->names_lock);
 
 		if (node_at(fs, link->node, &at) == 0) {
@@ -422,7 +451,7 @@ static void take_count(struct fs *fs, struct node *node, struct stat *st)
 {
 	uint32_t names = (uint32_t)st->st_nlink, left;
 
-	if (node_is(node, NODE_UPPER))
+	if (node_in_upper(fs, node))
 		return;
 	left = index_count(fs, node, names);
 	if (left > names)
@@ -475,13 +504,6 @@ static int join_names(struct fs *fs, struct link *link, struct stat *st, bool *j
 	return join_or_add(fs, link, st, st->st_dev, st->st_ino, joined);
 }
 
-static bool was_upper(struct fs *fs, const struct node *node)
-{
-	SHARED(&fs->names_lock);
-
-	return node_was_upper(fs, node);
-}
-
 int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 {
 	struct node *node = link->node;
@@ -503,7 +525,7 @@ int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 	}
 	if (node_is(node, NODE_INDEXED)) /* @st is from before it was known to be a copy */
 		st->st_nlink = node->back.nlink;
-	if (node_is(node, NODE_UPPER) || was_upper(fs, node))
+	if (node_in_upper(fs, node) || node_was_upper(fs, node))
 		node->ino = ino_of_upper(fs, link, st);
 	else if (node_is(node, NODE_ROW))
 		node->ino = ino_of_row(fs, node);
@@ -543,7 +565,7 @@ static int find_locked(struct fs *fs, struct dirnode *dir, const char *name, siz
 {
 	int r = dir_load_locked(fs, dir);
 
-	*ret = r < 0 ? NULL : table_find(&dir->table, name, len, name_hash(name, len));
+	*ret = r < 0 ? NULL : dir_find(fs, dir, name, len);
 	return r;
 }
 
@@ -602,7 +624,7 @@ static int readlink_row(struct fs *fs, struct node *node, char **ret)
 	int r;
 	SHARED(&fs->names_lock);
 
-	if (node_is(node, NODE_UPPER) || !node_is(node, NODE_ROW))
+	if (node_in_upper(fs, node) || !node_is(node, NODE_ROW))
 		return -EAGAIN;
 	r = lower_at(fs, node, &layer, &at, &name);
 	return r < 0 ? r : layer->ops->find(layer, at, name, row_target, ret);

@@ -281,24 +281,34 @@ static int upper_marks(struct fs *fs, struct dirnode *dir, bool *opaque, char **
 }
 
 /* The parts of the directory that @dir is in; they do not change any more. */
-static struct part_span parent_parts(struct fs *fs, const struct dirnode *dir)
+static int parent_parts(struct fs *fs, const struct dirnode *dir, struct part_span *ret)
 {
-	const struct dirnode *parent;
+	struct dirnode *parent;
+	int r;
 	SHARED(&fs->names_lock);
 
+	*ret = (struct part_span){ 0 };
 	parent = dir->node.links ? dir->node.links->dir : NULL;
-	return parent ? (struct part_span){ parent->parts, parent->part_count } : (struct part_span){ 0 };
+	if (!parent)
+		return 0;
+	r = dir_enter_former(fs, parent);
+	if (r == 0)
+		*ret = (struct part_span){ parent->parts, parent->part_count };
+	return r;
 }
 
 /* The first @keep parts, and those that @redirect leads to.  Others read the parts under the names lock alone. */
 static int parts_replace(struct fs *fs, struct dirnode *dir, uint32_t keep, const char *redirect)
 {
 	struct part_list list = { 0 }, old = { dir->parts, dir->part_count };
+	struct part_span parent;
 	uint16_t first = keep > 0 ? (uint16_t)(old.parts[keep - 1].layer + 1) : 0;
 	int r = span_keep(fs, (struct part_span){ old.parts, keep }, &list);
 
 	if (r == 0 && redirect)
-		r = tail_replace(fs, &list, keep, first, redirect, parent_parts(fs, dir));
+		r = parent_parts(fs, dir, &parent);
+	if (r == 0 && redirect)
+		r = tail_replace(fs, &list, keep, first, redirect, parent);
 	if (r < 0) {
 		part_list_release(fs, &list);
 		return r;
@@ -311,16 +321,87 @@ static int parts_replace(struct fs *fs, struct dirnode *dir, uint32_t keep, cons
 	return 0;
 }
 
+/* --- directories of former uppers --- */
+
+/*
+ * When an upper becomes a lower (live.c) nothing is done to the directories in memory: each
+ * finds out what its folder there is when somebody wants its parts.  Until then it has the
+ * name and the parent that it had then, since moving it means to copy it up, and who copies
+ * it up wants its parts.
+ *
+ * Whoever looks at parts has asked for this before, so nobody looks while they change here:
+ * that takes former_lock alone, beside a directory's lock or names_lock shared.
+ */
+static bool lacks_former(const struct fs *fs, const struct dirnode *dir)
+{
+	return node_was_upper(fs, &dir->node) && !node_is(&dir->node, NODE_ENTERED);
+}
+
+/* former_lock is held. */
+static int enter_former_locked(struct fs *fs, struct dirnode *dir)
+{
+	uint16_t index = node_layer_index(fs, &dir->node);
+	struct link *link = dir->node.links;
+	struct layer *layer = fs->layers[index];
+	const struct part *in;
+	struct part *parts;
+	union dref at;
+	int r;
+
+	if (!link)
+		return -ESTALE;
+	r = lacks_former(fs, link->dir) ? enter_former_locked(fs, link->dir) : 0;
+	if (r < 0)
+		return r;
+	in = dir_part(link->dir, index);
+	r = in ? layer->ops->enter(layer, in->at, &(struct found){ .name = link->name, .mode = S_IFDIR }, &at)
+	       : -ESTALE;
+	if (r < 0)
+		return r;
+	parts = malloc((dir->part_count + 1) * sizeof(*parts));
+	if (!parts) {
+		layer->ops->leave(layer, at);
+		return -ENOMEM;
+	}
+	parts[0] = (struct part){ .at = at, .layer = index };
+	if (dir->part_count > 0)
+		memcpy(parts + 1, dir->parts, dir->part_count * sizeof(*parts));
+	free(dir->parts);
+	dir->parts = parts;
+	dir->part_count++;
+	node_set(&dir->node, NODE_ENTERED);
+	return 0;
+}
+
+int dir_enter_former(struct fs *fs, struct dirnode *dir)
+{
+	if (!lacks_former(fs, dir))
+		return 0;
+	LOCKED(&fs->former_lock);
+	return lacks_former(fs, dir) ? enter_former_locked(fs, dir) : 0;
+}
+
+int dir_enter_former_locked(struct fs *fs, struct dirnode *dir)
+{
+	if (!lacks_former(fs, dir))
+		return 0;
+	SHARED(&fs->names_lock);
+
+	return dir->node.links ? dir_enter_former(fs, dir) : 0;
+}
+
 int dir_parts_locked(struct fs *fs, struct dirnode *dir)
 {
 	AUTO(freep) char *redirect = NULL;
 	uint32_t keep = 0;
 	bool opaque = false;
-	int r = 0;
+	int r = dir_enter_former_locked(fs, dir);
 
+	if (r < 0)
+		return r;
 	if (node_is(&dir->node, NODE_PARTS_FINAL))
 		return 0;
-	if (node_is(&dir->node, NODE_UPPER) && fs->layer_end > fs->layer_first)
+	if (node_in_upper(fs, &dir->node) && fs->layer_end > fs->layer_first)
 		r = upper_marks(fs, dir, &opaque, &redirect);
 	if (r == 0 && !opaque && !redirect)
 		r = marks_find(fs, (struct part_span){ dir->parts, dir->part_count }, &keep, &redirect);
@@ -388,7 +469,7 @@ static int child_new(struct merge *m, const struct found *found, struct link **r
 		return r;
 	link = link_new(found->name, len);
 	if (link && found->mode)
-		node = node_new(found->mode, m->layer);
+		node = node_new(found->mode, m->layer == NO_LAYER ? m->fs->upper : layer_number(m->fs, m->layer));
 	if (!link || (found->mode && !node)) {
 		free(link);
 		return -ENOMEM;
@@ -412,21 +493,18 @@ static int merge_upper(const struct found *found, void *arg)
 		return 0;
 	}
 	if (link) {
-		struct node *node = node_new(found->mode, NO_LAYER);
+		struct node *node = node_new(found->mode, m->fs->upper);
 
 		if (!node)
 			return -ENOMEM;
 		link_set_node(link, node);
 		link->flags = LINK_UPPER | LINK_CLOSED;
-		node_set(node, NODE_UPPER);
 		return 0;
 	}
 	r = child_new(m, found, &link);
 	if (r < 0)
 		return r;
 	link->flags = found->mode ? LINK_UPPER : LINK_WHITEOUT;
-	if (link->node)
-		node_set(link->node, NODE_UPPER);
 	return 0;
 }
 
@@ -451,6 +529,8 @@ static int merge_first(struct merge *m, const struct found *found)
 		node_take_row(link->node, m->layer, found->row);
 	if (!S_ISDIR(found->mode) || (found->row && found->row->flags & LAYER_OPAQUE))
 		link->flags |= LINK_CLOSED;
+	if (S_ISDIR(found->mode))
+		node_set(link->node, NODE_ENTERED); /* its part comes now */
 	return S_ISDIR(found->mode) ? child_add_part(m, link->node, found) : 0;
 }
 
@@ -490,7 +570,7 @@ static void implicit_settle(struct fs *fs, struct node *node)
 
 	for (uint32_t i = 0; i < dir->part_count; i++) {
 		if (!fs->layers[dir->parts[i].layer]->is_store) {
-			node->layer = dir->parts[i].layer;
+			node->layer = layer_number(fs, dir->parts[i].layer);
 			node_clear(node, NODE_ROW | NODE_IMPLICIT);
 			return;
 		}
@@ -549,7 +629,7 @@ static int merge_all(struct fs *fs, struct dirnode *dir)
 	struct mark mark;
 	int r = 0;
 
-	if (node_is(&dir->node, NODE_UPPER))
+	if (node_in_upper(fs, &dir->node))
 		r = merge_upper_dir(&m);
 	for (uint32_t i = 0; r == 0 && i < dir->part_count; i++) {
 		struct layer *layer = fs->layers[dir->parts[i].layer];
@@ -568,7 +648,7 @@ int dir_load_locked(struct fs *fs, struct dirnode *dir)
 	int r;
 
 	if (node_is(&dir->node, NODE_LOADED))
-		return 0;
+		return dir_enter_former_locked(fs, dir);
 	r = dir_parts_locked(fs, dir);
 	if (r == 0)
 		r = merge_all(fs, dir);

@@ -195,6 +195,8 @@ static int search_data(struct search *search, struct dirnode *dir, const char *n
 		if (place && place[0] == '/')
 			r = search_absolute(search, place);
 		else if (place)
+			r = dir_enter_former(search->fs, dir);
+		if (r == 0 && place && place[0] != '/')
 			r = search_parts(search, dir->parts, dir->part_count, place);
 		if (r < 0)
 			return r;
@@ -239,14 +241,14 @@ static int locate(struct fs *fs, struct node *node, struct search *search)
 	AUTO(freep) char *redirect = NULL;
 	int r;
 
-	while (link && node_is(node, NODE_UPPER) && !(link->flags & LINK_UPPER))
+	while (link && node_in_upper(fs, node) && !(link_flags(fs, link) & LINK_UPPER))
 		link = link->next;
 	*search = (struct search){ .fs = fs, .fd = -1 };
 	if (!link)
 		return -EIO;
-	if (!node_is(node, NODE_UPPER))
-		search->first = (uint16_t)(node->layer + 1);
-	search->skip_added = node_is(node, NODE_UPPER) || !fs->layers[node->layer]->added;
+	if (!node_in_upper(fs, node))
+		search->first = (uint16_t)(node_layer_index(fs, node) + 1);
+	search->skip_added = node_in_upper(fs, node) || !node_layer(fs, node)->added;
 	r = metacopy_redirect(fs, node, &redirect);
 	if (r == 0)
 		r = search_data(search, link->dir, link->name, redirect);
@@ -296,15 +298,15 @@ static bool may_be_one(struct fs *fs, struct link *link, const struct stat *st)
 
 	if (!S_ISREG(st->st_mode) || st->st_size == 0)
 		return false;
-	if (node_is(node, NODE_UPPER))
-		return link->flags & LINK_LOWER || node_is(&link->dir->node, NODE_IMPURE) || hole;
+	if (node_in_upper(fs, node))
+		return link_flags(fs, link) & LINK_LOWER || node_is(&link->dir->node, NODE_IMPURE) || hole;
 	if (node_is(node, NODE_ROW) || st->st_blocks * 512 > XATTR_BLOCK_BYTES ||
-	    node->layer + 1u >= fs->layer_end + fs->data_layer_count)
+	    node_layer_index(fs, node) + 1u >= fs->layer_end + fs->data_layer_count)
 		return false;
 	if (hole || fs->data_layer_count > 0)
 		return true;
-	part = dir_part(link->dir, node->layer);
-	layer = fs->layers[node->layer];
+	part = dir_part(link->dir, node_layer_index(fs, node));
+	layer = node_layer(fs, node);
 	if (!part || layer->ops->dir_fd(layer, part->at, &ref) < 0)
 		return false;
 	impure = ovl_is_impure(ref.fd);
@@ -351,7 +353,7 @@ bool metacopy_wanted(const struct fs *fs, const struct node *node, const struct 
 {
 	off_t from = fs->options->metacopy_from;
 
-	if (!node_is(node, NODE_UPPER) && layer_is_passing(fs, node->layer))
+	if (!node_in_upper(fs, node) && layer_is_passing(fs, node_layer_index(fs, node)))
 		return false;
 	return from > 0 && S_ISREG(st->st_mode) && st->st_size >= from && st->st_nlink == 1;
 }

@@ -169,30 +169,6 @@ void inodes_remove_locked(struct fs *fs, struct node *node)
 	}
 }
 
-struct node **inodes_slots(const struct fs *fs)
-{
-	return fs->inodes.slots ? calloc(fs->inodes.mask + 1, sizeof(struct node *)) : NULL;
-}
-
-void inodes_rekey(struct fs *fs, struct node **slots)
-{
-	struct inodes fresh = { .slots = slots, .mask = fs->inodes.mask };
-
-	for (uint32_t i = 0; slots && i <= fs->inodes.mask; i++) {
-		struct node *node = fs->inodes.slots[i];
-		uint64_t dev, ino;
-
-		if (!node)
-			continue;
-		inode_key(node, &dev, &ino);
-		slots[inode_slot(&fresh, node->layer, dev, ino)] = node;
-	}
-	if (!slots)
-		return;
-	free(fs->inodes.slots);
-	fs->inodes.slots = slots;
-}
-
 uint32_t dev_slot(struct fs *fs, uint64_t dev)
 {
 	uint64_t *devs;
@@ -352,7 +328,6 @@ static uint32_t node_weight(const struct node *node)
 
 static void node_add_link(struct node *node, struct link *link)
 {
-	node_uncount(node);
 	link->node = node;
 	link->next = node->links;
 	node->links = link;
@@ -366,7 +341,6 @@ static void node_take_link(struct link *link)
 	struct node *node = link->node;
 	struct link **at = &node->links;
 
-	node_uncount(node);
 	while (*at != link)
 		at = &(*at)->next;
 	*at = link->next;
@@ -382,6 +356,7 @@ void link_add(struct fs *fs, struct dirnode *dir, struct link *link, struct node
 
 	assert(table->used < table->room);
 	link->dir = dir;
+	link->upper = fs->upper;
 	/* 0 is the start, 1 and 2 are "." and "..". */
 	link->cookie = table->next_cookie++ + 3;
 	table->slots[table->used] = link;
@@ -442,19 +417,15 @@ void link_remove(struct fs *fs, struct link *link)
 	link->dir = NULL;
 }
 
-void table_drop_whiteouts(struct fs *fs, struct table *table)
+struct link *dir_find(struct fs *fs, struct dirnode *dir, const char *name, size_t len)
 {
-	for (uint32_t i = 0; table->whiteouts > 0 && i < table->used; i++) {
-		struct link *link = table->slots[i];
+	struct link *link = table_find(&dir->table, name, len, name_hash(name, len));
 
-		if (!link || link->node)
-			continue;
-		table->slots[i] = NULL; /* as in link_remove() */
-		table->count--;
-		table->whiteouts--;
-		stats_add(fs->stats, STAT_NAMES, -1);
-		free(link);
-	}
+	if (!link || link->node || link_flags(fs, link))
+		return link;
+	link_remove(fs, link);
+	free(link);
+	return NULL;
 }
 
 void link_replace(struct link *link, struct link *fresh)

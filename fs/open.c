@@ -53,7 +53,7 @@ static bool may_pass(struct fs *fs, struct node *node, const struct content_ref 
 			return true;
 		return fstat(ref->fd, &st) == 0 && (uint64_t)st.st_size == ref->bytes;
 	}
-	if (fs->options->size_limit || !node_is(node, NODE_UPPER) || node_is(node, NODE_METACOPY))
+	if (fs->options->size_limit || !node_in_upper(fs, node) || node_is(node, NODE_METACOPY))
 		return false;
 	return upper_stat(fs, ref->fd, "", fs->override_upper, &st) == 0 && !write_has_effects(fs, node, ref->fd, &st);
 }

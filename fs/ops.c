@@ -196,7 +196,7 @@ bool ops_outside_group(fuse_req_t req, fuse_ino_t ino)
 	struct node *node = node_of(req, ino);
 	struct stat st;
 
-	return fs_has_priv(node) && fs_getattr(fs_of(req, ino), node, &st) == 0 &&
+	return fs_has_priv(fs_of(req, ino), node) && fs_getattr(fs_of(req, ino), node, &st) == 0 &&
 	       (st.st_mode & (S_ISGID | S_IXGRP)) == S_ISGID && !in_group(req, st.st_gid);
 }
 

@@ -81,6 +81,16 @@ void orphans_remove(struct fs *fs, struct node *node)
 	}
 }
 
+void orphans_each(struct fs *fs, void (*fn)(struct fs *fs, struct node *node))
+{
+	const struct orphans *orphans = &fs->orphans;
+
+	for (size_t i = 0; orphans->slots && i <= orphans->mask; i++) {
+		if (orphans->slots[i])
+			fn(fs, orphans->slots[i]);
+	}
+}
+
 /* Going up: what removal moves is moved up to here at most. */
 void orphans_free(struct fs *fs)
 {

@@ -24,6 +24,8 @@ void orphans_init(struct orphans *orphans);
 void orphans_add(struct fs *fs, struct node *node);
 /** orphans_remove() - before @node is freed, whether it was ever added or not. */
 void orphans_remove(struct fs *fs, struct node *node);
+/** orphans_each() - the gate is closed: nobody else adds or removes one; nor may @fn. */
+void orphans_each(struct fs *fs, void (*fn)(struct fs *fs, struct node *node));
 /** orphans_free() - free them all; no request is served any more, and all tables have been dropped. */
 void orphans_free(struct fs *fs);
 

@@ -45,11 +45,11 @@ struct renaming {
 	} left;
 };
 
-static struct link *find(struct dirnode *dir, const char *name)
+static struct link *find(struct fs *fs, struct dirnode *dir, const char *name)
 {
 	size_t len = strlen(name);
 
-	return table_find(&dir->table, name, len, name_hash(name, len));
+	return dir_find(fs, dir, name, len);
 }
 
 /* --- marks on directories that move --- */
@@ -61,7 +61,7 @@ static int redirect_of(struct fs *fs, struct node *node, char **ret)
 	int r;
 
 	*ret = NULL;
-	if (!node_is(node, NODE_UPPER))
+	if (!node_in_upper(fs, node))
 		return 0;
 	if (!node_is_dir(node))
 		return metacopy_redirect(fs, node, ret);
@@ -173,14 +173,14 @@ static int mark_mover(struct fs *fs, struct link *link, const struct link *other
 	r = dir_parts_locked(fs, dir);
 	if (r == 0 && dir->part_count > 0 && (fs->options->redirect != FS_REDIRECT_ON || has_passing_part(fs, dir)))
 		r = -EXDEV;
-	return r < 0 ? r : mark_directory(fs, dir, other && other->flags & LINK_LOWER, same_folder);
+	return r < 0 ? r : mark_directory(fs, dir, other && link_flags(fs, other) & LINK_LOWER, same_folder);
 }
 
 /* --- on disk; names_lock is held exclusively --- */
 
-static bool on_disk(const struct link *link)
+static bool on_disk(const struct fs *fs, const struct link *link)
 {
-	return link && link->flags & (LINK_UPPER | LINK_WHITEOUT);
+	return link && link_flags(fs, link) & (LINK_UPPER | LINK_WHITEOUT);
 }
 
 /* A file system without exchange: nothing of the lowers shows at the new name meanwhile. */
@@ -190,7 +190,7 @@ static int move_by_steps(struct renaming *m, int fd, int newfd)
 
 	if (r == 0 && renameat(fd, m->name, newfd, m->newname) < 0)
 		r = -errno;
-	if (r == 0 && m->link->flags & LINK_LOWER)
+	if (r == 0 && link_flags(m->fs, m->link) & LINK_LOWER)
 		r = upper_whiteout(m->fs, fd, m->name);
 	return r < 0 ? r : upper_uncover_file(newfd, m->newname);
 }
@@ -203,8 +203,8 @@ static int move_by_exchange(struct renaming *m, int fd, int newfd)
 
 	if (renameat2(fd, m->name, newfd, m->newname, RENAME_EXCHANGE) < 0)
 		return errno == EINVAL ? move_by_steps(m, fd, newfd) : -errno;
-	if (m->link->flags & LINK_LOWER) {
-		if (m->newlink->flags & LINK_WHITEOUT)
+	if (link_flags(m->fs, m->link) & LINK_LOWER) {
+		if (link_flags(m->fs, m->newlink) & LINK_WHITEOUT)
 			return 0; /* a whiteout is what has to be there */
 		return upper_cover(fs, fd, m->name);
 	}
@@ -232,17 +232,17 @@ static int move_on_disk(struct renaming *m, int fd, int newfd)
 
 	if (m->flags & RENAME_EXCHANGE)
 		return renameat2(fd, m->name, newfd, m->newname, RENAME_EXCHANGE) < 0 ? -errno : 0;
-	if (node_is_dir(m->link->node) && on_disk(m->newlink)) {
+	if (node_is_dir(m->link->node) && on_disk(m->fs, m->newlink)) {
 		r = move_by_exchange(m, fd, newfd);
 		if (r != -ENOENT)
 			return r;
 		/* The whiteout is a ".wh.NAME" file: nothing stands in the way. */
 	}
-	if (m->link->flags & LINK_LOWER)
+	if (link_flags(m->fs, m->link) & LINK_LOWER)
 		r = move_leaving_whiteout(m, fd, newfd);
 	else
 		r = renameat(fd, m->name, newfd, m->newname) < 0 ? -errno : 0;
-	if (r == 0 && m->newlink && m->newlink->flags & LINK_WHITEOUT)
+	if (r == 0 && m->newlink && link_flags(m->fs, m->newlink) & LINK_WHITEOUT)
 		(void)upper_uncover_file(newfd, m->newname);
 	return r;
 }
@@ -289,8 +289,8 @@ static void exchange_in_memory(struct renaming *m)
 	link_set_node(m->link, NULL);
 	link_set_node(m->newlink, node);
 	link_set_node(m->link, other);
-	m->link->flags |= LINK_UPPER;
-	m->newlink->flags |= LINK_UPPER;
+	link_set_flags(m->fs, m->link, link_flags(m->fs, m->link) | LINK_UPPER);
+	link_set_flags(m->fs, m->newlink, link_flags(m->fs, m->newlink) | LINK_UPPER);
 }
 
 /* Return: the node that lost the new name, or NULL. */
@@ -299,17 +299,17 @@ static struct node *move_in_memory(struct renaming *m)
 	struct node *node = m->link->node;
 	struct node *replaced = m->newlink ? m->newlink->node : NULL;
 
-	if (m->dir == m->newdir && !m->newlink && !(m->link->flags & LINK_LOWER)) {
+	if (m->dir == m->newdir && !m->newlink && !(link_flags(m->fs, m->link) & LINK_LOWER)) {
 		/* Else who renames what a listing gives would be given it again, for ever. */
-		m->fresh->flags = LINK_UPPER;
+		link_set_flags(m->fs, m->fresh, LINK_UPPER);
 		link_replace(m->link, m->fresh);
 		free(m->link);
 		m->fresh = NULL;
 		return NULL;
 	}
-	if (m->link->flags & LINK_LOWER) {
+	if (link_flags(m->fs, m->link) & LINK_LOWER) {
 		link_set_node(m->link, NULL);
-		m->link->flags = LINK_LOWER | LINK_WHITEOUT;
+		link_set_flags(m->fs, m->link, LINK_LOWER | LINK_WHITEOUT);
 		stats_add(m->fs->stats, STAT_WHITEOUTS, 1);
 	} else {
 		link_remove(m->fs, m->link);
@@ -317,9 +317,9 @@ static struct node *move_in_memory(struct renaming *m)
 	}
 	if (m->newlink) {
 		link_set_node(m->newlink, node);
-		m->newlink->flags = (uint8_t)((m->newlink->flags & LINK_LOWER) | LINK_UPPER);
+		link_set_flags(m->fs, m->newlink, (link_flags(m->fs, m->newlink) & LINK_LOWER) | LINK_UPPER);
 	} else {
-		m->fresh->flags = LINK_UPPER;
+		link_set_flags(m->fs, m->fresh, LINK_UPPER);
 		link_add(m->fs, m->newdir, m->fresh, node);
 		m->fresh = NULL;
 	}
@@ -339,7 +339,7 @@ static int left_make(struct renaming *m)
 	int r = table_reserve(&m->dir->table, 2);
 	SHARED(&fs->names_lock);
 
-	left->node = node_new(S_IFCHR, NO_LAYER);
+	left->node = node_new(S_IFCHR, fs->upper);
 	left->link = link_new(m->name, strlen(m->name));
 	if (r == 0 && (!left->node || !left->link))
 		r = -ENOMEM;
@@ -358,7 +358,7 @@ static int left_make(struct renaming *m)
 	if (r < 0)
 		return r;
 	left->node->ino = ino_of_backing(fs, &st);
-	node_set(left->node, NODE_UPPER | NODE_RESOLVED);
+	node_set(left->node, NODE_RESOLVED);
 	return 0;
 }
 
@@ -382,10 +382,10 @@ static int left_place(struct renaming *m, struct link *whiteout)
 	left->work[0] = '\0';
 	if (whiteout) {
 		link_set_node(whiteout, left->node);
-		whiteout->flags = LINK_LOWER | LINK_UPPER;
+		link_set_flags(fs, whiteout, LINK_LOWER | LINK_UPPER);
 	} else {
 		link_add(fs, m->dir, left->link, left->node);
-		left->link->flags = LINK_UPPER;
+		link_set_flags(fs, left->link, LINK_UPPER);
 		left->link = NULL;
 	}
 	left->node = NULL;
@@ -463,15 +463,15 @@ static int rename_locked(struct renaming *m, struct node **replaced)
 		r = dir_load_locked(fs, m->newdir);
 	if (r < 0)
 		return r;
-	m->link = find(m->dir, m->name);
-	m->newlink = find(m->newdir, m->newname);
+	m->link = find(fs, m->dir, m->name);
+	m->newlink = find(fs, m->newdir, m->newname);
 	if (!m->link || !m->link->node || node_is(&m->newdir->node, NODE_UNLINKED))
 		return -ENOENT;
 	if (m->newlink && m->newlink->node == m->link->node)
 		return 0; /* two names of one file: rename(2) does nothing */
 	r = prepare(m);
 	if (r == 0) {
-		struct link *whiteout = m->link->flags & LINK_LOWER ? m->link : NULL;
+		struct link *whiteout = link_flags(m->fs, m->link) & LINK_LOWER ? m->link : NULL;
 		EXCLUSIVE(&fs->names_lock);
 
 		r = rename_on_disk(m);
@@ -534,7 +534,7 @@ static int copyup_name(struct fs *fs, struct dirnode *dir, const char *name)
 
 	pthread_mutex_lock(&dir->lock);
 	r = dir_load_locked(fs, dir);
-	link = r == 0 ? find(dir, name) : NULL;
+	link = r == 0 ? find(fs, dir, name) : NULL;
 	if (link && link->node)
 		node = link->node; /* the kernel looked it up, and holds it for the length of the request */
 	pthread_mutex_unlock(&dir->lock);

@@ -151,7 +151,7 @@ static int plan_loss(struct restack *s, struct node *node)
 	AUTO(freep) char *path = NULL;
 	int r = 0;
 
-	if (node_is(node, NODE_UPPER)) /* a copy that has this name in a lower only: it is reached without (index.c) */
+	if (node_in_upper(s->fs, node)) /* a copy with this name in a lower only: it is reached without (index.c) */
 		return 0;
 	/*
 	 * First what is in it: with a file its folders are in use.  The kernel is told of each name, or it would keep them
@@ -208,7 +208,7 @@ static void lose(struct fs *fs, struct node *node)
 		return;
 	if (node_is_dir(node))
 		dir_empty(fs, node_dir(node));
-	if (!node_is(node, NODE_UPPER)) {
+	if (!node_in_upper(fs, node)) {
 		if (!node_is(node, NODE_MULTI) && node_is(node, NODE_ROW))
 			node->row.nlink = 0;
 		else if (!node_is(node, NODE_MULTI) && !node_is_dir(node))
@@ -234,9 +234,9 @@ static bool parts_are_same(const struct fs *fs, const struct dirnode *a, const s
 }
 
 /* Of a directory in memory and the fresh one. */
-static bool attributes_are_same(const struct node *node, const struct node *fresh)
+static bool attributes_are_same(const struct fs *fs, const struct node *node, const struct node *fresh)
 {
-	if (node_is(node, NODE_UPPER))
+	if (node_in_upper(fs, node))
 		return true;
 	if (node->layer != fresh->layer || node_is(node, NODE_ROW) != node_is(fresh, NODE_ROW))
 		return false;
@@ -258,25 +258,29 @@ static bool is_same_file(struct fs *fs, const struct link *link, const struct li
 {
 	struct node *a = link->node, *b = fresh->node;
 	const struct part *pa, *pb;
+	struct layer *layer;
 
 	if ((a->mode & S_IFMT) != (b->mode & S_IFMT))
 		return false;
-	if (node_is(a, NODE_UPPER))
+	if (node_in_upper(fs, a))
 		return node_is(a, NODE_INDEXED) && is_copy_of(fs, a, b);
 	if (a->layer != b->layer || node_is(a, NODE_ROW) != node_is(b, NODE_ROW))
 		return false;
 	if (node_is(a, NODE_ROW))
 		return a->row.no == b->row.no;
-	pa = dir_part(link->dir, a->layer);
-	pb = dir_part(fresh->dir, b->layer);
-	return pa && pb && fs->layers[a->layer]->ops->same(fs->layers[a->layer], pa->at, pb->at);
+	pa = dir_part(link->dir, node_layer_index(fs, a));
+	pb = dir_part(fresh->dir, node_layer_index(fs, b));
+	layer = node_layer(fs, a);
+	return pa && pb && layer->ops->same(layer, pa->at, pb->at);
 }
 
 /* --- planning --- */
 
 static int plan_flags(struct restack *s, size_t pair, struct link *link, struct link *fresh)
 {
-	return (link->flags ^ fresh->flags) & LINK_LOWER ? move_add(&s->pairs[pair], MOVE_FLAGS, link, fresh) : 0;
+	return (link_flags(s->fs, link) ^ fresh->flags) & LINK_LOWER
+		       ? move_add(&s->pairs[pair], MOVE_FLAGS, link, fresh)
+		       : 0;
 }
 
 /* What is shown of a folder of a lower, and what new entries get from it. */
@@ -285,7 +289,7 @@ static int learn_mode(struct restack *s, struct dirnode *fresh)
 	struct stat st;
 	int r;
 
-	if (node_is(&fresh->node, NODE_UPPER | NODE_ROW))
+	if (node_in_upper(s->fs, &fresh->node) || node_is(&fresh->node, NODE_ROW))
 		return 0;
 	r = node_stat_named(s->fs, &fresh->node, &st);
 	if (r == 0)
@@ -297,13 +301,13 @@ static int plan_dir(struct restack *s, size_t pair, struct link *link, struct li
 {
 	struct dirnode *dir = node_dir(link->node), *other = node_dir(fresh->node);
 	bool same;
-	int r = 0;
+	int r = dir_enter_former_locked(s->fs, dir);
 
-	if (node_is(&dir->node, NODE_PARTS_FINAL | NODE_LOADED))
+	if (r == 0 && node_is(&dir->node, NODE_PARTS_FINAL | NODE_LOADED))
 		r = dir_parts_locked(s->fs, other);
 	if (r < 0)
 		return r;
-	same = parts_are_same(s->fs, dir, other) && attributes_are_same(&dir->node, &other->node);
+	same = parts_are_same(s->fs, dir, other) && attributes_are_same(s->fs, &dir->node, &other->node);
 	if (same && !(s->fs->has_redirects && node_is(&dir->node, NODE_LOADED)))
 		return plan_flags(s, pair, link, fresh);
 	r = learn_mode(s, other);
@@ -316,9 +320,9 @@ static int plan_dir(struct restack *s, size_t pair, struct link *link, struct li
 	return r;
 }
 
-static bool is_uppers(const struct link *link)
+static bool is_uppers(const struct fs *fs, const struct link *link)
 {
-	return link->flags & (LINK_UPPER | LINK_WHITEOUT);
+	return link_flags(fs, link) & (LINK_UPPER | LINK_WHITEOUT);
 }
 
 /* @fresh: NULL: there is none. Return: 1: what the name shows has changed; 0; -errno. */
@@ -327,13 +331,13 @@ static int plan_name(struct restack *s, size_t pair, struct link *link, struct l
 	bool both, dirs;
 	int r;
 
-	if (is_uppers(link) != (fresh && is_uppers(fresh)))
+	if (is_uppers(s->fs, link) != (fresh && is_uppers(s->fs, fresh)))
 		return -ESTALE; /* somebody else writes to the upper */
 	both = link->node && fresh && fresh->node;
 	dirs = both && node_is_dir(link->node) && node_is_dir(fresh->node);
 	if (dirs)
 		return plan_dir(s, pair, link, fresh);
-	if (is_uppers(link)) {
+	if (is_uppers(s->fs, link)) {
 		if (!link->node != !fresh->node || (both && node_is_dir(link->node) != node_is_dir(fresh->node)))
 			return -ESTALE;
 		return plan_flags(s, pair, link, fresh);
@@ -358,7 +362,7 @@ static int plan_new(struct restack *s, size_t pair)
 	for (uint32_t i = 0; r == 0 && i < table->used; i++) {
 		struct link *fresh = table->slots[i];
 
-		if (!fresh || table_find(&dir->table, fresh->name, fresh->name_len, fresh->hash))
+		if (!fresh || dir_find(s->fs, dir, fresh->name, fresh->name_len))
 			continue;
 		r = move_add(&s->pairs[pair], MOVE_COME, NULL, fresh);
 		if (r == 0)
@@ -379,7 +383,7 @@ static int plan_pair(struct restack *s, size_t pair)
 	for (uint32_t i = 0; r >= 0 && i < dir->table.used; i++) {
 		struct link *link = dir->table.slots[i];
 
-		if (!link)
+		if (!link || (!link->node && link_flags(s->fs, link) == 0)) /* nothing: see dir_find() */
 			continue;
 		r = plan_name(s, pair, link, table_find(&other->table, link->name, link->name_len, link->hash));
 		changed |= r > 0;
@@ -420,12 +424,12 @@ static void dir_take(struct fs *fs, struct dirnode *dir, struct dirnode *fresh)
 	parts_free(fs, parts, count);
 	node_clear(node, NODE_PARTS_FINAL);
 	node_set(node, node_flags(&fresh->node) & NODE_PARTS_FINAL);
-	if (node_is(node, NODE_UPPER))
+	if (node_in_upper(fs, node))
 		return;
 	fd_drop(fs->fds, &node->slot);
 	node_clear(node, of_row | NODE_ACL_KNOWN | NODE_DEFAULT_ACL | NODE_LOWER_LISTED | NODE_LOWER_BARE |
-				 NODE_PROTECTION_KNOWN | NODE_IMMUTABLE | NODE_APPEND_ONLY);
-	node_set(node, node_flags(&fresh->node) & of_row);
+				 NODE_ENTERED | NODE_PROTECTION_KNOWN | NODE_IMMUTABLE | NODE_APPEND_ONLY);
+	node_set(node, node_flags(&fresh->node) & (of_row | NODE_ENTERED));
 	node->layer = fresh->node.layer;
 	node->mode = fresh->node.mode;
 	if (node_is(node, NODE_ROW))
@@ -448,7 +452,7 @@ static void apply_replace(struct fs *fs, struct link *link, struct link *fresh)
 
 	link_set_node(fresh, NULL);
 	link_set_node(link, node);
-	link->flags = fresh->flags;
+	link_set_flags(fs, link, fresh->flags);
 	lose(fs, old);
 }
 
@@ -463,8 +467,9 @@ static void apply_pair(struct fs *fs, const struct pair *pair)
 		else if (move->kind == MOVE_REPLACE)
 			apply_replace(fs, move->link, move->fresh);
 		else if (move->kind != MOVE_GO)
-			move->link->flags =
-				(uint8_t)((move->link->flags & ~LINK_LOWER) | (move->fresh->flags & LINK_LOWER));
+			link_set_flags(fs, move->link,
+				       (link_flags(fs, move->link) & ~(unsigned)LINK_LOWER) |
+					       (move->fresh->flags & LINK_LOWER));
 		if (move->kind == MOVE_DIR)
 			dir_take(fs, node_dir(move->link->node), node_dir(move->fresh->node));
 	}
@@ -525,7 +530,7 @@ int restack(struct fs *fs, unsigned how, const struct mounted_on *mounted, struc
 	if (r < 0)
 		return r;
 	if (fs->upper_fd >= 0)
-		node_set(&s.root->node, NODE_UPPER);
+		s.root->node.layer = fs->upper;
 	fs->root = s.root;
 	r = plan(&s);
 	fs->root = s.old_root;

@@ -65,7 +65,7 @@ static int root_attributes(struct fs *fs, struct dirnode *root)
 	for (uint32_t i = 0; r == 0 && i < root->part_count; i++) {
 		struct layer *layer = fs->layers[root->parts[i].layer];
 
-		root->node.layer = root->parts[i].layer;
+		root->node.layer = layer_number(fs, root->parts[i].layer);
 		if (!layer->is_store)
 			break;
 		r = layer_root(fs->store, layer_store_id(layer), take_root_row, root);
@@ -213,12 +213,12 @@ int root_make(struct fs *fs)
 		r = root_inherit(fs, fresh);
 		if (r < 0)
 			return r;
-		node_set(node, NODE_UPPER);
+		node->layer = fs->upper;
 	}
 	r = node_stat_named(fs, node, &st);
 	if (r < 0)
 		return r;
-	node->ino = node_is(node, NODE_UPPER) || !node_is(node, NODE_ROW) ? ino_of_backing(fs, &st) : 1;
+	node->ino = node_in_upper(fs, node) || !node_is(node, NODE_ROW) ? ino_of_backing(fs, &st) : 1;
 	node->mode = st.st_mode;
 	node_set(node, NODE_RESOLVED);
 	return 0;

@@ -8,17 +8,19 @@
 /* What of it is asked for is in such a lower; names_lock is held. */
 static bool is_inside(const struct fs *fs, const struct node *node)
 {
-	return !node_is(node, NODE_UPPER) && node->layer != NO_LAYER && fs->layers[node->layer]->is_served;
+	const struct layer *layer = node_layer(fs, node);
+
+	return layer && layer->is_served;
 }
 
 bool served_is(struct fs *fs, struct node *node)
 {
-	const struct dirnode *dir = node_dir(node);
+	struct dirnode *dir = node_dir(node);
 
 	if (!fs->any_served)
 		return false;
 	SHARED(&fs->names_lock);
-	if (is_inside(fs, node))
+	if (is_inside(fs, node) || (node_is_dir(node) && dir_enter_former(fs, dir) == -ENOMEM))
 		return true;
 	for (uint32_t i = 0; node_is_dir(node) && i < dir->part_count; i++) {
 		if (fs->layers[dir->parts[i].layer]->is_served)
@@ -38,7 +40,7 @@ static int reach_keep(struct fs *fs, struct node *node, struct node_reach *ret)
 	int r;
 
 	ret->at.name = ret->name;
-	ret->layer = fs->layers[node->layer];
+	ret->layer = node_layer(fs, node);
 	if (node_is(node, NODE_UNLINKED))
 		return fd_get(fs->fds, &node->slot, &ret->at.ref) ? 0 : -ESTALE;
 	r = lower_at(fs, node, &layer, &at, &name);

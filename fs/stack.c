@@ -399,12 +399,15 @@ static int leave_closed(void *arg)
 
 static bool is_of_layer(const struct removing *m, struct node *node)
 {
-	const struct dirnode *dir = node_dir(node);
+	struct fs *fs = m->fs;
+	struct dirnode *dir = node_dir(node);
 
-	if (node_is(node, NODE_UPPER))
+	if (node_in_upper(fs, node))
 		return false;
 	if (!node_is_dir(node))
-		return node->layer == m->index;
+		return node_layer_index(fs, node) == m->index;
+	if (dir_enter_former_locked(fs, dir) < 0)
+		return true; /* out of memory: as if it were in use */
 	for (uint32_t i = 0; i < dir->part_count; i++) {
 		if (dir->parts[i].layer != m->index)
 			return false;

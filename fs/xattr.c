@@ -41,9 +41,9 @@ static bool is_unknown(const struct fs *fs, const char *name)
 	return fs->options->fakeroot && is_acl(name);
 }
 
-static bool on_row(const struct node *node)
+static bool on_row(const struct fs *fs, const struct node *node)
 {
-	return !node_is(node, NODE_UPPER) && node_is(node, NODE_ROW);
+	return !node_in_upper(fs, node) && node_is(node, NODE_ROW);
 }
 
 /* --- of an index row --- */
@@ -89,11 +89,11 @@ static bool is_listed(const char *name)
 }
 
 /* @path, which is where @node is or was, has none: then the answer is known from now on. */
-static bool is_bare(struct node *node, const char *path, bool follow)
+static bool is_bare(const struct fs *fs, struct node *node, const char *path, bool follow)
 {
 	ssize_t n;
 
-	if (node_is(node, NODE_UPPER))
+	if (node_in_upper(fs, node))
 		return false;
 	if (!node_is(node, NODE_LOWER_LISTED)) {
 		n = follow ? listxattr(path, NULL, 0) : llistxattr(path, NULL, 0);
@@ -104,9 +104,9 @@ static bool is_bare(struct node *node, const char *path, bool follow)
 	return node_is(node, NODE_LOWER_BARE);
 }
 
-static bool is_known_bare(const struct node *node)
+static bool is_known_bare(const struct fs *fs, const struct node *node)
 {
-	return (node_flags(node) & (NODE_UPPER | NODE_LOWER_BARE)) == NODE_LOWER_BARE;
+	return node_is(node, NODE_LOWER_BARE) && !node_in_upper(fs, node);
 }
 
 /* What is known without asking a directory layer. @name: as on disk. Return: false: nothing. */
@@ -121,12 +121,12 @@ static bool get_known(struct fs *fs, struct node *node, const char *shown, const
 	} else if (mark_xattr_is(fs, node, shown)) {
 		get->name = shown;
 		row_get_one(shown, MARK_XATTR_VALUE, strlen(MARK_XATTR_VALUE), get);
-	} else if (on_row(node)) {
+	} else if (on_row(fs, node)) {
 		r = row_xattrs(fs, node, row_get_one, get);
 		if (r < 0)
 			get->ret = r;
 	} else {
-		return is_known_bare(node) && is_listed(name);
+		return is_known_bare(fs, node) && is_listed(name);
 	}
 	return true;
 }
@@ -156,7 +156,7 @@ ssize_t fs_getxattr(struct fs *fs, struct node *node, const char *shown, void *v
 		return r;
 	end = reach.at.name;
 	proc_path(path, reach.at.ref.fd, end);
-	if (is_listed(name) && is_bare(node, path, !*end))
+	if (is_listed(name) && is_bare(fs, node, path, !*end))
 		n = -ENODATA;
 	else if ((n = *end ? lgetxattr(path, name, value, bytes) : getxattr(path, name, value, bytes)) < 0)
 		n = is_absent(errno) ? -ENODATA : -errno;
@@ -210,7 +210,7 @@ static ssize_t list_all(struct fs *fs, struct node *node, char **ret)
 		return r;
 	proc_path(path, reach.at.ref.fd, reach.at.name);
 	follow = !*reach.at.name;
-	if (is_bare(node, path, follow))
+	if (is_bare(fs, node, path, follow))
 		n = 0;
 	else if ((n = follow ? listxattr(path, *ret, XATTR_LIST_MAX) : llistxattr(path, *ret, XATTR_LIST_MAX)) < 0)
 		n = is_absent(errno) ? 0 : -errno;
@@ -224,7 +224,7 @@ static int list_row(struct fs *fs, struct node *node, struct row_list *out)
 	int r = 0;
 	SHARED(&fs->names_lock);
 
-	if (!on_row(node))
+	if (!on_row(fs, node))
 		return -EAGAIN;
 	if (mark_xattr(fs, node))
 		r = list_add(out, mark_xattr(fs, node));
@@ -244,7 +244,7 @@ ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
 	if (r != -EAGAIN)
 		return r < 0 ? r : (ssize_t)out.bytes;
 	r = 0;
-	if (is_known_bare(node))
+	if (is_known_bare(fs, node))
 		return 0;
 	n = list_all(fs, node, &all);
 	if (n < 0)
@@ -294,7 +294,7 @@ static int change(struct fs *fs, struct node *node, const char *shown, const voi
 	else
 		r = *at.name ? lsetxattr(path, name, value, bytes, flags) : setxattr(path, name, value, bytes, flags);
 	r = r < 0 ? -errno : 0;
-	attrs_lost_locked(node, ATTRS_REST); /* an ACL changes the mode, any takes up room */
+	attrs_lost_locked(fs, node, ATTRS_REST); /* an ACL changes the mode, any takes up room */
 	growth_end(&growth);
 	fd_put(fs->fds, &at.ref);
 	if (r == 0)
@@ -381,7 +381,7 @@ int xattrs_copy(struct fs *fs, struct node *node, int dirfd, const char *name)
 	struct copy_to to;
 
 	proc_path(to.path, dirfd, name);
-	return on_row(node) ? row_xattrs(fs, node, copy_one, &to) : copy_from_disk(fs, node, &to);
+	return on_row(fs, node) ? row_xattrs(fs, node, copy_one, &to) : copy_from_disk(fs, node, &to);
 }
 
 /* --- default ACLs --- */

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
-/* A change of the stack that runs out of memory anywhere leaves everything as it was. */
+/*
+ * A change of the stack that runs out of memory anywhere leaves everything as it was; and an upper that becomes a lower
+ * is not gone through for it.
+ */
 
 #include "fs/internal.h"
+#include "fs/live.h"
 
 #include "store/base/buf.h"
 
@@ -12,9 +16,11 @@
 /* --- memory that ends: the linker puts these before the C library's (meson.build) --- */
 
 static unsigned fail_at; /* the so many-th allocation from now on; 0: none */
+static unsigned allocations;
 
 static bool fails_now(void)
 {
+	allocations++;
 	return fail_at > 0 && --fail_at == 0;
 }
 
@@ -53,7 +59,12 @@ static int fresh(void **state)
 {
 	static const char *const folders[] = { "low1",	   "low2",     "up",	       "work",	    "extra",
 					       "low1/dir", "low2/dir", "low2/dir/sub", "extra/dir", "extra/new" };
+	static const char *const left[] = { "store", "former", "former1", "former2", "former3" };
 
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+		if (io_remove_tree(AT_FDCWD, left[i]) < 0)
+			return -1;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		if (i < 5 && io_remove_tree(AT_FDCWD, folders[i]) < 0)
 			return -1;
@@ -267,11 +278,164 @@ static void what_is_known_of_a_layer_keeps_it(void **state)
 	tree_free(t);
 }
 
+/* --- the upper becomes a lower --- */
+
+static const struct fs_cred cred = { 0 };
+
+/* As who asks for it has it ready: an empty folder in the upper's place, and a folder for its index. */
+static void put_aside(const char *aside)
+{
+	char name[48];
+	struct stat st;
+
+	assert_int_equal(rename("up", aside), 0);
+	assert_int_equal(mkdir("up", 0755), 0);
+	assert_int_equal(stat("up", &st), 0);
+	snprintf(name, sizeof(name), "work/links-%llx", (unsigned long long)st.st_ino);
+	assert_int_equal(mkdir(name, 0755), 0);
+}
+
+static struct tree *tree_with_store(void)
+{
+	struct tree *t = tree_new();
+
+	assert_int_equal(store_open("store", STORE_WRITE, NULL, &t->fs->store), 0);
+	return t;
+}
+
+static uint64_t add_bytes(uint64_t sum, const void *data, size_t bytes)
+{
+	for (const unsigned char *at = data; bytes > 0; bytes--)
+		sum = (sum ^ *at++) * 0x100000001b3u;
+	return sum;
+}
+
+/* Of all that stands in memory below @dir. */
+static uint64_t sum_below(const struct dirnode *dir, uint64_t sum)
+{
+	for (uint32_t i = 0; i < dir->table.used; i++) {
+		const struct link *link = dir->table.slots[i];
+		const struct node *node = link ? link->node : NULL;
+
+		if (link)
+			sum = add_bytes(sum, link, sizeof(*link) + link->name_len);
+		if (node)
+			sum = add_bytes(sum, node, node_is_dir(node) ? sizeof(*dir) : sizeof(*node));
+		if (node && node_is_dir(node))
+			sum = sum_below((const struct dirnode *)node, sum);
+	}
+	return sum;
+}
+
+/* Return: how many allocations it took. */
+static unsigned switch_many(struct tree *t, unsigned folders, unsigned files)
+{
+	struct fs_entry folder, file, other;
+	uint64_t before, pause_ns;
+	char name[32];
+
+	for (unsigned i = 0; i < folders; i++) {
+		snprintf(name, sizeof(name), "folder%u", i);
+		assert_int_equal(fs_mkdir(t->fs, fs_root(t->fs), name, 0755, &cred, &folder), 0);
+		for (unsigned j = 0; j < files; j++) {
+			snprintf(name, sizeof(name), "file%u", j);
+			assert_int_equal(fs_mknod(t->fs, folder.node, name, S_IFREG | 0644, 0, &cred, &file), 0);
+			snprintf(name, sizeof(name), "other%u", j);
+			assert_int_equal(fs_link(t->fs, file.node, folder.node, name, &other), 0);
+		}
+	}
+	put_aside("former");
+	before = sum_below(t->fs->root, 0);
+	allocations = 0;
+	assert_int_equal(fs_switch_upper(t->fs, &pause_ns), 0);
+	folders = allocations;
+	assert_int_equal(sum_below(t->fs->root, 0), before);
+	assert_false(node_in_upper(t->fs, file.node));
+	assert_true(node_was_upper(t->fs, file.node));
+	assert_int_equal(fs_write(t->fs, file.node, "late", 4, 0, 0), 0);
+	assert_true(node_in_upper(t->fs, file.node));
+	assert_int_equal(file.node->back.nlink, 2);
+	return folders;
+}
+
+static void a_switch_of_uppers_changes_nothing_that_is_in_memory_of_it(void **state)
+{
+	struct tree *t = tree_with_store();
+	unsigned few = switch_many(t, 1, 3), many;
+
+	tree_free(t);
+	assert_int_equal(fresh(state), 0);
+	t = tree_with_store();
+	many = switch_many(t, 30, 60);
+	tree_free(t);
+	assert_int_equal(few, many);
+}
+
+static void switch_until_done(struct tree *t, const char *aside)
+{
+	char *before = shown(t), *after;
+	uint64_t pause_ns;
+	int r = -ENOMEM;
+
+	put_aside(aside);
+	for (unsigned try = 1; r < 0; try++) {
+		fail_at = try;
+		r = fs_switch_upper(t->fs, &pause_ns);
+		fail_at = 0;
+		assert_true(r == 0 || r == -ENOMEM);
+		after = shown(t);
+		assert_string_equal(before, after);
+		free(after);
+	}
+	free(before);
+}
+
+static void what_an_upper_held_and_hid_is_a_lowers_after_it(void **state)
+{
+	struct tree *t = tree_with_store();
+	struct node *root = fs_root(t->fs), *dir = look(t, root, "dir"), *one = look(t, dir, "one"), *gone;
+	struct fs_entry entry, sub;
+	char text[8] = "";
+
+	assert_int_equal(fs_mkdir(t->fs, root, "made", 0755, &cred, &entry), 0);
+	assert_int_equal(fs_mkdir(t->fs, entry.node, "sub", 0755, &cred, &sub), 0);
+	assert_int_equal(fs_unlink(t->fs, dir, "two"), 0);
+	assert_int_equal(fs_write(t->fs, one, "A", 1, 0, 0), 0);
+	assert_int_equal(fs_mknod(t->fs, sub.node, "gone", S_IFREG | 0644, 0, &cred, &entry), 0);
+	gone = entry.node;
+	assert_int_equal(fs_unlink(t->fs, sub.node, "gone"), 0);
+	switch_until_done(t, "former1");
+	assert_true(node_in_upper(t->fs, gone)); /* it is in no layer */
+	assert_int_equal(fs_write(t->fs, gone, "g", 1, 0, 0), 0);
+	/* The place of what was hidden is free: what comes there is in the upper alone. */
+	assert_int_equal(fs_mknod(t->fs, dir, "two", S_IFREG | 0644, 0, &cred, &entry), 0);
+	assert_int_equal(access("up/dir/two", F_OK), 0);
+	assert_int_equal(fs_unlink(t->fs, dir, "two"), 0);
+	assert_int_not_equal(access("up/dir/two", F_OK), 0);
+	/* Two uppers later a folder that nobody has touched since is found where it was, and may move. */
+	switch_until_done(t, "former2");
+	assert_int_equal(fs_mknod(t->fs, sub.node, "late", S_IFREG | 0644, 0, &cred, &entry), 0);
+	assert_int_equal(fs_read(t->fs, one, text, sizeof(text), 0), 1);
+	assert_string_equal(text, "A");
+	assert_int_equal(fs_unlink(t->fs, dir, "one"), 0);
+	assert_int_equal(fs_write(t->fs, one, "B", 1, 0, 0), 0);
+	assert_int_equal(fs_read(t->fs, one, text, sizeof(text), 0), 1);
+	assert_string_equal(text, "B");
+	switch_until_done(t, "former3");
+	assert_true(node_in_upper(t->fs, one));
+	assert_int_equal(fs_read(t->fs, one, text, sizeof(text), 0), 1);
+	assert_string_equal(text, "B");
+	assert_int_equal(access("former1/dir/one", F_OK), 0); /* a former upper is never written to */
+	tree_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(memory_that_ends_anywhere_leaves_all_as_it_was, fresh),
 		cmocka_unit_test_setup(what_is_known_of_a_layer_keeps_it, fresh),
+		cmocka_unit_test_setup(a_switch_of_uppers_changes_nothing_that_is_in_memory_of_it, fresh),
+		cmocka_unit_test_setup(what_an_upper_held_and_hid_is_a_lowers_after_it, fresh),
 	};
 
 	return cmocka_run_group_tests_name("restack", tests, scratch_setup, scratch_teardown);
