@@ -22,7 +22,7 @@
 
 #include "fs/attrcache.h"
 #include "fs/limits.h"
-#include "fs/live.h"
+#include "fs/othernames.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 
@@ -304,140 +304,6 @@ static int publish(struct fs *fs, struct node *node, struct copy *copy)
 	}
 }
 
-/* --- the other names of what was copied --- */
-
-/*
- * The copy gets all the names that the lower file showed under, as far as they can
- * be known: whoever reads the upper without our index, the kernel or a commit, must
- * not find the old file under one of them.  A store layer knows all names, and an upper
- * that has become a lower is searched for them; of another directory lower it is those
- * that were looked at.
- */
-struct name_list {
-	char **paths; /* owned; from the root of the merged tree */
-	size_t count;
-};
-
-static void name_list_release(struct name_list *names)
-{
-	for (size_t i = 0; i < names->count; i++)
-		free(names->paths[i]);
-	free(names->paths);
-}
-
-static int name_list_add(const char *path, void *arg)
-{
-	struct name_list *names = arg;
-	char **more = realloc(names->paths, (names->count + 1) * sizeof(*more));
-
-	if (!more)
-		return -ENOMEM;
-	names->paths = more;
-	more[names->count] = strdup(path);
-	return more[names->count] ? names->count++, 0 : -ENOMEM;
-}
-
-/* Before the node forgets where it came from. */
-static int names_of_origin(struct fs *fs, struct node *node, struct name_list *names)
-{
-	int r = live_names(fs, node, name_list_add, names);
-	SHARED(&fs->names_lock);
-
-	if (r < 0 || !node_is(node, NODE_ROW) || !node->links)
-		return r;
-	return layer_names(fs->store, layer_store_id(fs->layers[node->layer]), node->row.no, name_list_add, names);
-}
-
-/* @dir is known to the kernel or by a lookup of our own. */
-static int name_into_upper(struct fs *fs, struct dirnode *dir, const char *name, const struct node *node)
-{
-	size_t len = strlen(name);
-	struct link *link;
-	int r = copyup_dir(fs, dir);
-
-	if (r < 0)
-		return r;
-	LOCKED(&dir->lock);
-	r = dir_load_locked(fs, dir);
-	if (r < 0)
-		return r;
-	link = table_find(&dir->table, name, len, name_hash(name, len));
-	return link && link->node == node ? link_into_upper(fs, link) : 0;
-}
-
-/* Goes down @path; what is not there, or another file by now, is left alone. */
-static int path_into_upper(struct fs *fs, char *path, const struct node *node)
-{
-	struct node *dir = &fs->root->node;
-	char *name = path, *slash;
-	int r = 0;
-
-	node_get(fs, dir);
-	while (r == 0 && (slash = strchr(name, '/'))) {
-		struct fs_entry entry;
-
-		*slash = '\0';
-		r = node_is_dir(dir) ? fs_lookup(fs, dir, name, &entry) : -ENOTDIR;
-		if (r == 0 && !entry.node)
-			r = -ENOENT;
-		fs_forget(fs, dir, 1);
-		if (r < 0)
-			return r == -ENOENT || r == -ENOTDIR ? 0 : r;
-		dir = entry.node;
-		name = slash + 1;
-	}
-	if (node_is_dir(dir)) {
-		struct fs_entry entry;
-
-		r = fs_lookup(fs, dir, name, &entry); /* joins the name to the node */
-		if (r == 0 && entry.node == node)
-			r = name_into_upper(fs, node_dir(dir), name, node);
-		if (r == 0 && entry.node)
-			fs_forget(fs, entry.node, 1);
-	}
-	fs_forget(fs, dir, 1);
-	return r;
-}
-
-/* The next name that memory has and the upper has not. Return: false: there is none. */
-static bool missing_name(struct fs *fs, struct node *node, struct dirnode **dir, char *name)
-{
-	SHARED(&fs->names_lock);
-
-	for (struct link *link = node->links; link; link = link->next) {
-		if (link_flags(fs, link) & LINK_UPPER)
-			continue;
-		*dir = link->dir;
-		memcpy(name, link->name, link->name_len + 1u);
-		return true;
-	}
-	return false;
-}
-
-int copyup_names(struct fs *fs, struct node *node)
-{
-	char name[NAME_MAX + 1];
-	struct dirnode *dir;
-	int r = 0;
-
-	while (r == 0 && missing_name(fs, node, &dir, name))
-		r = name_into_upper(fs, dir, name, node);
-	return r;
-}
-
-static int names_into_upper(struct fs *fs, struct node *node, struct name_list *names)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < names->count; i++)
-		r = path_into_upper(fs, names->paths[i], node);
-	if (r == 0)
-		r = copyup_names(fs, node);
-	if (r < 0)
-		atomic_store(&fs->names_lacking, true);
-	return r;
-}
-
 /* --- files --- */
 
 static void count_data(struct fs *fs, uint64_t size, uint64_t limit)
@@ -456,12 +322,12 @@ static void count_copy(struct fs *fs, const struct copy *copy, uint64_t limit)
 
 static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit)
 {
-	struct name_list names = { 0 };
+	AUTO(other_names_release) struct other_names names = { 0 };
 	struct copy copy = { .fd = -1 };
 	int r = node_stat(fs, node, &copy.st);
 
 	if (r == 0 && copy.st.st_nlink > 1)
-		r = names_of_origin(fs, node, &names);
+		r = other_names_find(fs, node, &names);
 	copy.metacopy = r == 0 && !data && metacopy_wanted(fs, node, &copy.st) && first_dir(fs, node);
 	if (r == 0)
 		r = copy_build(fs, node, limit, &copy);
@@ -470,9 +336,8 @@ static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit
 	if (r == 0)
 		count_copy(fs, &copy, limit);
 	if (r == 0 && copy.indexed)
-		r = names_into_upper(fs, node, &names);
+		r = other_names_place(fs, node, &names);
 	copy_discard(fs, node, &copy);
-	name_list_release(&names);
 	return r;
 }
 

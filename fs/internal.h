@@ -546,8 +546,6 @@ int copyup_dir(struct fs *fs, struct dirnode *dir);
  * No lock is held but rename_lock.  One thread copies, the others that need the same node wait.
  */
 int copyup(struct fs *fs, struct node *node, uint64_t size_limit);
-/** copyup_names() - give the upper all names of a copy that memory has. No lock is held. */
-int copyup_names(struct fs *fs, struct node *node);
 /** copyup_meta() - make sure that the upper has its attributes; the data may stay where it is. */
 int copyup_meta(struct fs *fs, struct node *node);
 /** node_claim() - let no copy-up of the node begin until node_release(). No lock is held but rename_lock. */

@@ -45,6 +45,7 @@
 #include "fs/attrcache.h"
 #include "fs/limits.h"
 #include "fs/live.h"
+#include "fs/othernames.h"
 #include "store/base/io.h"
 
 #include <fcntl.h>
@@ -165,7 +166,7 @@ static int complete_names(struct completing *c, uint32_t copies, uint32_t slots)
 
 		if (!node || !node_is(node, NODE_INDEXED) || !node_in_upper(c->fs, node) || !node->links)
 			continue;
-		r = copyup_names(c->fs, node);
+		r = other_names_place_known(c->fs, node);
 		copies--;
 	}
 	c->done = copies > 0 && slots > 0;

@@ -94,6 +94,30 @@ change_all() {
 	assert_equal "${#lines[@]}" 3
 }
 
+@test "a file changed through one of its names: the others are found, below folders that were renamed too" {
+	mount_rw
+	mkdir -p "$MNT/a/in" "$MNT/b"
+	echo old >"$MNT/a/in/file"
+	ln "$MNT/a/in/file" "$MNT/b/file"
+	ln "$MNT/a/in/file" "$MNT/c"
+	nacre commit -q "$MNT" names:1
+	nacre umount "$MNT"
+	id=$(nacre mount --rw names:1 "$MNT")
+	mkdir "$MNT/away"
+	mv "$MNT/a" "$MNT/away/moved"
+	mv "$MNT/b" "$MNT/away/moved/b"
+	mv "$MNT/away" "$MNT/gone"
+	nacre umount "$MNT"
+	nacre mount --container "$id" "$MNT" # where nobody has looked at the other names
+	echo new >"$MNT/c"
+	nacre commit -q "$MNT" names:2
+	nacre umount "$MNT"
+	nacre mount names:2 "$MNT"
+	assert_equal "$(cat "$MNT"/{c,gone/moved/{in,b}/file} | xargs)" "new new new"
+	assert_equal "$(stat -c %h "$MNT/c")" 3
+	assert_equal "$(find "$MNT" -samefile "$MNT/c" | wc -l)" 3
+}
+
 @test "commit by container, without a name, and of no change at all" {
 	mount_rw
 	nacre umount "$MNT"

@@ -109,6 +109,26 @@ change() {
 	assert_equal "$(stat -c %i "$MNT/a/file")" "$(stat -c %i "$MNT/b/file")"
 }
 
+@test "a link in a folder that was renamed since changes with the others" {
+	mount_rw
+	mkdir -p "$MNT/a/in" "$MNT/b"
+	echo old >"$MNT/a/in/file"
+	ln "$MNT/a/in/file" "$MNT/b/file"
+	nacre commit --live "$MNT"
+	mkdir "$MNT/to"
+	mv "$MNT/a" "$MNT/to/c"
+	nacre commit --live "$MNT"
+	if is_root; then # nobody has looked at it
+		sync -f "$MNT"
+		echo 2 >/proc/sys/vm/drop_caches
+	fi
+	echo new >"$MNT/b/file"
+	nacre commit --live "$MNT" live:2
+	assert_equal "$(cat "$MNT/to/c/in/file")" new
+	assert_equal "$(nacre cat live:2 /to/c/in/file)" new
+	assert_equal "$(stat -c %i "$MNT/to/c/in/file")" "$(stat -c %i "$MNT/b/file")"
+}
+
 @test "many files of two names: each has its count, before and after it changes" {
 	mount_rw
 	counts() { find "$MNT/many" -type f -printf '%n\n' | sort | uniq -c | xargs; }
