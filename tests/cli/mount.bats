@@ -261,8 +261,10 @@ teardown() { unmount_all; }
 	mount_rw
 	echo kept >"$MNT/kept"
 	sync -f "$MNT/kept"
-	# shellcheck disable=SC2046
-	kill -KILL $(driver_pids "$MNT")
+	pids=$(driver_pids "$MNT")
+	# shellcheck disable=SC2086
+	kill -KILL $pids
+	wait_gone "$pids"
 	assert_refused "the driver of the mount there is gone ('nacre umount' it first)" nacre mount base:1 "$MNT"
 	run nacre umount "$MNT"
 	assert_status 0

@@ -128,8 +128,10 @@ hold_index() {
 	nacre gc
 	assert_equal "$(cat "$MNT/etc/motd")" welcome
 	assert_refused_unchanged "$MNT" nacre rmi "$BASE_ID"
-	# shellcheck disable=SC2046
-	kill -KILL $(driver_pids "$MNT")
+	pids=$(driver_pids "$MNT")
+	# shellcheck disable=SC2086
+	kill -KILL $pids
+	wait_gone "$pids"
 	run nacre rmi "$BASE_ID"
 	assert_status 0
 	assert_output_has "Deleted: $BASE_ID"
