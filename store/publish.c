@@ -110,7 +110,8 @@ static int sync_names(struct publish *p)
 {
 	int dirfd = p->store->dirfd, r = 0;
 
-	if (p->pack_moved && is_synced_late(p->stage) && fsync(p->stage->packfd) < 0)
+	/* Until it had a name it was a file that the file system removes after a crash; that it has one is to be on disk, too. */
+	if (p->pack_moved && (is_synced_late(p->stage) || !p->stage->pack_named) && fsync(p->stage->packfd) < 0)
 		return -errno;
 	if (p->moved > SYNC_SINGLY_MAX)
 		return syncfs(dirfd) < 0 ? -errno : 0;
