@@ -86,12 +86,14 @@ static void draw(struct bars *bars, int64_t now)
 void bars_begin(struct bars *bars, size_t no, const char *digest, uint64_t bytes)
 {
 	const char *hex = strchr(digest, ':');
-	struct bar *bar = ui_need(calloc(1, sizeof(*bar)));
+	struct bar **at = find(bars, no);
+	struct bar *bar = *at ? *at : ui_need(calloc(1, sizeof(*bar)));
 
 	bar->no = no;
+	bar->bytes = 0;
 	bar->total_bytes = bytes;
 	snprintf(bar->label, sizeof(bar->label), "%s", hex ? hex + 1 : digest);
-	*find(bars, no) = bar;
+	*at = bar;
 }
 
 void bars_progress(struct bars *bars, size_t no, uint64_t bytes)

@@ -18,7 +18,7 @@ struct bars *bars_new(const char *verb, bool quiet);
 void bars_free(struct bars *bars); /* the bars are wiped away */
 void bars_freep(struct bars **bars);
 
-/** bars_begin() - @digest: "sha256:HEX", shown by its first digits; @bytes: 0: not known */
+/** bars_begin() - @digest: "sha256:HEX", shown by its first digits; @bytes: 0: not known. Of one under way: it begins anew. */
 void bars_begin(struct bars *bars, size_t no, const char *digest, uint64_t bytes);
 void bars_progress(struct bars *bars, size_t no, uint64_t bytes);
 /** bars_end() - its bar goes; "DIGEST: @word" is printed unless @quiet */
