@@ -44,6 +44,8 @@ fi
 . "$here/lib/programs.sh"
 # shellcheck source=tests/lib/debian.bash
 . "$top/tests/lib/debian.bash"
+# shellcheck source=tests/lib/reachable.bash
+. "$top/tests/lib/reachable.bash"
 # shellcheck source=tests/lib/podman.bash
 . "$top/tests/lib/podman.bash"
 

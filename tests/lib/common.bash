@@ -33,17 +33,8 @@ is_root() { [ "$(id -u)" = 0 ]; }
 
 # ---- identities -----------------------------------------------------------------------------------------------------
 
-# reachable DIR: let others pass through the test's own folders to it.
-reachable() {
-	local dir=$1
-	while [ "$dir" != / ] && [ -O "$dir" ]; do
-		[ "$(stat -c %a "$dir")" != 1777 ] || break
-		chmod a+x "$dir"
-		dir=${dir%/*}
-		dir=${dir:-/}
-		[ "$dir" != "${BATS_RUN_TMPDIR%/*}" ] || break
-	done
-}
+# shellcheck source=tests/lib/reachable.bash
+. "${BASH_SOURCE[0]%/*}/reachable.bash"
 
 # Let the plain user reach the test's folder, and give it one of its own: $USER_DIR.
 setup_user() {

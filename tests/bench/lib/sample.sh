@@ -44,9 +44,9 @@ measure() {
 	local -a names lines=() requests=()
 	IFS=, read -ra names <<<"$1"
 	shift 2
-	[ -z "$flame" ] || flame_begin "$peer"
+	[ -z "${flame-}" ] || flame_begin "$peer"
 	as_peer "$peer" timeout --kill-after=5 "$sample_timeout" "$@" >"$work/lines" 2>"$work/error" </dev/null || status=$?
-	[ -z "$flame" ] || flame_end
+	[ -z "${flame-}" ] || flame_end
 	if [ "$status" = 124 ]; then
 		wrong="not done after $sample_timeout s"
 	elif [ "$status" != 0 ]; then
