@@ -102,10 +102,11 @@ static int path_place(struct fs *fs, struct node *top, const char *path, const s
 		struct fs_entry entry;
 
 		r = fs_lookup(fs, dir, name, &entry); /* joins the name to the node */
-		if (r == 0 && entry.node == node)
-			r = name_place(fs, node_dir(dir), name, node);
-		if (r == 0 && entry.node)
+		if (r == 0 && entry.node) {
+			if (entry.node == node)
+				r = name_place(fs, node_dir(dir), name, node);
 			fs_forget(fs, entry.node, 1);
+		}
 	}
 	fs_forget(fs, dir, 1);
 	return r;
