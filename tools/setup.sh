@@ -29,7 +29,7 @@ build_packages='gcc libc6-dev meson ninja-build pkgconf|pkg-config libsqlite3-de
 	mmdebstrap attr ca-certificates tar gzip crun|runc uidmap'
 # shellcheck disable=SC2034 # used by name, below
 tests_packages='libcmocka-dev bats attr acl strace crun runc umoci skopeo docker-registry openssl python3 fakeroot
-	make gcc fio e2fsprogs squashfs-tools erofs-utils xfsprogs jq sqlite3 bzip2 xz-utils zstd uidmap git patch rsync
+	libarchive-tools make gcc fio e2fsprogs squashfs-tools erofs-utils xfsprogs jq sqlite3 bzip2 xz-utils zstd uidmap git patch rsync
 	python3-jsonschema zsh fish tmux procps libcap2-bin fuse-overlayfs mandoc|groff clang? podman buildah busybox-static
 	libclang-rt-dev|libclang-rt-14-dev?'
 # shellcheck disable=SC2034 # likewise

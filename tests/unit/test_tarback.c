@@ -101,8 +101,6 @@ static void bsdtar_comes_back(void **state)
 		"bsdtar -C src --format=pax --read-sparse -cf t.tar sparse hole",
 	};
 
-	if (system("command -v bsdtar >/dev/null") != 0)
-		skip();
 	check(commands, ARRAY_SIZE(commands));
 }
 
@@ -119,8 +117,6 @@ static void compressed_archives_give_the_same_layer(void **state)
 	AUTO(store_closep) struct store *store = test_store();
 
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		if (strstr(commands[i], "zstd") && system("command -v zstd >/dev/null") != 0)
-			continue;
 		run(commands[i]);
 		check_archive(store, "t.tar");
 	}
@@ -145,10 +141,6 @@ static void damaged_compression_is_refused(void **state)
 		AUTO(freep) char *bytes = NULL;
 		struct buf tar = { 0 };
 
-		assert_true(asprintf(&command, "command -v %s >/dev/null", tool) > 0);
-		if (system(command) != 0)
-			continue;
-		free(command);
 		assert_true(asprintf(&command, "%s -c plain.tar >good", tool) > 0);
 		run(command);
 		run(damages[i % ARRAY_SIZE(damages)]);
