@@ -51,6 +51,48 @@ static void check_machine(const char *driver)
 		check_user();
 }
 
+/* "podman version 5.4.2", "crio version 1.31.0": the first two numbers. */
+static bool ask_version(const char *program, unsigned version[2])
+{
+	char *argv[] = { (char *)program, (char *)"--version", NULL };
+	AUTO(freep) char *said = NULL;
+	const char *found;
+
+	if (!process_can_run(program) || process_ask(argv, &said) != 0)
+		return false;
+	found = strstr(said, "version ");
+	return found && sscanf(found, "version %u.%u", &version[0], &version[1]) == 2;
+}
+
+/* Programs whose containers/storage is 1.54 or newer ask for no layer that nacre can vouch for. */
+static void check_layers(const char *dir)
+{
+	static const struct {
+		const char *program;
+		unsigned since[2];
+	} newer[] = { { "podman", { 5, 1 } }, { "buildah", { 1, 36 } }, { "crio", { 1, 31 } } };
+	unsigned has[2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(newer); i++) {
+		const unsigned *since = newer[i].since;
+
+		if (ask_version(newer[i].program, has) && (has[0] != since[0] ? has[0] > since[0] : has[1] >= since[1]))
+			ui_warn("%s %u.%u takes no layers from %s: --images %s gives it the images", newer[i].program,
+				has[0], has[1], dir, dir);
+	}
+}
+
+/* Owners are written there as the user who mounted it has them. */
+static void check_images(const char *images)
+{
+	struct stat found;
+
+	if (stat(images, &found) == 0 && found.st_uid != geteuid())
+		ui_warn("%s is shown by another user, whose files have owners that this one's podman does not know: "
+			"'nacre serve-layers' a folder of your own",
+			images);
+}
+
 /* --- the file --- */
 
 /* The name that counts, whatever links lead to it, and whether there is such a file. */
@@ -106,30 +148,62 @@ static char *driver_file(void)
 	return real ? real : TAKE(driver);
 }
 
+/* Podman does not start without its image stores, so one that is not there is refused. */
+static int find_images(const char *served, char **ret_images)
+{
+	AUTO(freep) char *inside = NULL;
+	struct stat found;
+	int r = 0;
+
+	if (asprintf(&inside, "%s/images", served) < 0)
+		ui_out_of_memory();
+	*ret_images = realpath(inside, NULL);
+	if (!*ret_images || stat(*ret_images, &found) < 0)
+		r = -errno;
+	else if (!S_ISDIR(found.st_mode))
+		r = -ENOTDIR;
+	if (r == 0)
+		return DONE;
+	return ui_fail(r, NULL,
+		       "podman would not start: 'systemctl enable --now nacre-layers' first, or 'nacre serve-layers'",
+		       "cannot use %s", inside);
+}
+
+/* Those that the options name. */
+static int find_folders(const struct args *args, char **ret_layers, char **ret_images)
+{
+	const char *layers = args_get(args, "layers"), *served = args_get(args, "images");
+
+	if (layers && !(*ret_layers = realpath(layers, NULL)))
+		return ui_fail(-errno, NULL, "make it, and 'nacre serve-layers' there", "cannot use %s", layers);
+	return served ? find_images(served, ret_images) : DONE;
+}
+
 static int setup_podman(const struct args *args)
 {
 	AUTO(freep) char *path = storageconf_path(), *file = NULL, *old = NULL, *text = NULL;
-	AUTO(freep) char *driver = driver_file(), *layers = NULL;
+	AUTO(freep) char *driver = driver_file(), *layers = NULL, *images = NULL;
 	struct diag diag = { 0 };
 	size_t bytes;
 	int r;
 
-	if (args_has(args, "layers")) {
-		layers = realpath(args_get(args, "layers"), NULL);
-		if (!layers)
-			return ui_fail(-errno, NULL, "make it, and 'nacre serve-layers' there", "cannot use %s",
-				       args_get(args, "layers"));
-	}
+	r = find_folders(args, &layers, &images);
+	if (r != DONE)
+		return r;
 	if (!path)
 		return ui_error("there is no home for storage.conf: $HOME is not set");
 	file = real_file(path);
 	r = io_read_file(AT_FDCWD, file, CONF_LIMIT, &old, &bytes);
 	if (r < 0 && r != -ENOENT)
 		return ui_fail(r, NULL, NULL, "cannot read %s", file);
-	r = storageconf_edit(old, driver, layers, &diag, &text);
+	r = storageconf_edit(old, &(struct storageconf){ driver, layers, images }, &diag, &text);
 	if (r < 0)
 		return ui_fail(r, &diag, NULL, "cannot change %s", file);
 	check_machine(driver);
+	if (layers)
+		check_layers(layers);
+	if (images)
+		check_images(images);
 	if (!args_has(args, "write")) {
 		printf("# %s\n%s", file, text);
 		return DONE;

@@ -280,7 +280,8 @@ const struct option_desc serve_layers_options[] = {
 };
 
 const struct option_desc setup_options[] = {
-	{ 0, "layers", "DIR", "also let it take layers from there, see nacre-serve-layers(1)", OPERAND_DIR },
+	{ 0, "images", "DIR", "let it have the images there as its own, see nacre-serve-layers(1)", OPERAND_DIR },
+	{ 0, "layers", "DIR", "let it take layers from there as it pulls; for podman before 5.1", OPERAND_DIR },
 	{ 'w', "write", NULL, "write the file and print its name", OPERAND_NONE },
 	OPTIONS_END,
 };

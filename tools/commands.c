@@ -372,7 +372,7 @@ const struct command commands[] = {
 	  { OPERAND_DIR },
 	  cmd_serve_layers },
 	{ "setup",
-	  "[-w] [--layers DIR] podman",
+	  "[-w] [--images DIR] [--layers DIR] podman",
 	  "let podman mount with nacrefs",
 	  GROUP_STORE,
 	  setup_options,

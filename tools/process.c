@@ -60,9 +60,11 @@ static int wait_for(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int process_run(char *const *argv, char **ret_said)
+/* What it writes on @heard is kept; of stdout and stderr the other goes nowhere. */
+static int run(char *const *argv, int heard, char **ret_said)
 {
-	AUTO(closep) int said = memfd_create("stderr", MFD_CLOEXEC);
+	AUTO(closep) int said = memfd_create("said", MFD_CLOEXEC);
+	int unheard = heard == STDERR_FILENO ? STDOUT_FILENO : STDERR_FILENO;
 	posix_spawn_file_actions_t actions;
 	pid_t pid;
 
@@ -73,9 +75,9 @@ int process_run(char *const *argv, char **ret_said)
 		ui_out_of_memory();
 	int r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	if (r == 0)
-		r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+		r = posix_spawn_file_actions_addopen(&actions, unheard, "/dev/null", O_WRONLY, 0);
 	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(&actions, said, STDERR_FILENO);
+		r = posix_spawn_file_actions_adddup2(&actions, said, heard);
 	if (r == 0)
 		r = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
@@ -85,4 +87,14 @@ int process_run(char *const *argv, char **ret_said)
 	free(*ret_said);
 	*ret_said = read_back(said);
 	return r;
+}
+
+int process_run(char *const *argv, char **ret_said)
+{
+	return run(argv, STDERR_FILENO, ret_said);
+}
+
+int process_ask(char *const *argv, char **ret_said)
+{
+	return run(argv, STDOUT_FILENO, ret_said);
 }

@@ -18,4 +18,7 @@ bool process_can_run(const char *program);
  */
 int process_run(char *const *argv, char **ret_said);
 
+/** process_ask() - the same, for what it writes on stdout; stderr is /dev/null */
+int process_ask(char *const *argv, char **ret_said);
+
 #endif

@@ -64,11 +64,12 @@ static void add_setting(struct buf *text, const struct setting *setting)
 }
 
 /* Root's podman wants to be told where; a user's has a place of its own. */
-static void new_file(struct buf *text)
+static char *new_file(void)
 {
-	buf_adds(text, "[storage]\ndriver = \"overlay\"\n");
-	if (geteuid() == 0)
-		buf_adds(text, "runroot = \"/run/containers/storage\"\ngraphroot = \"/var/lib/containers/storage\"\n");
+	return ui_need(strdup(geteuid() == 0 ? "[storage]\ndriver = \"overlay\"\n"
+					       "runroot = \"/run/containers/storage\"\n"
+					       "graphroot = \"/var/lib/containers/storage\"\n"
+					     : "[storage]\ndriver = \"overlay\"\n"));
 }
 
 /* "[ NAME ]" */
@@ -186,14 +187,17 @@ static void change_line(struct buf *text, const char *line, const struct setting
 	buf_addf(text, "%s%s\n", *list == ']' ? "" : ", ", list);
 }
 
-/* Does the list have it already, on whatever line? */
+/* Does the list have it already, on whatever line that is no comment? */
 static bool has_quoted(const char *old, const char *value)
 {
+	AUTO(freep) char *copy = ui_need(strdup(old));
 	struct buf quoted = { 0 };
-	bool has;
+	char *at = copy, *line;
+	bool has = false;
 
 	add_quoted(&quoted, value);
-	has = strstr(old, buf_str(&quoted)) != NULL;
+	while (!has && (line = strsep(&at, "\n")))
+		has = line[strspn(line, " \t")] != '#' && strstr(line, buf_str(&quoted));
 	buf_release(&quoted);
 	return has;
 }
@@ -264,26 +268,39 @@ static int check_lines(const char *old, struct diag *diag)
 	return 0;
 }
 
-int storageconf_edit(const char *old, const char *program, const char *layers, struct diag *diag, char **ret)
+/* In place: *text is freed and made anew. */
+static void edit(char **text, const struct setting *setting)
 {
-	const struct setting mount = { "storage.options.overlay", "mount_program", program, false };
-	AUTO(freep) char *begun = NULL, *with_layers = NULL, *store = NULL;
-	struct buf text = { 0 };
+	char *edited = set_key(*text, setting);
+
+	free(*text);
+	*text = edited;
+}
+
+int storageconf_edit(const char *old, const struct storageconf *wanted, struct diag *diag, char **ret)
+{
+	AUTO(freep) char *text = old ? ui_need(strdup(old)) : new_file();
+	struct setting setting = { "storage.options", NULL, NULL, true };
 
 	*ret = NULL;
-	if (!old) {
-		new_file(&text);
-		old = begun = ui_need(buf_take(&text));
-		buf_release(&text);
-	}
-	if (check_lines(old, diag) < 0)
+	if (check_lines(text, diag) < 0)
 		return -EINVAL;
-	if (layers) {
-		struct setting list = { "storage.options", "additionallayerstores", NULL, true };
+	if (wanted->layers) {
+		AUTO(freep) char *store = NULL;
 
-		list.value = store = ui_format("%s:ref", layers);
-		old = with_layers = set_key(old, &list);
+		if (asprintf(&store, "%s:ref", wanted->layers) < 0)
+			ui_out_of_memory();
+		setting.key = "additionallayerstores";
+		setting.value = store;
+		edit(&text, &setting);
 	}
-	*ret = set_key(old, &mount);
+	if (wanted->images) {
+		setting.key = "additionalimagestores";
+		setting.value = wanted->images;
+		edit(&text, &setting);
+	}
+	setting = (struct setting){ "storage.options.overlay", "mount_program", wanted->program, false };
+	edit(&text, &setting);
+	*ret = TAKE(text);
 	return 0;
 }

@@ -16,14 +16,20 @@ char *storageconf_path(void);
  */
 char *storageconf_graphroot(void);
 
+/* What the file is to say. */
+struct storageconf {
+	const char *program; /* overlay's mount program */
+	const char *layers;  /* a folder that is one of the additional layer stores; NULL: none */
+	const char *images;  /* one that is one of the additional image stores; NULL: none */
+};
+
 /**
- * storageconf_edit() - the file with @program as overlay's mount program, and else as it was
- * @layers: a folder that is one of its additional layer stores too; NULL: none
+ * storageconf_edit() - the file with what is @wanted, and else as it was
  * @old: its text; NULL: there is no file yet
  * @ret: a string to free()
  *
  * Return: 0; -EINVAL if the storage is of another kind than overlay, with diag.
  */
-int storageconf_edit(const char *old, const char *program, const char *layers, struct diag *diag, char **ret);
+int storageconf_edit(const char *old, const struct storageconf *wanted, struct diag *diag, char **ret);
 
 #endif

@@ -109,6 +109,91 @@ edited() {
 	fi
 }
 
+# What serve-layers shows, for the eyes of setup.
+served() { mkdir -p "$1/images"; }
+
+@test "--images adds an image store to what is there, once; without the folder nothing is written" {
+	local dir=$BATS_TEST_TMPDIR/served
+	served "$dir"
+	nacre setup -w --images "$dir" podman
+	assert_equal "$(grep -A 1 'storage.options]' "$CONTAINERS_STORAGE_CONF")" \
+		$'[storage.options]\nadditionalimagestores = ["'"$dir/images"$'"]'
+	# As they are shipped: a list on several lines, and an example in a comment.
+	printf '[storage]\ndriver = "overlay"\n[storage.options]\n# additionalimagestores = ["%s"]\nadditionalimagestores = [\n  "/other",\n]\n' \
+		"$dir/images" >"$CONTAINERS_STORAGE_CONF"
+	nacre setup -w --images "$dir" podman
+	assert_equal "$(sed -n 4,7p "$CONTAINERS_STORAGE_CONF")" \
+		$'# additionalimagestores = ["'"$dir/images"$'"]\nadditionalimagestores = ["'"$dir/images"$'", \n  "/other",\n]'
+	cp "$CONTAINERS_STORAGE_CONF" "$BATS_TEST_TMPDIR/before"
+	nacre setup -w --images "$dir" podman
+	cmp "$CONTAINERS_STORAGE_CONF" "$BATS_TEST_TMPDIR/before"
+	# Podman would not start.
+	assert_refused "$dir-missing/images: No such file or directory" nacre setup -w --images "$dir-missing" podman
+	rmdir "$dir/images"
+	assert_refused "nacre serve-layers" nacre setup -w --images "$dir" podman
+	touch "$dir/images"
+	assert_refused "$dir/images: Not a directory" nacre setup -w --images "$dir" podman
+	cmp "$CONTAINERS_STORAGE_CONF" "$BATS_TEST_TMPDIR/before"
+}
+
+# has PROGRAM VERSION: an installed program, as far as setup sees it.
+has() {
+	mkdir -p "$BATS_TEST_TMPDIR/bin"
+	printf '#!/bin/sh\n[ "$*" = --version ] && echo "%s version %s"\n' "$1" "$2" >"$BATS_TEST_TMPDIR/bin/$1"
+	chmod +x "$BATS_TEST_TMPDIR/bin/$1"
+}
+
+@test "--layers says which of the installed programs are too new to take layers" {
+	local dir=$BATS_TEST_TMPDIR/served
+	local -a setup=(env "PATH=$BATS_TEST_TMPDIR/bin:/usr/bin:/bin" "$NACRE" setup)
+	served "$dir"
+	has podman 4.3.1
+	has buildah '1.28.2 (image-spec 1.1.0-rc2, runtime-spec 1.0.2-dev)'
+	has crio 1.30.9
+	run --separate-stderr "${setup[@]}" --layers "$dir" podman
+	assert_status 0
+	[[ $stderr != *"takes no layers"* ]] || fail "$stderr"
+	has podman 5.10.0
+	has buildah 2.0
+	has crio 1.31.0
+	run --separate-stderr "${setup[@]}" --layers "$dir" podman
+	assert_status 0
+	[[ $stderr == *"podman 5.10 takes no layers from $dir: --images $dir gives"*"buildah 2.0 takes"*"crio 1.31 takes"* ]] || fail "$stderr"
+	run --separate-stderr "${setup[@]}" --images "$dir" podman
+	assert_status 0
+	[[ $stderr != *"takes no layers"* ]] || fail "$stderr"
+}
+
+@test "--images that another user mounted are told" {
+	served "$BATS_TEST_TMPDIR/served"
+	run --separate-stderr nacre setup --images "$BATS_TEST_TMPDIR/served" podman
+	[[ $stderr != *"another user"* ]] || fail "$stderr"
+	rmdir "$BATS_TEST_TMPDIR/served/images"
+	if is_root; then
+		install -d -o 54321 "$BATS_TEST_TMPDIR/served/images"
+	else
+		ln -s /usr "$BATS_TEST_TMPDIR/served/images"
+	fi
+	run --separate-stderr nacre setup --images "$BATS_TEST_TMPDIR/served" podman
+	assert_status 0
+	[[ $stderr == *"shown by another user"* ]] || fail "$stderr"
+}
+
+@test "the units that come along are what systemd takes, and mount the folders that the manual names" {
+	local whose unit dir
+	for whose in system user; do
+		unit=$NACRE_TOP/tools/nacre-layers.service.in dir=/var/lib/nacre-layers
+		[ "$whose" = system ] || unit=$NACRE_TOP/tools/nacre-layers.user.service.in dir=%h/.local/share/nacre-layers
+		sed "s|@bindir@|${NACRE%/*}|" "$unit" >"$BATS_TEST_TMPDIR/nacre-layers.service"
+		grep -qxF "ExecStart=$NACRE serve-layers $dir" "$BATS_TEST_TMPDIR/nacre-layers.service"
+		grep -qxF "ExecStop=$NACRE umount $dir" "$BATS_TEST_TMPDIR/nacre-layers.service"
+		command -v systemd-analyze >/dev/null || continue
+		XDG_RUNTIME_DIR=$BATS_TEST_TMPDIR run systemd-analyze "--$whose" --man=no verify "$BATS_TEST_TMPDIR/nacre-layers.service"
+		assert_status 0
+		[[ $output != *nacre-layers* ]] || fail "$output"
+	done
+}
+
 @test "another program is not known" {
 	assert_misused nacre setup
 	assert_misused nacre setup docker
