@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-	STMT_CACHE = 96, /* more than any connection uses; a program error beyond */
+	STMT_CACHE = 128, /* more than any connection uses; a program error beyond */
 	BUSY_TIMEOUT_MS = 60 * 1000,
 };
 

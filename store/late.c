@@ -87,12 +87,27 @@ static int find_framing(struct db *db, int64_t *framing)
 	return r < 0 ? r : 0;
 }
 
-int late_share(struct stage *s, struct db *db, int64_t *framing)
+/* Return: 1: contents came meanwhile, 0, -errno. */
+static int others_came(struct stage *s, struct db *db)
 {
 	int64_t next;
 	int r = db_int(db, "SELECT next FROM counter WHERE name = 'content'", &next);
 
-	if (r < 0 || next == s->first_unseen)
+	return r < 0 ? r : next != s->first_unseen;
+}
+
+int late_check(struct stage *s, struct db *db)
+{
+	int r = others_came(s, db);
+
+	return r > 0 ? -EAGAIN : r;
+}
+
+int late_share(struct stage *s, struct db *db, int64_t *framing)
+{
+	int r = others_came(s, db);
+
+	if (r <= 0)
 		return r; /* nobody else published anything: the usual case */
 	r = db_exec(db, "CREATE TEMP TABLE late(local INTEGER PRIMARY KEY, id INTEGER NOT NULL)");
 	if (r == 0)

@@ -16,5 +16,7 @@
  * Return: 0 or -errno.
  */
 int late_share(struct stage *stage, struct db *db, int64_t *framing);
+/** late_check() - for a stage that has no stage.db. Return: 0: there are no such contents; -EAGAIN: there may be some; -errno. */
+int late_check(struct stage *stage, struct db *db);
 
 #endif

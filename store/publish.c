@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/publish.h"
 
+#include "store/few.h"
 #include "store/late.h"
 #include "store/store_priv.h"
 
@@ -41,7 +42,7 @@ enum {
 struct publish {
 	struct stage *stage;   /* borrowed */
 	struct store *store;   /* borrowed */
-	struct db *db;	       /* borrowed from the transaction; stage.db is attached to it as "stage" */
+	struct db *db;	       /* borrowed from the transaction; stage.db, if any, is attached to it as "stage" */
 	struct layer_id layer; /* that is replaced; 0: it is a new one */
 	int64_t base;	       /* local content n becomes id base + n */
 	int64_t pack;	       /* id of the new pack; 0: there is none */
@@ -379,10 +380,31 @@ static int add_entries(struct publish *p, struct layer_id layer)
 	return r;
 }
 
+/* Of a new layer. */
+static int add_few(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar,
+		   struct layer_id *ret)
+{
+	const struct few_publish few = {
+		.base = p->base,
+		.pack = p->pack,
+		.pack_bytes = p->stage->pack_bytes,
+		.framing = tar->framing,
+	};
+	int r = few_publish_contents(p->stage->few, p->db, &few);
+
+	if (r == 0)
+		r = add_layer(p, stream, tar, ret);
+	return r == 0 ? few_publish_entries(p->stage->few, p->db, *ret, p->base) : r;
+}
+
 static int add_rows(struct publish *p, const struct unpack_totals *stream, const struct tar_result *tar,
 		    struct layer_id *ret)
 {
-	int r = count_refs(p, tar->framing);
+	int r;
+
+	if (p->stage->few)
+		return add_few(p, stream, tar, ret);
+	r = count_refs(p, tar->framing);
 
 	if (r == 0)
 		r = share_contents(p);
@@ -421,7 +443,7 @@ static int publish_locked(struct publish *p, const struct unpack_totals *stream,
 		ret->new_bytes = 0;
 		return r < 0 ? r : 0;
 	}
-	r = late_share(p->stage, p->db, &tar->framing);
+	r = p->stage->few ? late_check(p->stage, p->db) : late_share(p->stage, p->db, &tar->framing);
 	if (r == 0)
 		r = take_ids(p);
 	if (r == 0)
@@ -449,6 +471,10 @@ static int publish_attached(struct publish *p, const struct unpack_totals *strea
 	if (r < 0)
 		return db_diag(p->db, diag, r, "cannot write to the index");
 	r = publish_locked(p, stream, tar, ret);
+	if (r == -EAGAIN) {
+		(void)db_exec(p->db, "ROLLBACK");
+		return r;
+	}
 	db_diag(p->db, diag, r, "cannot add the layer to the index");
 	if (r == 0) {
 		/* If this fails, the rows may still be found by a recovery of the log: their bytes stay, for gc. */
@@ -464,8 +490,10 @@ static int attach(struct stage *stage, struct db *db)
 {
 	AUTO(db_freep) char *name = stage_rows_name(stage);
 	AUTO(db_freep) char *quoted = name ? sqlite3_mprintf("ATTACH %Q AS stage", name) : NULL;
-	int r = quoted ? db_exec(db, quoted) : -ENOMEM;
+	int r = stage_spill(stage);
 
+	if (r == 0)
+		r = quoted ? db_exec(db, quoted) : -ENOMEM;
 	/* late_share() writes to it; it needs no more of a journal than it had while it was filled. */
 	sqlite3_db_config(db_handle(db), SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
 	if (r == 0)
@@ -526,6 +554,20 @@ static int publish_small(struct publish *p, const struct unpack_totals *stream, 
 	return r;
 }
 
+/* In the same connection, to which nothing is attached. */
+static int publish_few(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
+		       struct ingest_result *ret)
+{
+	int r, left;
+
+	p->db = p->stage->index.db;
+	r = publish_with(p, stream, tar, diag, ret);
+	left = db_exec(p->db, "PRAGMA synchronous=FULL");
+	if (left < 0)
+		db_close(TAKE(p->stage->index.db));
+	return r;
+}
+
 static int publish_as(struct stage *stage, struct layer_id layer, const struct unpack_totals *stream,
 		      struct tar_result *tar, struct diag *diag, struct ingest_result *ret)
 {
@@ -537,6 +579,11 @@ static int publish_as(struct stage *stage, struct layer_id layer, const struct u
 	r = sync_stage(stage);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot write the layer to disk");
+	if (stage->few && !layer.value) {
+		r = publish_few(&p, stream, tar, diag, ret);
+		if (r != -EAGAIN)
+			return r;
+	}
 	return stage->in_memory ? publish_small(&p, stream, tar, diag, ret) : publish_large(&p, stream, tar, diag, ret);
 }
 

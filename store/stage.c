@@ -2,6 +2,7 @@
 #include "store/stage.h"
 
 #include "store/base/io.h"
+#include "store/few.h"
 #include "store/store_priv.h"
 
 #include <fcntl.h>
@@ -110,10 +111,23 @@ static int stage_make_db(struct stage *s)
 	AUTO(db_freep) char *name = NULL;
 	int r;
 
-	s->in_memory = true;
 	name = stage_rows_name(s);
 	r = name ? rows_open(name, "", &s->db) : -ENOMEM;
 	return r == 0 ? make_rows(s->db) : r;
+}
+
+int stage_spill(struct stage *s)
+{
+	AUTO(few_freep) struct few *few = NULL;
+	int r;
+
+	if (!s->few)
+		return 0;
+	few = TAKE(s->few);
+	r = stage_make_db(s);
+	if (r == 0)
+		r = few_spill(few, s->db);
+	return r == 0 && s->sealed ? db_exec(s->db, "COMMIT") : r;
 }
 
 static int copy_database(struct db *from, struct db *to)
@@ -134,7 +148,9 @@ int stage_entry(struct stage *s)
 
 	if (!s->in_memory || (++s->entries < MEMORY_ENTRIES && s->xattr_bytes < MEMORY_XATTRS))
 		return 0;
-	r = stage_make_folder(s);
+	r = stage_spill(s);
+	if (r == 0)
+		r = stage_make_folder(s);
 	if (r < 0)
 		return r;
 	s->in_memory = false;
@@ -161,9 +177,9 @@ int stage_new(struct store *store, struct diag *diag, struct stage **ret)
 	s->index.store = store;
 	s->dirfd = s->lockfd = s->packfd = -1;
 	s->next_local = 1;
-	r = stage_make_db(s);
-	if (r == 0)
-		r = db_loan_begin(&s->index);
+	s->in_memory = true;
+	s->few = few_new();
+	r = s->few ? db_loan_begin(&s->index) : -ENOMEM;
 	if (r == 0)
 		r = db_int(s->index.db, "SELECT next FROM counter WHERE name = 'content'", &s->first_unseen);
 	if (r < 0)
@@ -187,6 +203,7 @@ void stage_free(struct stage *s)
 	if (s->index.db)
 		index_end_read(s);
 	db_loan_end(&s->index);
+	few_free(s->few);
 	db_close(s->db);
 	closep(&s->packfd);
 	if (s->name[0])
@@ -320,7 +337,7 @@ int stage_seal(struct stage *s)
 	if (s->sealed)
 		return 0;
 	r = pack_flush(s);
-	if (r == 0)
+	if (r == 0 && !s->few)
 		r = db_exec(s->db, "COMMIT");
 	s->sealed = r == 0;
 	index_end_read(s);
@@ -350,23 +367,21 @@ static void object_name(int64_t local, char name[CONTENT_NAME_BYTES])
 	snprintf(name, CONTENT_NAME_BYTES, "%llx", (unsigned long long)local);
 }
 
-/* Is the staged content of this row the same? Return: 1, 0, -errno. */
-static int equals_staged(struct stage *s, const struct needle *n, sqlite3_stmt *row)
+/* Is the staged content the same? @offset < 0: it is an object. Return: 1, 0, -errno. */
+static int equals_staged(struct stage *s, const struct needle *n, int64_t local, int64_t offset)
 {
 	AUTO(content_place_release) struct content_place place = { .fd = -1, .bytes = n->size };
 	char name[CONTENT_NAME_BYTES];
 
-	if ((uint64_t)sqlite3_column_int64(row, 1) != n->size)
-		return 0;
-	if (sqlite3_column_type(row, 2) != SQLITE_NULL) {
+	if (offset >= 0) {
 		int r = pack_flush(s);
 
 		if (r < 0)
 			return r;
 		place.fd = s->packfd;
-		place.offset = (uint64_t)sqlite3_column_int64(row, 2);
+		place.offset = (uint64_t)offset;
 	} else {
-		object_name(sqlite3_column_int64(row, 0), name);
+		object_name(local, name);
 		place.owned = true;
 		place.fd = openat(s->dirfd, name, O_RDONLY | O_CLOEXEC);
 		if (place.fd < 0)
@@ -375,21 +390,41 @@ static int equals_staged(struct stage *s, const struct needle *n, sqlite3_stmt *
 	return needle_equals(n, &place);
 }
 
+static int find_among_few(struct stage *s, const struct needle *n, int64_t *ret)
+{
+	int64_t local, offset;
+	size_t at = 0;
+
+	while (few_next_content(s->few, &n->hash, n->size, &at, &local, &offset)) {
+		int r = equals_staged(s, n, local, offset);
+
+		*ret = local;
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
 static int find_staged(struct stage *s, const struct needle *n, int64_t *ret)
 {
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
-	int r = db_stmt(s->db, "SELECT id, size, offset FROM content WHERE hash = ?", &stmt);
+	int r;
 
+	if (s->few)
+		return find_among_few(s, n, ret);
+	r = db_stmt(s->db, "SELECT id, offset FROM content WHERE hash = ? AND size = ?", &stmt);
 	if (r < 0)
 		return r;
 	db_bind_blob(stmt, 1, n->hash.bytes, CONTENT_HASH_BYTES);
+	db_bind_int(stmt, 2, (int64_t)n->size);
 	while ((r = db_step(stmt)) > 0) {
-		r = equals_staged(s, n, stmt);
-		if (r < 0)
+		int64_t local = sqlite3_column_int64(stmt, 0);
+		bool in_pack = sqlite3_column_type(stmt, 1) != SQLITE_NULL;
+
+		r = equals_staged(s, n, local, in_pack ? sqlite3_column_int64(stmt, 1) : -1);
+		if (r != 0) {
+			*ret = local;
 			return r;
-		if (r > 0) {
-			*ret = sqlite3_column_int64(stmt, 0);
-			return 1;
 		}
 	}
 	return r;
@@ -452,19 +487,14 @@ static int find_equal(struct stage *s, const struct needle *n, int64_t *ret)
 
 static int content_row(struct stage *s, int64_t local, const struct needle *n, int64_t offset)
 {
-	sqlite3_stmt *stmt;
-	int r = db_stmt(s->db, "INSERT INTO content(id, hash, size, offset) VALUES(?, ?, ?, ?)", &stmt);
+	int r = s->few && (offset < 0 || few_is_full(s->few)) ? stage_spill(s) : 0;
 
 	if (r < 0)
 		return r;
-	db_bind_int(stmt, 1, local);
-	db_bind_blob(stmt, 2, n->hash.bytes, CONTENT_HASH_BYTES);
-	db_bind_int(stmt, 3, (int64_t)n->size);
-	if (offset >= 0)
-		db_bind_int(stmt, 4, offset);
 	s->new_bytes += n->size;
 	s->objects += offset < 0;
-	return db_run(stmt);
+	return s->few ? few_add_content(s->few, local, &n->hash, n->size, offset)
+		      : db_row_put_content(s->db, local, &n->hash, n->size, offset);
 }
 
 static int object_create(struct stage *s, int64_t local, int *ret)

@@ -7,7 +7,7 @@
  * STORE/ingest/, which is made when the first of these needs it:
  *
  *   lock	locked for as long as the ingest lives; whoever gets it may remove the folder
- *   stage.db	rows of the layer to be: entry, xattr, links, content; in memory until they are many
+ *   stage.db	rows of the layer to be: entry, xattr, links, content; in arrays (few.h), then in memory until they are many
  *   pack	contents of up to PACK_MAX_BYTES, one behind the other; where that can be, a file without a name instead
  *   ID		a larger content; ID is its local number in hex
  *
@@ -23,11 +23,14 @@
 #include "store/content.h"
 #include "store/db.h"
 
+struct few;
+
 struct stage {
 	struct store *store;  /* borrowed */
 	char name[64];	      /* "ingest/XXXXXX"; "": no folder yet */
 	int dirfd, lockfd;    /* owned; -1: the same */
-	struct db *db;	      /* owned: stage.db, in one transaction */
+	struct few *few;      /* owned: the rows, of which db has none then */
+	struct db *db;	      /* owned: stage.db, in one transaction; NULL until it is needed */
 	bool sealed;	      /* by stage_seal() */
 	bool in_memory;	      /* it is not on disk */
 	uint64_t entries;     /* so far; counted in memory only */
@@ -60,10 +63,12 @@ int stage_rows_open(const char *path, struct db **ret);
 
 /** stage_entry() - one more entry comes: to be called when no statement is under way, since the rows may go to disk. */
 int stage_entry(struct stage *stage);
+/** stage_spill() - the rows are in stage.db from now on, if they were few. */
+int stage_spill(struct stage *stage);
 /** stage_rows_name() - of stage.db, to open or attach it; sqlite3_free() it. NULL: no memory. */
 char *stage_rows_name(const struct stage *stage);
 
-/** stage_seal() - all bytes are with the kernel, the rows committed; stage.db can be attached. Once more does nothing. */
+/** stage_seal() - all bytes are with the kernel, the rows committed; stage.db, if there is one, can be attached. Once more does nothing. */
 int stage_seal(struct stage *stage);
 
 /** stage_sweep() - remove folders of ingests that died. */

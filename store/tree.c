@@ -32,7 +32,7 @@ static int xattrs_put(struct tree *t, uint32_t no, const struct tree_entry *e)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < e->xattr_count; i++) {
-		r = row_put_xattr(t->stage->db, no, &e->xattrs[i]);
+		r = row_put_xattr(t->stage, no, &e->xattrs[i]);
 		t->stage->xattr_bytes += e->xattrs[i].bytes;
 	}
 	t->has_xattrs |= e->xattr_count > 0;
@@ -48,23 +48,23 @@ static int hide_content(struct tree *t, const struct row *row)
 	char name[16];
 	int n = snprintf(name, sizeof(name), "%" PRIu32, row->no);
 
-	return row_put(t->stage->db, -1, name, (size_t)n, row->no, 0, &e);
+	return row_put(t->stage, -1, name, (size_t)n, row->no, 0, &e);
 }
 
 static int remove_file(struct tree *t, int64_t dir, const char *name, size_t len, const struct row *row)
 {
-	int r = row_delete(t->stage->db, dir, name, len);
+	int r = row_delete(t->stage, dir, name, len);
 	int left = 0;
 
 	if (r == 0 && row->mode != 0)
-		left = r = row_add_links(t->stage->db, row->no, -1);
+		left = r = row_add_links(t->stage, row->no, -1);
 	if (r < 0 || left > 0)
 		return r < 0 ? r : 0;
 	if (S_ISREG(row->mode))
 		t->content_bytes -= row->size;
 	if (row->content)
 		r = hide_content(t, row);
-	return r == 0 ? row_delete_xattrs(t->stage->db, row->no) : r;
+	return r == 0 ? row_delete_xattrs(t->stage, row->no) : r;
 }
 
 /* A directory and all below it. Without recursion: depth is the archive's choice. */
@@ -80,7 +80,7 @@ static int remove_dir(struct tree *t, uint32_t top)
 		struct row row;
 		size_t len;
 
-		r = row_first_child(t->stage->db, d->no, name, &len, &row);
+		r = row_first_child(t->stage, d->no, name, &len, &row);
 		if (r > 0 && S_ISDIR(row.mode)) {
 			dir = dirmap_find(&t->dirs, dir, name, len);
 			continue;
@@ -88,9 +88,9 @@ static int remove_dir(struct tree *t, uint32_t top)
 		if (r > 0)
 			r = remove_file(t, d->no, name, len, &row);
 		else if (r == 0) {
-			r = row_delete(t->stage->db, dir_no(t, d->parent), t->dirs.names + d->name, d->name_len);
+			r = row_delete(t->stage, dir_no(t, d->parent), t->dirs.names + d->name, d->name_len);
 			if (r == 0)
-				r = row_delete_xattrs(t->stage->db, d->no);
+				r = row_delete_xattrs(t->stage, d->no);
 			dirmap_remove(&t->dirs, dir);
 			if (dir == top)
 				return r;
@@ -156,7 +156,7 @@ static int dir_insert(struct tree *t, uint32_t parent, const char *name, size_t 
 {
 	int r = dirmap_add(&t->dirs, parent, name, len, no, ret);
 
-	return r < 0 ? r : row_put(t->stage->db, dir_no(t, parent), name, len, no, flags, e);
+	return r < 0 ? r : row_put(t->stage, dir_no(t, parent), name, len, no, flags, e);
 }
 
 /* A directory that an entry needs and that is not there (yet). */
@@ -165,7 +165,7 @@ static int dir_imply(struct tree *t, uint32_t parent, const char *name, size_t l
 	struct tree_entry e = { .mode = S_IFDIR | 0755 };
 	unsigned flags = LAYER_IMPLICIT;
 	struct row row;
-	int r = row_find(t->stage->db, dir_no(t, parent), name, len, &row);
+	int r = row_find(t->stage, dir_no(t, parent), name, len, &row);
 
 	if (r > 0 && !(row.flags & LAYER_WHITEOUT))
 		return diag_set(diag, -EBADMSG, "\"%.*s\" on the way to it is %s in this archive, not a directory",
@@ -240,13 +240,13 @@ static int put_whiteout(struct tree *t, uint32_t parent, const char *name, size_
 {
 	struct tree_entry e = { 0 };
 	struct row row;
-	int r = row_find(t->stage->db, dir_no(t, parent), name, len, &row);
+	int r = row_find(t->stage, dir_no(t, parent), name, len, &row);
 
 	if (r == 0)
-		return row_put(t->stage->db, dir_no(t, parent), name, len, t->next_no++, LAYER_WHITEOUT, &e);
+		return row_put(t->stage, dir_no(t, parent), name, len, t->next_no++, LAYER_WHITEOUT, &e);
 	/* The real entry wins; what it no longer shows is what lies below a directory. */
 	if (r > 0 && S_ISDIR(row.mode))
-		return row_set_flags(t->stage->db, dir_no(t, parent), name, len, row.flags | LAYER_OPAQUE);
+		return row_set_flags(t->stage, dir_no(t, parent), name, len, row.flags | LAYER_OPAQUE);
 	return r < 0 ? r : 0;
 }
 
@@ -256,11 +256,11 @@ static int put_opaque(struct tree *t, uint32_t dir)
 	const char *name = dir ? t->dirs.names + d->name : "";
 	int64_t parent = dir ? dir_no(t, d->parent) : 0;
 	struct row row;
-	int r = row_find(t->stage->db, parent, name, d->name_len, &row);
+	int r = row_find(t->stage, parent, name, d->name_len, &row);
 
 	if (r <= 0)
 		return r < 0 ? r : -EIO;
-	return row_set_flags(t->stage->db, parent, name, d->name_len, row.flags | LAYER_OPAQUE);
+	return row_set_flags(t->stage, parent, name, d->name_len, row.flags | LAYER_OPAQUE);
 }
 
 static int place_mark(struct tree *t, struct tree_place *p, struct diag *diag)
@@ -332,10 +332,9 @@ static int put_dir(struct tree *t, const struct tree_place *p, const struct tree
 
 	if (old && S_ISDIR(old->mode)) {
 		no = old->no;
-		r = old->flags & LAYER_XATTRS ? row_delete_xattrs(t->stage->db, no) : 0;
+		r = old->flags & LAYER_XATTRS ? row_delete_xattrs(t->stage, no) : 0;
 		if (r == 0)
-			r = row_put(t->stage->db, parent, p->name, p->name_len, no, flags | (old->flags & LAYER_OPAQUE),
-				    e);
+			r = row_put(t->stage, parent, p->name, p->name_len, no, flags | (old->flags & LAYER_OPAQUE), e);
 	} else {
 		if (old && old->flags & LAYER_WHITEOUT)
 			flags |= LAYER_OPAQUE;
@@ -357,7 +356,7 @@ int tree_put(struct tree *t, const struct tree_place *p, const struct tree_entry
 {
 	int64_t parent = p->name_len ? dir_no(t, p->parent) : 0;
 	struct row old;
-	int r = row_find(t->stage->db, parent, p->name, p->name_len, &old);
+	int r = row_find(t->stage, parent, p->name, p->name_len, &old);
 
 	if (r < 0)
 		return r;
@@ -366,7 +365,7 @@ int tree_put(struct tree *t, const struct tree_place *p, const struct tree_entry
 	if (r > 0)
 		r = remove_old(t, p, &old);
 	if (r == 0)
-		r = row_put(t->stage->db, parent, p->name, p->name_len, p->no, e->xattr_count ? LAYER_XATTRS : 0, e);
+		r = row_put(t->stage, parent, p->name, p->name_len, p->no, e->xattr_count ? LAYER_XATTRS : 0, e);
 	if (r == 0)
 		r = xattrs_put(t, p->no, e);
 	if (S_ISREG(e->mode))
@@ -387,7 +386,7 @@ static int find_target(struct tree *t, const char *target, struct diag *diag, in
 	r = 0;
 	if (dir != DIRMAP_NONE && *ret_len > 0) {
 		*ret_dir = dir_no(t, dir);
-		r = row_find(t->stage->db, *ret_dir, *ret_name, *ret_len, ret);
+		r = row_find(t->stage, *ret_dir, *ret_name, *ret_len, ret);
 	}
 	if (r < 0)
 		return r;
@@ -412,7 +411,7 @@ int tree_link(struct tree *t, const struct tree_place *p, const char *target, st
 	r = find_target(t, target, diag, &from_dir, &from, &from_len, &row);
 	if (r < 0)
 		return r;
-	r = row_find(t->stage->db, parent, p->name, p->name_len, &old);
+	r = row_find(t->stage, parent, p->name, p->name_len, &old);
 	if (r < 0 || (r > 0 && old.no == row.no))
 		return r < 0 ? r : 0; /* a second link to itself changes nothing */
 	if (r > 0) {
@@ -422,9 +421,9 @@ int tree_link(struct tree *t, const struct tree_place *p, const char *target, st
 			r = find_target(t, target, diag, &from_dir, &from, &from_len, &row);
 	}
 	if (r == 0)
-		r = row_copy(t->stage->db, from_dir, from, from_len, parent, p->name, p->name_len);
+		r = row_copy(t->stage, from_dir, from, from_len, parent, p->name, p->name_len);
 	if (r == 0)
-		r = row_add_links(t->stage->db, row.no, 1);
+		r = row_add_links(t->stage, row.no, 1);
 	return r < 0 ? r : 0;
 }
 
@@ -437,20 +436,20 @@ static int finish_links(struct tree *t)
 		const struct dirmap_dir *d = &t->dirs.dirs[i];
 
 		if (!d->removed)
-			r = row_add_links(t->stage->db, d->no, (int)d->subdirs + 1);
+			r = row_add_links(t->stage, d->no, (int)d->subdirs + 1);
 	}
 	return r < 0 ? r : 0;
 }
 
 int tree_finish(struct tree *t, struct tree_totals *ret)
 {
-	int64_t entries = 0;
+	uint64_t entries = 0;
 	int r = finish_links(t);
 
 	if (r == 0)
-		r = db_int(t->stage->db, "SELECT count(*) FROM entry WHERE dir >= 0", &entries);
+		r = row_count(t->stage, &entries);
 	*ret = (struct tree_totals){
-		.entries = (uint64_t)entries,
+		.entries = entries,
 		.content_bytes = t->content_bytes,
 		.has_xattrs = t->has_xattrs,
 	};
@@ -470,7 +469,7 @@ int tree_new(struct stage *stage, struct tree **ret)
 	t->next_no = LAYER_ROOT + 1;
 	r = dirmap_init(&t->dirs, LAYER_ROOT);
 	if (r == 0)
-		r = row_put(t->stage->db, 0, "", 0, LAYER_ROOT, LAYER_IMPLICIT, &root);
+		r = row_put(t->stage, 0, "", 0, LAYER_ROOT, LAYER_IMPLICIT, &root);
 	if (r < 0)
 		return r;
 	*ret = TAKE(t);

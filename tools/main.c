@@ -5,7 +5,6 @@
 #include "tools/ui.h"
 
 #include <getopt.h>
-#include <locale.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
@@ -107,8 +106,6 @@ int main(int argc, char **argv)
 	struct cli cli = { 0 };
 
 	keep_memory();
-	/* Only the character type: numbers and messages stay as scripts know them. */
-	setlocale(LC_CTYPE, "");
 	int status = run(&cli, argc, argv);
 	store_close(cli.store);
 	return ui_finish(status);
