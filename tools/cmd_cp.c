@@ -5,10 +5,12 @@
 #include "tools/containercp.h"
 #include "tools/copyout.h"
 #include "tools/imageconf.h"
+#include "tools/imagetar.h"
 #include "tools/treepath.h"
 #include "tools/ui.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 
 static void warn(const char *path, const char *why, void *arg)
@@ -58,6 +60,34 @@ static int copy(struct cli *cli, struct view *view, const char *ref, const char 
 	return copyout_node(copyout, node, shown, dirfd, name);
 }
 
+/* The archive has the last name of what is copied; of the root, and of what ends in "/.", only what is in it. */
+static const char *name_in_archive(const char *path, const char *resolved)
+{
+	size_t len = strlen(path);
+	const char *slash = strrchr(resolved, '/');
+
+	if (!*resolved || (len >= 2 && strcmp(path + len - 2, "/.") == 0))
+		return NULL;
+	return slash ? slash + 1 : resolved;
+}
+
+static int stream(struct cli *cli, struct view *view, const char *ref, const char *path, struct diag *diag,
+		  bool *ret_told)
+{
+	AUTO(freep) char *resolved = NULL, *shown = NULL;
+	const struct view_node *node = NULL;
+	int r = tree_resolve(view, path, false, &node, &resolved);
+
+	if (r < 0)
+		return diag_set(diag, r, "%s", strerror(-r));
+	if (asprintf(&shown, "/%s", resolved) < 0)
+		ui_out_of_memory();
+	r = image_tar(cli->store, view, node, shown, name_in_archive(path, resolved), STDOUT_FILENO, warn, (void *)ref,
+		      diag);
+	*ret_told = r < 0 && !*diag->text;
+	return r;
+}
+
 static int copy_of_image(struct cli *cli, const char *ref, const char *path, const char *dest)
 {
 	AUTO(image_info_releasep) struct image_info image = { 0 };
@@ -68,7 +98,9 @@ static int copy_of_image(struct cli *cli, const char *ref, const char *path, con
 	if (cli_open(cli, STORE_READ) < 0 || image_open_at(cli->store, ref, "copy from", &image) < 0)
 		return FAILED;
 	int r = view_open(cli->store, image.id, image.layer_count, &diag, &view);
-	if (r == 0)
+	if (r == 0 && strcmp(dest, "-") == 0)
+		r = stream(cli, view, ref, path, &diag, &told);
+	else if (r == 0)
 		r = copy(cli, view, ref, path, dest, &diag, &told);
 	if (r < 0 && told)
 		return FAILED;
@@ -119,7 +151,11 @@ int cmd_cp(struct cli *cli, const struct args *args)
 		return copy_of_container(cli, args, one, two);
 	if (args_has(args, "archive") || args_has(args, "follow-link"))
 		return args_misused(args->command, "-a and -L are for containers");
+	if (strcmp(three, "-") == 0 && isatty(STDOUT_FILENO))
+		return args_misused(args->command,
+				    "an archive is nothing for a terminal: redirect it; './-' is a file");
+	/* A reader that has gone is an error like others. */
 	if (strcmp(three, "-") == 0)
-		return args_misused(args->command, "of an image 'nacre export' writes an archive; './-' is a file");
+		signal(SIGPIPE, SIG_IGN);
 	return copy_of_image(cli, one, two, three);
 }

@@ -308,7 +308,7 @@ const struct command commands[] = {
 	  { OPERAND_IMAGE, OPERAND_OTHER },
 	  cmd_cat },
 	{ "cp",
-	  "[-a] [-L] CONTAINER:PATH DEST|- | [-a] [-L] SRC|- CONTAINER:PATH | IMAGE[@N] PATH DEST",
+	  "[-a] [-L] CONTAINER:PATH DEST|- | [-a] [-L] SRC|- CONTAINER:PATH | IMAGE[@N] PATH DEST|-",
 	  "copy files out of a container or an image, or into a container",
 	  GROUP_LAYERS,
 	  cp_options,

@@ -66,6 +66,7 @@ check_row() {
 		;;
 	"nacre exec"*) assert_output_has /new ;;
 	"nacre cp work:/etc -"*) tar -tf etc.tar | grep -qx etc/copy || fail "no etc/copy in the archive" ;;
+	"nacre cp app:1 /etc -"*) tar -tf etc.tar | grep -qx etc/passwd || fail "no etc/passwd in the archive" ;;
 	"nacre cp"*) [ -f copy ] ;;
 	"nacre top"*) assert_output_has "sleep 1000" ;;
 	"nacre wait"*) assert_equal "$output" 137 ;;

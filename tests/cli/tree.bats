@@ -206,6 +206,34 @@ layer_of_files() {
 	assert_equal "$(cat "$out/usr/bin/again" | tail -n 1)" "echo tool"
 }
 
+@test "cp: a tree of an image goes to standard output as an archive" {
+	local out=$BATS_TEST_TMPDIR/out what='%P %y %m %T@ %s %l\n'
+	mkdir "$out"
+	nacre mount two:1 "$MNT"
+	nacre cp two:1 etc - | tar -C "$out" -xpf -
+	nacre cp two:1 /usr/. - >usr.tar
+	mkdir "$out/usr"
+	tar -C "$out/usr" -xpf usr.tar
+	diff -r --no-dereference "$MNT/etc" "$out/etc"
+	diff <(cd "$MNT/usr" && find . ! -type d -printf "$what" | sort) <(cd "$out/usr" && find . ! -type d -printf "$what" | sort)
+	nacre umount "$MNT"
+	# Whoever asks, the owners are the image's.
+	assert_equal "$(tar --numeric-owner -tvf usr.tar share/big | cut -d ' ' -f 2)" 1000/1000
+	assert_equal "$(tar -tvf usr.tar | grep -c ' link to ')" 1
+	assert_equal "$(nacre cp two:1 etc/note - | tar --xattrs --xattrs-include='*' -tvvf - | grep -c user.note)" 1
+	assert_equal "$(nacre cp base:1 /bin - | tar -tvf - | grep -o 'bin -> usr/bin')" 'bin -> usr/bin'
+	assert_equal "$(nacre cp two:1@1 etc/motd - | tar -xOf -)" welcome
+	# The whole of it is what export writes, but for the root itself.
+	diff <(nacre cp two:1 / - | tar --numeric-owner -tvf -) <(nacre export two:1 | tar --numeric-owner -tvf - | grep -v ' \./$')
+	nacre cp two:1 usr - | cmp - <(nacre cp two:1 usr -)
+	assert_refused "cannot copy /none of two:1 to -: No such file" nacre cp two:1 /none -
+	assert_refused "cannot copy etc of two:1 to -: No space left on device" bash -c '"$0" cp two:1 etc - >/dev/full' "$NACRE"
+	# What the store has lost is named, and the rest is there.
+	rm -r "$NACRE_STORE/objects"
+	assert_refused "cannot copy /usr/share/big of two:1: its content is not in the store" bash -c '"$0" cp two:1 usr - >usr.tar' "$NACRE"
+	tar -tf usr.tar | grep -qx usr/bin/tool || fail "what comes after it is not there"
+}
+
 @test "cp: what cannot be copied is named, the rest is" {
 	local out=$BATS_TEST_TMPDIR/out
 	mkdir -p "$out/etc/conf.d/b"
