@@ -143,6 +143,8 @@ int docker_archive_collect(struct load *load)
 	if (!manifest)
 		return diag_set(load->diag, -EBADMSG, "%s: %s: not JSON: line %d, column %d: %s", source, MANIFEST,
 				error.line, error.column, error.text);
+	if (json_object_get(manifest, "schemaVersion"))
+		return layout_collect_folder(load, TAKE(text), bytes);
 	if (!json_is_array(manifest))
 		return diag_set(load->diag, -EBADMSG, "%s: %s is no list of images, so this is no docker archive",
 				source, MANIFEST);

@@ -13,6 +13,11 @@
  *
  * Every manifest of index.json is an image to load, but for those that differ
  * in their platform only: of these, as of those of a nested index, one is taken.
+ * What is no container image (signatures, charts, whatever else registries are used for)
+ * is passed by where there is an image, too.
+ *
+ * skopeo's "dir:" has one manifest, or an index, in manifest.json, and beside it all blobs as
+ * files named by the digits of their digests, but the manifests of the index as HEX.manifest.json.
  */
 
 enum { INDEX_DEPTH_MAX = 4 };
@@ -44,7 +49,9 @@ static const struct media_type {
 	{ "application/vnd.docker.image.rootfs.diff.tar", MEDIA_LAYER },
 	{ "application/vnd.docker.image.rootfs.diff.tar.gzip", MEDIA_LAYER },
 	{ "application/vnd.docker.image.rootfs.diff.tar.zstd", MEDIA_LAYER },
+	{ "application/vnd.docker.image.rootfs.foreign.diff.tar", MEDIA_LAYER },
 	{ "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", MEDIA_LAYER },
+	{ "application/vnd.docker.image.rootfs.foreign.diff.tar.zstd", MEDIA_LAYER },
 };
 
 static enum media_kind media_kind(const char *name)
@@ -92,7 +99,8 @@ static int parse_descriptor(struct load *load, const json_t *json, const char *w
 	if (!json_is_integer(size) || json_integer_value(size) < 0)
 		return diag_set(load->diag, -EBADMSG, "%s: %s: its size is not a number", what, ret->digest_text);
 	ret->bytes = json_integer_value(size);
-	snprintf(ret->member, sizeof(ret->member), "blobs/sha256/%s", strchr(ret->digest_text, ':') + 1);
+	snprintf(ret->member, sizeof(ret->member), "%s%s", load->flat ? "" : "blobs/sha256/",
+		 strchr(ret->digest_text, ':') + 1);
 	return 0;
 }
 
@@ -140,6 +148,7 @@ static int set_config(struct load *load, struct load_image *image, const json_t 
 static int set_layer(struct load *load, struct load_layer *layer, const json_t *json, const char *what)
 {
 	struct descriptor d;
+	const char *url;
 	int r = parse_descriptor(load, json, what, &d);
 
 	if (r < 0)
@@ -152,7 +161,44 @@ static int set_layer(struct load *load, struct load_layer *layer, const json_t *
 	layer->blob = d.digest;
 	layer->bytes = d.bytes;
 	layer->media_type = strdup(d.media_type);
-	return layer->member && layer->media_type ? 0 : -ENOMEM;
+	if (!layer->member || !layer->media_type)
+		return -ENOMEM;
+	url = json_string_value(json_array_get(json_object_get(json, "urls"), 0));
+	layer->url = url ? strdup(url) : NULL;
+	return url && !layer->url ? -ENOMEM : 0;
+}
+
+/*
+ * manifest.md, "Guidelines for Artifact Usage": an artifact has a config of its own type.  Signatures have been made
+ * with an image's config; then none of the layers is one, nor an encrypted one.  It is passed by, and what is said
+ * of it counts only where there is nothing else.
+ */
+static bool is_artifact(struct load *load, const json_t *manifest, const json_t *layers, const char *what)
+{
+	const char *config = json_string_value(json_object_get(json_object_get(manifest, "config"), "mediaType"));
+	const char *layer = NULL;
+
+	if (config && media_kind(config) != MEDIA_CONFIG) {
+		diag_set(&load->no_image, -ENOTSUP, "%s: its config has the media type %s, so it is no container image",
+			 what, config);
+		return true;
+	}
+	for (size_t i = 0; i < json_array_size(layers); i++) {
+		layer = json_string_value(json_object_get(json_array_get(layers, i), "mediaType"));
+		if (!layer || media_kind(layer) == MEDIA_LAYER || strstr(layer, "tar"))
+			return false;
+	}
+	if (layer)
+		diag_set(&load->no_image, -ENOTSUP,
+			 "%s: its layers have the media type %s, so it is no container image", what, layer);
+	return layer != NULL;
+}
+
+int layout_need_image(struct load *load)
+{
+	if (load->image_count > 0 || !*load->no_image.text)
+		return 0;
+	return diag_set(load->diag, -ENOTSUP, "%s", load->no_image.text);
 }
 
 static int collect_manifest(struct load *load, const json_t *manifest, const char *digest, const char *tag)
@@ -168,6 +214,8 @@ static int collect_manifest(struct load *load, const json_t *manifest, const cha
 	}
 	if (!json_is_array(layers))
 		return diag_set(load->diag, -EBADMSG, "%s: layers is no list", what);
+	if (is_artifact(load, manifest, layers, what))
+		return 0;
 	image = load_add_image(load, json_array_size(layers));
 	if (!image)
 		return -ENOMEM;
@@ -340,7 +388,9 @@ static int collect_text(struct load *load, char *text, size_t bytes, const char 
 int layout_collect_text(struct load *load, char *text, size_t bytes, const char *type, const char *digest,
 			const char *tag)
 {
-	return collect_text(load, text, bytes, type, digest, tag, 0);
+	int r = collect_text(load, text, bytes, type, digest, tag, 0);
+
+	return r < 0 ? r : layout_need_image(load);
 }
 
 /* What a descriptor leads to; @tag from the outermost one, which a name further in does not change. */
@@ -358,9 +408,11 @@ static int collect_descriptor(struct load *load, const json_t *json, const char 
 		return diag_set(load->diag, -EBADMSG, "%s: more than %d indexes within each other", what,
 				INDEX_DEPTH_MAX);
 	kind = media_kind(d.media_type);
-	if (kind != MEDIA_MANIFEST && kind != MEDIA_INDEX)
-		return diag_set(load->diag, -ENOTSUP, "%s: %s has the media type %s, which is no image", what,
-				d.digest_text, d.media_type ? d.media_type : "(none)");
+	if (kind != MEDIA_MANIFEST && kind != MEDIA_INDEX) {
+		diag_set(&load->no_image, -ENOTSUP, "%s: %s has the media type %s, which is no image", what,
+			 d.digest_text, d.media_type ? d.media_type : "(none)");
+		return 0;
+	}
 	if (!tag)
 		tag = tag_of(json);
 	r = load_blob(load, &d, true, &text, &bytes);
@@ -383,7 +435,9 @@ static int collect_top(struct load *load, const json_t *list, const char *what)
 		if (r < 0)
 			return r;
 	}
-	return load->image_count == 0 && json_array_size(list) > 0 ? no_platform(load, what) : 0;
+	if (load->image_count > 0 || json_array_size(list) == 0 || *load->no_image.text)
+		return 0;
+	return no_platform(load, what);
 }
 
 static int check_version(struct load *load)
@@ -416,6 +470,26 @@ static int member_text(void *arg, const char *digest, bool is_manifest, struct d
 
 	snprintf(member, sizeof(member), "blobs/sha256/%s", strchr(digest, ':') + 1);
 	return members_load(arg, member, IMAGE_JSON_MAX_BYTES, diag, ret, ret_bytes);
+}
+
+/* The same of one whose blobs are in no folder of their own. */
+static int flat_text(void *arg, const char *digest, bool is_manifest, struct diag *diag, char **ret, size_t *ret_bytes)
+{
+	char member[2 * DIGEST_BYTES + sizeof(".manifest.json")];
+	const char *digits = strchr(digest, ':') + 1;
+	int r = -ENOENT;
+
+	snprintf(member, sizeof(member), "%s.manifest.json", digits);
+	if (is_manifest)
+		r = members_load(arg, member, IMAGE_JSON_MAX_BYTES, diag, ret, ret_bytes);
+	return r == -ENOENT ? members_load(arg, digits, IMAGE_JSON_MAX_BYTES, diag, ret, ret_bytes) : r;
+}
+
+int layout_collect_folder(struct load *load, char *manifest, size_t bytes)
+{
+	load->flat = true;
+	load->blobs = (struct load_blobs){ members_source(load->members), flat_text, load->members };
+	return layout_collect_text(load, manifest, bytes, NULL, "manifest.json", NULL);
 }
 
 int layout_collect(struct load *load)

@@ -21,6 +21,7 @@ struct load_layer {
 	struct digest blob;
 	int64_t bytes;	  /* of the file; -1 unknown */
 	char *media_type; /* owned; NULL: unknown */
+	char *url;	  /* owned: where else a layer is to be had that images come without; NULL: it comes with it */
 };
 
 struct load_image {
@@ -44,11 +45,13 @@ struct load_blobs {
 };
 
 struct load {
-	struct members *members;   /* borrowed; NULL: a registry */
-	struct load_blobs blobs;   /* of a layout */
-	struct platform platform;  /* what to take of an index */
-	bool all;		   /* or all of it, and of that what can be read */
-	struct diag *diag;	   /* borrowed */
+	struct members *members;  /* borrowed; NULL: a registry */
+	struct load_blobs blobs;  /* of a layout */
+	struct platform platform; /* what to take of an index */
+	bool all;		  /* or all of it, and of that what can be read */
+	bool flat;		  /* a layout's blobs are files beside its manifest.json, as skopeo's "dir:" has them */
+	struct diag no_image;	  /* what was passed by since it is no container image, if anything was */
+	struct diag *diag;	  /* borrowed */
 	struct load_image *images; /* owned */
 	size_t image_count;
 };
@@ -74,6 +77,12 @@ int load_collect(struct load *load);
 
 /** layout_collect() - the images of an OCI image layout (image-spec image-layout.md, image-index.md, manifest.md) */
 int layout_collect(struct load *load);
+
+/** layout_collect_folder() - of what skopeo's "dir:" and podman save --format docker-dir write; @manifest is now the load's */
+int layout_collect_folder(struct load *load, char *manifest, size_t bytes);
+
+/** layout_need_image() - Return: 0; -ENOTSUP, with the reason: all that there was has been passed by. */
+int layout_need_image(struct load *load);
 
 /**
  * layout_collect_text() - the image of one manifest, or of one out of an index

@@ -13,6 +13,7 @@ static void load_image_release(struct load_image *image)
 	for (size_t i = 0; i < image->layer_count; i++) {
 		free(image->layers[i].member);
 		free(image->layers[i].media_type);
+		free(image->layers[i].url);
 	}
 	for (size_t i = 0; i < image->tag_count; i++)
 		free(image->tags[i]);
@@ -180,6 +181,10 @@ static int find_layer(struct loading *l, const struct load_layer *layer, const c
 	struct load *load = &l->load;
 	int r = members_find(load->members, layer->member, load->diag, ret);
 
+	if (r == -ENOENT && layer->url)
+		return diag_set(load->diag, r,
+				"%s: layer %s is not in it: it is one that images come without, to be had from %s",
+				members_source(load->members), shown, layer->url);
 	if (r == -ENOENT)
 		return diag_set(load->diag, r, "%s: layer %s is not in it (%s)", members_source(load->members), shown,
 				layer->member);
@@ -329,7 +334,11 @@ int load_collect(struct load *load)
 			load->diag, -EBADMSG,
 			"%s: neither an OCI image layout (no index.json) nor a docker archive (no manifest.json)%s",
 			members_source(load->members),
-			has_member(load, "repositories") ? "; archives from before docker 1.10 are not read" : "");
+			has_member(load, "repositories")
+				? "; one from before docker 1.10 has to be loaded and saved by a later docker first"
+				: "");
+	if (r == 0)
+		r = layout_need_image(load);
 	if (r == 0 && load->image_count == 0)
 		r = diag_set(load->diag, -EBADMSG, "%s: has no images", members_source(load->members));
 	return r;

@@ -55,6 +55,45 @@ layer_line() { sha256sum "$1" | cut -c 1-12; }
 	assert_equal "$(nacre layers --json shop:docker | jq length)" 2
 }
 
+@test "a folder with manifest.json and all blobs in it, as skopeo's dir: and podman save write it" {
+	local id kind
+	nacre load -q oci >/dev/null
+	id=$(nacre inspect shop:1 | jq -r '.[0].Id')
+	skopeo --insecure-policy copy -q oci:oci:shop:1 dir:plain
+	skopeo --insecure-policy copy -q --format v2s2 oci:oci:shop:1 dir:docker
+	tar -C plain -cf plain.tar .
+	# With an index: the manifests it names have names of their own.
+	cp -r plain several
+	digest=$(sha256sum plain/manifest.json | cut -d ' ' -f 1)
+	mv several/manifest.json "several/$digest.manifest.json"
+	jq -n --arg digest "sha256:$digest" --argjson size "$(stat -c %s plain/manifest.json)" --arg arch "$(nacre inspect shop:1 |
+		jq -r '.[0].Architecture')" '{schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [
+		{mediaType: "application/vnd.oci.image.manifest.v1+json", $digest, $size, platform: {os: "linux", architecture: $arch}}]}' \
+		>several/manifest.json
+	for kind in plain plain.tar docker several; do
+		run nacre --store "store-$kind" load -q "$kind"
+		assert_status 0
+		assert_output_has "Loaded image ID: sha256:"
+		[[ $kind == docker || $output == *"$id" ]] || fail "$kind is another image: $output, not $id"
+		run nacre --store "store-$kind" layers --json "${output##*:}"
+		assert_equal "$(json '[.[].DiffId] | join(" ")')" "$(nacre layers --json shop:1 | jq -r '[.[].DiffId] | join(" ")')"
+		nacre --store "store-$kind" verify
+	done
+	assert_refused "has no image for linux/s390x" nacre --store s load --platform linux/s390x several
+	# A byte of a layer, and a blob that is not there.
+	blob=$(jq -r '.layers[1].digest | ltrimstr("sha256:")' plain/manifest.json)
+	printf x | dd of="plain/$blob" bs=1 seek=20 conv=notrunc status=none
+	assert_refused "cannot load plain: layer sha256:$blob" nacre --store s load plain
+	rm "docker/$(jq -r '.config.digest | ltrimstr("sha256:")' docker/manifest.json)"
+	assert_refused "is not in it" nacre --store s load docker
+}
+
+@test "an archive from before docker 1.10" {
+	mkdir old
+	echo '{}' >old/repositories
+	assert_refused "one from before docker 1.10 has to be loaded and saved by a later docker first" nacre load old
+}
+
 @test "a layer that is there is said to exist already" {
 	run nacre load oci
 	refute_output_has "already exists"

@@ -342,6 +342,95 @@ static void an_unknown_media_type_is_refused(void **state)
 	expect_failure("s10", "encrypted.tar", -ENOTSUP, "+encrypted, which is not known");
 }
 
+/* An artifact: a manifest whose config and layers have these media types. */
+static void put_artifact(struct bundle *b, const char *config_type, const char *layer_type, struct buf *out)
+{
+	AUTO(buf_release) struct buf manifest = { 0 };
+	char digest[DIGEST_TEXT_BYTES];
+
+	put_blob(&b->tar, "{}", 2, digest);
+	buf_adds(&manifest, "{\"schemaVersion\":2,\"config\":");
+	descriptor(&manifest, config_type, digest, 2, "");
+	buf_adds(&manifest, ",\"layers\":[");
+	descriptor(&manifest, layer_type, digest, 2, "");
+	buf_adds(&manifest, "]}");
+	put_blob(&b->tar, manifest.data, manifest.len, digest);
+	descriptor(out, MANIFEST_TYPE, digest, manifest.len, "");
+}
+
+static void what_is_no_image_is_passed_by_where_there_is_one(void **state)
+{
+	AUTO(bundle_release) struct bundle b;
+	AUTO(bundle_release) struct bundle none = { 0 };
+	AUTO(bundle_release) struct bundle other = { 0 };
+	AUTO(store_closep) struct store *store = open_store("artifacts");
+	AUTO(buf_release) struct buf list = { 0 };
+
+	start(&b);
+	put_artifact(&b, "application/vnd.oci.empty.v1+json", "text/plain", &list);
+	buf_adds(&list, ",");
+	put_manifest(&b, LAYER_TYPE, TAG("hello:1"), &list);
+	buf_adds(&list, ",");
+	put_artifact(&b, CONFIG_TYPE, "application/vnd.dev.cosign.simplesigning.v1+json", &list);
+	buf_adds(&list, ",");
+	descriptor(&list, "application/vnd.example.unknown", b.diff_id, 7, "");
+	put_index(&b, buf_str(&list));
+	save(&b, "artifacts.tar");
+	expect_load(store, "artifacts.tar", "layer added\nimage hello:1\n");
+	expect_files(store, "hello:1");
+
+	buf_release(&list);
+	put_artifact(&none, "application/vnd.example+json", "text/plain", &list);
+	put_index(&none, buf_str(&list));
+	save(&none, "none.tar");
+	expect_failure("no1", "none.tar", -ENOTSUP,
+		       "media type application/vnd.example+json, so it is no container image");
+	buf_release(&list);
+	put_artifact(&other, CONFIG_TYPE, "text/plain", &list);
+	put_index(&other, buf_str(&list));
+	save(&other, "other.tar");
+	expect_failure("no2", "other.tar", -ENOTSUP,
+		       "layers have the media type text/plain, so it is no container image");
+}
+
+static void layers_that_come_from_elsewhere(void **state)
+{
+	static const char *const types[] = {
+		"application/vnd.docker.image.rootfs.foreign.diff.tar",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		AUTO(bundle_release) struct bundle b;
+		AUTO(bundle_release) struct bundle bare = { 0 };
+		AUTO(store_closep) struct store *store = open_store(i ? "foreign1" : "foreign0");
+		AUTO(buf_release) struct buf list = { 0 };
+		AUTO(buf_release) struct buf manifest = { 0 };
+		char digest[DIGEST_TEXT_BYTES];
+
+		/* It may be there all the same. */
+		start(&b);
+		put_manifest(&b, types[i], TAG("hello:1"), &list);
+		put_index(&b, buf_str(&list));
+		save(&b, "foreign.tar");
+		expect_load(store, "foreign.tar", "layer added\nimage hello:1\n");
+		expect_files(store, "hello:1");
+
+		buf_release(&list);
+		put_blob(&bare.tar, b.config.data, b.config.len, digest);
+		buf_adds(&manifest, "{\"schemaVersion\":2,\"config\":");
+		descriptor(&manifest, CONFIG_TYPE, digest, b.config.len, "");
+		buf_adds(&manifest, ",\"layers\":[");
+		descriptor(&manifest, types[i], b.diff_id, b.layer.len, ",\"urls\":[\"https://example.org/layer\"]");
+		buf_adds(&manifest, "]}");
+		put_blob(&bare.tar, manifest.data, manifest.len, digest);
+		descriptor(&list, MANIFEST_TYPE, digest, manifest.len, "");
+		put_index(&bare, buf_str(&list));
+		save(&bare, "bare.tar");
+		expect_failure(i ? "no3" : "no4", "bare.tar", -ENOENT, "to be had from https://example.org/layer");
+	}
+}
+
 static void a_missing_blob_is_named(void **state)
 {
 	AUTO(bundle_release) struct bundle b;
@@ -544,6 +633,8 @@ int main(void)
 		cmocka_unit_test(every_blob_is_checked),
 		cmocka_unit_test(a_layer_that_is_not_what_the_config_says_is_refused),
 		cmocka_unit_test(an_unknown_media_type_is_refused),
+		cmocka_unit_test(what_is_no_image_is_passed_by_where_there_is_one),
+		cmocka_unit_test(layers_that_come_from_elsewhere),
 		cmocka_unit_test(a_missing_blob_is_named),
 		cmocka_unit_test(json_of_wrong_types_is_refused),
 		cmocka_unit_test(what_is_no_archive_is_refused),
