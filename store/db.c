@@ -84,7 +84,8 @@ int db_diag(struct db *db, struct diag *diag, int err, const char *text)
 {
 	if (err == 0 || !db)
 		return err;
-	return diag_set(diag, err, "%s: %s", text, sqlite3_errmsg(db->handle));
+	return diag_set(diag, err, "%s: %s%s", text, sqlite3_errmsg(db->handle),
+			err == -EBADMSG ? " (" DIAG_VERIFY ")" : "");
 }
 
 void db_freep(char **text)

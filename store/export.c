@@ -140,7 +140,7 @@ static int export_stream(struct store *store, const struct layer_info *info, str
 		return r;
 	digest_final(sink->hash, &found);
 	if (!digest_eq(&found, &info->diff_id))
-		return diag_set(sink->diag, -EIO, "the store is damaged: what it has of layer %s has another digest",
+		return diag_set(sink->diag, -EIO, "what the store has of layer %s has another digest (" DIAG_VERIFY ")",
 				digest_format(&info->diff_id, text));
 	return 0;
 }

@@ -118,7 +118,7 @@ int layerfile_make(struct store *store, struct layer_id layer, bool gzip, const 
 	digest_final(m.diff, &diff);
 	digest_final(m.hash, &file.digest);
 	if (!digest_eq(&diff, &info.diff_id))
-		return diag_set(diag, -EIO, "layer %s: the store is damaged: what it has of it has another digest",
+		return diag_set(diag, -EIO, "layer %s: what the store has of it has another digest (" DIAG_VERIFY ")",
 				digest_format(&info.diff_id, text));
 	*ret = file;
 	file.fd = -1;

@@ -336,7 +336,7 @@ int load_collect(struct load *load)
 			members_source(load->members),
 			has_member(load, "repositories")
 				? "; one from before docker 1.10 has to be loaded and saved by a later docker first"
-				: "");
+				: "; 'nacre import' takes the files of a system");
 	if (r == 0)
 		r = layout_need_image(load);
 	if (r == 0 && load->image_count == 0)

@@ -70,7 +70,8 @@ static int write_plain(struct save *s, const struct layer_info *info, const char
 		return diag_errno(s->diag, r, "layer %s cannot be written", digest_format(&info->diff_id, text));
 	digest_final(hash, &found);
 	if (!digest_eq(&found, &info->diff_id))
-		return diag_set(s->diag, -EIO, "layer %s: the store is damaged: what it has of it has another digest",
+		return diag_set(s->diag, -EIO,
+				"layer %s: what the store has of it has another digest (" DIAG_VERIFY ")",
 				digest_format(&info->diff_id, text));
 	return 0;
 }

@@ -219,6 +219,8 @@ static int store_open_index(struct store *store, struct diag *diag)
 		r = store_read_as_it_lies(store, &first);
 	}
 	r = why_no_index(store, r);
+	if (r == -EBADMSG)
+		diag_set(&first, r, "its index.db is damaged, or no index");
 	if (r < 0)
 		diag_set(diag, r, "%s: %s", store->dir, diag_text(&first, r));
 	return r;

@@ -349,11 +349,12 @@ static int write_layer(struct tarback *t, struct layer_id id, struct diag *diag)
 	if (r == -EIO && t->at_no)
 		diag_set(diag, r,
 			 "the content of inode %" PRIu64 " of layer %" PRId64
-			 " is damaged, or not the one that the index names ('nacre verify' tells which file it is)",
+			 " is damaged, or not the one that the index names (" DIAG_VERIFY ")",
 			 t->at_no, id.value);
 	else if (r == -EIO)
 		diag_set(diag, r,
-			 "the tar framing of layer %" PRId64 " is damaged, or not the one that the index names",
+			 "the tar framing of layer %" PRId64
+			 " is damaged, or not the one that the index names (" DIAG_VERIFY ")",
 			 id.value);
 	return r;
 }

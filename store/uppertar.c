@@ -164,10 +164,12 @@ static int put_image_data(struct writer_state *w, const char *path, const struct
 		return 0;
 	r = content_open(w->store, view_entry(inode->data)->content, &place);
 	if (r < 0)
-		return diag_errno(w->diag, r, "/%s: its content is not in the store", path);
+		return diag_set(w->diag, r, "/%s: its content is not in the store (" DIAG_VERIFY ")", path);
 	own = place.owned ? place.fd : -1;
 	r = place.bytes == inode->size ? put_range(w, path, place.fd, place.offset, place.bytes) : -ENODATA;
-	return r == -ENODATA ? diag_set(w->diag, -EIO, "/%s: its content in the store is damaged", path) : r;
+	return r == -ENODATA
+		       ? diag_set(w->diag, -EIO, "/%s: its content in the store is damaged (" DIAG_VERIFY ")", path)
+		       : r;
 }
 
 static int put_data(struct writer_state *w, const char *path, const struct upper_inode *inode)

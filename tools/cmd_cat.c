@@ -44,7 +44,8 @@ static int print_file(struct store *store, const struct layer_entry *entry, stru
 		return 0;
 	int r = content_open(store, entry->content, &place);
 	if (r < 0)
-		return diag_errno(diag, r, "cannot open its content");
+		return r == -EIO ? diag_set(diag, r, "its content is not in the store (" DIAG_VERIFY ")")
+				 : diag_errno(diag, r, "cannot open its content");
 	r = copy_out(place.fd, place.offset, place.bytes);
 	if (place.owned)
 		close(place.fd);

@@ -102,6 +102,9 @@ static int copy_of_image(struct cli *cli, const char *ref, const char *path, con
 		r = stream(cli, view, ref, path, &diag, &told);
 	else if (r == 0)
 		r = copy(cli, view, ref, path, dest, &diag, &told);
+	/* Once, whatever the number of files that it was said of. */
+	if (r == -EIO && told)
+		return ui_error("not all of %s could be read (" DIAG_VERIFY ")", ref);
 	if (r < 0 && told)
 		return FAILED;
 	if (r < 0)

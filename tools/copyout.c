@@ -176,7 +176,7 @@ static void copy_other(struct copyout *copyout, const struct view_node *node, co
 	if (r == 0)
 		r = make_other(copyout, entry, dirfd, name);
 	if (r < 0) {
-		failed(copyout, path, r, "cannot make it");
+		failed(copyout, path, r, r == -EIO ? "its content is not in the store" : "cannot make it");
 		return;
 	}
 	set_attributes(copyout, node, path, dirfd, name);

@@ -124,7 +124,7 @@ static const char *hint_of(int err)
 	switch (err) {
 	case -ENOSPC:
 	case -EDQUOT:
-		return "free some space, or use a store elsewhere with --store DIR";
+		return "free some space ('nacre gc' may, and 'nacre rmi'), or use a store elsewhere with --store DIR";
 	case -EROFS:
 		return "the store is on a read-only file system; --store DIR names another";
 	default:
@@ -148,7 +148,7 @@ static const char *without_object(const char *reason, const char *what)
 
 int ui_fail(int err, const struct diag *diag, const char *hint, const char *fmt, ...)
 {
-	const char *reason = diag && diag->text[0] ? diag->text : strerror(-err);
+	const char *reason = diag_text(diag, err);
 	va_list ap;
 
 	va_start(ap, fmt);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/base/diag.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static void escape_into(char *dst, size_t dst_bytes, const char *src)
 }
 
 __attribute__((format(printf, 3, 0))) static void diag_vset(struct diag *diag, const char *suffix, const char *fmt,
-							      va_list ap)
+							    va_list ap)
 {
 	char raw[sizeof(diag->text)];
 	int n;
@@ -45,12 +46,20 @@ int diag_set(struct diag *diag, int err, const char *fmt, ...)
 	return err;
 }
 
+/* EBADMSG is what SQLite's word for a damaged file has become; whoever finds another thing damaged says so himself. */
+const char *diag_strerror(int err)
+{
+	if (err == -EBADMSG)
+		return "the store's index is damaged (" DIAG_VERIFY ")";
+	return strerror(err < 0 ? -err : err);
+}
+
 int diag_errno(struct diag *diag, int err, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	diag_vset(diag, strerror(-err), fmt, ap);
+	diag_vset(diag, diag_strerror(err), fmt, ap);
 	va_end(ap);
 	return err;
 }
@@ -75,5 +84,5 @@ const char *diag_text(const struct diag *diag, int err)
 {
 	if (diag && diag->text[0])
 		return diag->text;
-	return strerror(err < 0 ? -err : err);
+	return diag_strerror(err);
 }

@@ -11,7 +11,7 @@
 #include <stdarg.h>
 
 struct diag {
-	char text[1024];	/* empty until something failed */
+	char text[1024]; /* empty until something failed */
 };
 
 /**
@@ -25,18 +25,21 @@ struct diag {
  * The first text stays: the place nearest to the fault knows most.
  * Return: @err.
  */
-int diag_set(struct diag *diag, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+int diag_set(struct diag *diag, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /** diag_context() - put "text: " before what was said; nothing if all is well. Return: @err. */
-int diag_context(struct diag *diag, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+int diag_context(struct diag *diag, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/** diag_errno() - as diag_set(), with ": strerror(-err)" put behind the text. */
-int diag_errno(struct diag *diag, int err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/** diag_errno() - as diag_set(), with ": " and diag_strerror() put behind the text. */
+int diag_errno(struct diag *diag, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/** diag_text() - what to print: the text, or strerror(-err) where none was set. */
+/* What a user can do when something of the store is damaged: to be put in brackets at the end of a text. */
+#define DIAG_VERIFY "'nacre verify' tells what is damaged, with --repair it mends what it can"
+
+/** diag_strerror() - strerror(-err), in words that say more of a damaged index. */
+const char *diag_strerror(int err);
+
+/** diag_text() - what to print: the text, or diag_strerror() where none was set. */
 const char *diag_text(const struct diag *diag, int err);
 
 #endif

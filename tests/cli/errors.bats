@@ -94,6 +94,42 @@ expected_status() {
 	[ ! -e out ]
 }
 
+@test "a store that is damaged: what cannot be read, and what helps" {
+	local call
+	rm "$NACRE_STORE"/packs/*
+	while read -r call; do
+		assert_refused "'nacre verify' tells what is damaged, with --repair it mends what it can" "$NACRE" $call
+	done <<-'END'
+		cat base:1 etc/motd
+		cp base:1 etc x
+		export -o x base:1
+		save -o x base:1
+	END
+	assert_refused "cannot copy /etc/motd of base:1: its content is not in the store" nacre cp base:1 etc y
+	# Pages of the index, without its first one.
+	nacre gc >/dev/null
+	dd if=/dev/zero of="$NACRE_STORE/index.db" bs=8192 seek=2 count=30 conv=notrunc status=none
+	while read -r call; do
+		assert_refused "damaged" "$NACRE" $call
+		[[ $output != *"Bad message"* ]] || fail "$call: $output"
+		assert_output_has "'nacre verify' tells what is damaged"
+	done <<-'END'
+		images
+		ls base:1
+		du
+		mount base:1 mnt
+		tag base:1 x
+		import rootfs.tar x
+	END
+	run nacre verify
+	assert_equal "$status" 1
+	assert_output_has "index"
+}
+
+@test "an archive of another kind than the command takes" {
+	assert_refused "'nacre import' takes the files of a system" nacre load rootfs.tar
+}
+
 @test "a store that is none: named, with the reason and what helps" {
 	local call store
 	: >notdir

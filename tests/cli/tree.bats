@@ -209,6 +209,7 @@ layer_of_files() {
 @test "cp: a tree of an image goes to standard output as an archive" {
 	local out=$BATS_TEST_TMPDIR/out what='%P %y %m %T@ %s %l\n'
 	mkdir "$out"
+	cd "$BATS_TEST_TMPDIR" || return
 	nacre mount two:1 "$MNT"
 	nacre cp two:1 etc - | tar -C "$out" -xpf -
 	nacre cp two:1 /usr/. - >usr.tar
