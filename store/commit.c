@@ -2,6 +2,7 @@
 #include "store/commit.h"
 
 #include "store/base/auto.h"
+#include "store/heal.h"
 #include "store/image_config.h"
 #include "store/uppertar.h"
 #include "store/view.h"
@@ -9,33 +10,26 @@
 #include <string.h>
 #include <time.h>
 
-static int ingest_upper(struct writer *writer, struct image_id image, const char *upper,
-			const struct commit_options *options, struct diag *diag, struct ingest_result *ret)
-{
-	AUTO(view_closep) struct view *view = NULL;
-	const struct ingest_options ingest = {
-		.name = "the new layer",
-		.blob_bytes = -1,
-		.own = true,
-		.progress = options->progress,
-		.progress_arg = options->progress_arg,
-	};
-	int r = view_open(writer_store(writer), image, 0, diag, &view);
-
-	return r < 0 ? r : upper_ingest(writer, view, upper, options->squash, &ingest, diag, ret);
-}
+/* The image of a new layer: in the layer's own transaction, or, where the store has the layer already, in one of its own. */
+struct adding {
+	struct writer *writer;		      /* borrowed */
+	json_t *config;			      /* borrowed; changed once */
+	const struct image_info *base;	      /* borrowed */
+	const struct commit_options *options; /* borrowed */
+	struct image_id id;
+	bool is_added, mended;
+};
 
 static void image_info_releasep(struct image_info *info)
 {
 	image_info_release(info);
 }
 
-/* The base's layers and one more become an image; or the one alone. */
-static int add_image(struct writer *writer, json_t *config, const struct image_info *base,
-		     const struct ingest_result *layer, const struct commit_options *options, struct diag *diag,
-		     struct image_id *ret)
+/* The base's layers and one more become an image; or the one alone. @db: NULL: in a transaction of its own */
+static int add_image(struct adding *a, struct db *db, const struct ingest_result *layer, struct diag *diag)
 {
-	size_t below = options->squash ? 0 : base->layer_count;
+	const struct commit_options *options = a->options;
+	size_t below = options->squash ? 0 : a->base->layer_count;
 	AUTO(freep) struct layer_id *layers = calloc(below + 1, sizeof(*layers));
 	AUTO(freep) char *text = NULL;
 	size_t text_bytes;
@@ -49,15 +43,42 @@ static int add_image(struct writer *writer, json_t *config, const struct image_i
 
 	if (!layers)
 		return -ENOMEM;
-	memcpy(layers, base->layers, below * sizeof(*layers));
+	memcpy(layers, a->base->layers, below * sizeof(*layers));
 	layers[below] = layer->layer;
 	if (options->squash)
-		r = image_config_drop_layers(config, diag);
+		r = image_config_drop_layers(a->config, diag);
 	if (r == 0)
-		r = image_config_add_layer(config, &layer->diff_id, &history, diag);
+		r = image_config_add_layer(a->config, &layer->diff_id, &history, diag);
 	if (r == 0)
-		r = image_config_text(config, &text, &text_bytes);
-	return r < 0 ? r : image_add(writer, text, text_bytes, layers, below + 1, options->tag, diag, ret);
+		r = image_config_text(a->config, &text, &text_bytes);
+	if (r < 0)
+		return r;
+	a->is_added = true;
+	return db ? image_add_along(db, text, text_bytes, layers, below + 1, options->tag, diag, &a->id, &a->mended)
+		  : image_add(a->writer, text, text_bytes, layers, below + 1, options->tag, diag, &a->id);
+}
+
+static int add_along(struct db *db, const struct ingest_result *layer, struct diag *diag, void *arg)
+{
+	return add_image(arg, db, layer, diag);
+}
+
+static int ingest_upper(struct adding *adding, const char *upper, struct diag *diag, struct ingest_result *ret)
+{
+	AUTO(view_closep) struct view *view = NULL;
+	const struct commit_options *options = adding->options;
+	const struct ingest_options ingest = {
+		.name = "the new layer",
+		.blob_bytes = -1,
+		.own = true,
+		.progress = options->progress,
+		.progress_arg = options->progress_arg,
+		.along = add_along,
+		.along_arg = adding,
+	};
+	int r = view_open(writer_store(adding->writer), adding->base->id, 0, diag, &view);
+
+	return r < 0 ? r : upper_ingest(adding->writer, view, upper, options->squash, &ingest, diag, ret);
 }
 
 /* All that can be refused is refused before the upper is read. */
@@ -83,13 +104,15 @@ int upper_commit_check(struct store *store, struct image_id image, const struct 
 	return prepare(store, image, options, diag, &base, &config);
 }
 
-static int commit_with(struct writer *writer, json_t *config, const struct image_info *base, const char *upper,
-		       const struct commit_options *options, struct diag *diag, struct image_id *ret,
-		       struct ingest_result *ret_layer)
+static int commit_with(struct adding *adding, const char *upper, struct diag *diag, struct ingest_result *ret_layer)
 {
-	int r = ingest_upper(writer, base->id, upper, options, diag, ret_layer);
+	int r = ingest_upper(adding, upper, diag, ret_layer);
 
-	return r < 0 ? r : add_image(writer, config, base, ret_layer, options, diag, ret);
+	if (r == 0 && !adding->is_added)
+		r = add_image(adding, NULL, ret_layer, diag);
+	if (r == 0 && adding->mended)
+		r = heal_counts(writer_store(adding->writer), diag);
+	return r;
 }
 
 int upper_commit(struct store *store, struct image_id image, const char *upper, const struct commit_options *options,
@@ -99,13 +122,15 @@ int upper_commit(struct store *store, struct image_id image, const char *upper, 
 	AUTO(json_decrefp) json_t *config = NULL;
 	AUTO(writer_closep) struct writer *writer = NULL;
 	struct ingest_result layer = { 0 };
+	struct adding adding;
 	int r = prepare(store, image, options, diag, &base, &config);
 
 	if (r == 0)
 		r = writer_open(store, diag, &writer);
 	if (r < 0)
 		return r;
-	r = commit_with(writer, config, &base, upper, options, diag, ret, &layer);
+	adding = (struct adding){ .writer = writer, .config = config, .base = &base, .options = options };
+	r = commit_with(&adding, upper, diag, &layer);
 	if (r < 0 && layer.layer.value && !layer.existed) {
 		/* The layer came in, its image did not: nobody will ask for it. */
 		struct gc_result removed;
@@ -113,6 +138,8 @@ int upper_commit(struct store *store, struct image_id image, const char *upper, 
 		writer_close(TAKE(writer));
 		(void)store_gc(store, NULL, &removed);
 	}
+	if (r == 0)
+		*ret = adding.id;
 	if (r == 0 && ret_layer)
 		*ret_layer = layer;
 	return r;

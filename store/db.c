@@ -293,6 +293,16 @@ void db_log_named(struct db *db)
 	db->log_named = true;
 }
 
+int db_commit(struct db *db)
+{
+	int r;
+
+	folder_is_synced = db->log_named;
+	r = db_exec(db, "COMMIT");
+	folder_is_synced = false;
+	return r;
+}
+
 size_t db_stmt_count(const struct db *db)
 {
 	return db->stmt_count;
@@ -386,11 +396,8 @@ int txn_begin(struct store *store, struct txn **ret)
 
 int txn_commit(struct txn *txn)
 {
-	int r;
+	int r = db_commit(txn->loan.db);
 
-	folder_is_synced = txn->loan.db->log_named;
-	r = db_exec(txn->loan.db, "COMMIT");
-	folder_is_synced = false;
 	if (r < 0) {
 		txn_abort(txn);
 		return r;

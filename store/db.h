@@ -71,6 +71,8 @@ int db_stmt(struct db *db, const char *sql, sqlite3_stmt **ret);
  * is on disk, and transactions that are committed need not see to that again
  */
 void db_log_named(struct db *db);
+/** db_commit() - commit what was begun in SQL, with that in mind. */
+int db_commit(struct db *db);
 /** db_stmt_count() - how many statements the connection has prepared. */
 size_t db_stmt_count(const struct db *db);
 /** db_stmt_forget() - close all but the first @count of them: what they name is about to go. */

@@ -456,6 +456,20 @@ static int image_add_locked(struct db *db, const struct new_image *n, struct dia
 	return r < 0 ? r : 0;
 }
 
+int image_add_along(struct db *db, const char *config, size_t config_bytes, const struct layer_id *layers,
+		    size_t layer_count, const char *tag, struct diag *diag, struct image_id *ret, bool *ret_mended)
+{
+	AUTO(new_image_release)
+	struct new_image n = {
+		.config = config, .config_bytes = config_bytes, .layers = layers, .layer_count = layer_count
+	};
+	int r = new_image_read(&n, tag, diag);
+
+	if (r == 0)
+		r = image_add_locked(db, &n, diag, ret, ret_mended);
+	return r < 0 ? diag_errno(diag, r, "the image cannot be added to the index") : 0;
+}
+
 int image_add(struct writer *writer, const char *config, size_t config_bytes, const struct layer_id *layers,
 	      size_t layer_count, const char *tag, struct diag *diag, struct image_id *ret)
 {

@@ -58,6 +58,13 @@ void image_list_free(struct image_info *images, size_t count);
 int image_add(struct writer *writer, const char *config, size_t config_bytes, const struct layer_id *layers,
 	      size_t layer_count, const char *tag, struct diag *diag, struct image_id *ret);
 
+/**
+ * image_add_along() - the same in the transaction that @db has begun, as of a layer that comes with its image
+ * @ret_mended: set if rows were made anew; heal_counts() is then to be called after the commit
+ */
+int image_add_along(struct db *db, const char *config, size_t config_bytes, const struct layer_id *layers,
+		    size_t layer_count, const char *tag, struct diag *diag, struct image_id *ret, bool *ret_mended);
+
 /** image_tag() - let @tag name the image of @ref. */
 int image_tag(struct store *store, const char *ref, const char *tag, struct diag *diag);
 

@@ -47,7 +47,7 @@ int ingest_tar(struct writer *writer, struct byte_source source, const struct in
 	ret->entries = tar.totals.entries;
 	ret->left_out = tar.left_out;
 	ret->new_bytes = stage->new_bytes;
-	r = publish(stage, &stream, &tar, diag, ret);
+	r = publish(stage, &stream, &tar, options, diag, ret);
 	if (r == 0 && ret->existed)
 		r = heal_layer(stage, ret->layer, &stream, &tar, diag, &ret->repaired);
 	return r;

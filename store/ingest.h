@@ -28,6 +28,8 @@ struct byte_source byte_source_fd(const int *fd);
 /** Called now and then with how much of the source was read; may be NULL. */
 typedef void (*progress_fn)(uint64_t source_bytes, void *arg);
 
+struct ingest_result;
+
 struct ingest_options {
 	const char *name;		  /* what messages call the archive: "rootfs.tar" */
 	const struct digest *blob_digest; /* of the source's bytes as they come (compressed); NULL: not checked */
@@ -39,6 +41,9 @@ struct ingest_options {
 	size_t at_hand_bytes;
 	progress_fn progress;
 	void *progress_arg;
+	/* Of a layer that is new, when its rows are made: what it does to the index counts with them, or neither does. NULL: nothing. */
+	int (*along)(struct db *db, const struct ingest_result *layer, struct diag *diag, void *arg);
+	void *along_arg;
 };
 
 enum { INGEST_AT_HAND_BYTES = 1024 * 1024 };

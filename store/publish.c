@@ -24,7 +24,8 @@
  * Bytes are on disk before the rows that name them, never the other way round.  The rows of step 4 are in the
  * log, which keeps its order, but are not synced: a layer counts once an image has it, and that
  * image's commit, like any other, syncs the log up to it.  What a power cut takes is a layer of no image.
- * (Only a log does that: with a rollback journal, on media that machines share, every commit is synced.)
+ * (Only a log does that: with a rollback journal, on media that machines share, every commit is synced.)  The rows of a
+ * layer that comes together with its image (ingest_options.along) are synced with those of the image.
  * The contents of other layers that this one shares cannot go meanwhile: gc is kept
  * away by the writer's shared lock.  Step 4 counts them all the same.
  *
@@ -44,9 +45,11 @@ struct publish {
 	struct store *store;   /* borrowed */
 	struct db *db;	       /* borrowed from the transaction; stage.db, if any, is attached to it as "stage" */
 	struct layer_id layer; /* that is replaced; 0: it is a new one */
-	int64_t base;	       /* local content n becomes id base + n */
-	int64_t pack;	       /* id of the new pack; 0: there is none */
-	uint64_t moved;	       /* objects that are in place */
+	/* Borrowed: what else is in the transaction, as of a layer that comes with its image. NULL: nothing. */
+	const struct ingest_options *along;
+	int64_t base;	/* local content n becomes id base + n */
+	int64_t pack;	/* id of the new pack; 0: there is none */
+	uint64_t moved; /* objects that are in place */
 	bool pack_moved;
 	bool filled[OBJECT_FOLDERS]; /* folders of objects/ that names were added to */
 	bool made;		     /* one of them is new */
@@ -434,7 +437,7 @@ static int layer_exists(struct db *db, const struct digest *diff_id, struct laye
 }
 
 static int publish_locked(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar,
-			  struct ingest_result *ret)
+			  struct diag *diag, struct ingest_result *ret)
 {
 	int r = p->layer.value ? 0 : layer_exists(p->db, &stream->diff_id, &ret->layer);
 
@@ -453,6 +456,8 @@ static int publish_locked(struct publish *p, const struct unpack_totals *stream,
 
 		sync_begin(p);
 		r = add_rows(p, stream, tar, &ret->layer);
+		if (r == 0 && p->along)
+			r = p->along->along(p->db, ret, diag, p->along->along_arg);
 		synced = sync_end(p);
 		if (r == 0)
 			r = synced;
@@ -470,7 +475,7 @@ static int publish_attached(struct publish *p, const struct unpack_totals *strea
 
 	if (r < 0)
 		return db_diag(p->db, diag, r, "cannot write to the index");
-	r = publish_locked(p, stream, tar, ret);
+	r = publish_locked(p, stream, tar, diag, ret);
 	if (r == -EAGAIN) {
 		(void)db_exec(p->db, "ROLLBACK");
 		return r;
@@ -478,7 +483,7 @@ static int publish_attached(struct publish *p, const struct unpack_totals *strea
 	db_diag(p->db, diag, r, "cannot add the layer to the index");
 	if (r == 0) {
 		/* If this fails, the rows may still be found by a recovery of the log: their bytes stay, for gc. */
-		r = db_exec(p->db, "COMMIT");
+		r = db_commit(p->db);
 		db_diag(p->db, diag, r, "cannot write to the index");
 	}
 	if (r < 0)
@@ -514,7 +519,7 @@ int publish_open_index(struct stage *stage, struct db **ret)
 static int publish_with(struct publish *p, const struct unpack_totals *stream, struct tar_result *tar,
 			struct diag *diag, struct ingest_result *ret)
 {
-	int r = p->store->shared ? 0 : db_exec(p->db, "PRAGMA synchronous=NORMAL");
+	int r = p->store->shared || p->along ? 0 : db_exec(p->db, "PRAGMA synchronous=NORMAL");
 
 	if (r < 0)
 		return db_diag(p->db, diag, r, "cannot open the index");
@@ -562,16 +567,22 @@ static int publish_few(struct publish *p, const struct unpack_totals *stream, st
 
 	p->db = p->stage->index.db;
 	r = publish_with(p, stream, tar, diag, ret);
-	left = db_exec(p->db, "PRAGMA synchronous=FULL");
+	left = p->along ? 0 : db_exec(p->db, "PRAGMA synchronous=FULL");
 	if (left < 0)
 		db_close(TAKE(p->stage->index.db));
 	return r;
 }
 
 static int publish_as(struct stage *stage, struct layer_id layer, const struct unpack_totals *stream,
-		      struct tar_result *tar, struct diag *diag, struct ingest_result *ret)
+		      struct tar_result *tar, const struct ingest_options *options, struct diag *diag,
+		      struct ingest_result *ret)
 {
-	struct publish p = { .stage = stage, .store = stage->store, .layer = layer };
+	struct publish p = {
+		.stage = stage,
+		.store = stage->store,
+		.layer = layer,
+		.along = options && options->along ? options : NULL,
+	};
 	int r = stage_seal(stage);
 
 	if (r < 0)
@@ -587,10 +598,10 @@ static int publish_as(struct stage *stage, struct layer_id layer, const struct u
 	return stage->in_memory ? publish_small(&p, stream, tar, diag, ret) : publish_large(&p, stream, tar, diag, ret);
 }
 
-int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
-	    struct ingest_result *ret)
+int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar,
+	    const struct ingest_options *options, struct diag *diag, struct ingest_result *ret)
 {
-	return publish_as(stage, (struct layer_id){ 0 }, stream, tar, diag, ret);
+	return publish_as(stage, (struct layer_id){ 0 }, stream, tar, options, diag, ret);
 }
 
 int publish_replace(struct stage *stage, struct layer_id layer, const struct unpack_totals *stream,
@@ -598,5 +609,5 @@ int publish_replace(struct stage *stage, struct layer_id layer, const struct unp
 {
 	struct ingest_result result = { 0 };
 
-	return publish_as(stage, layer, stream, tar, diag, &result);
+	return publish_as(stage, layer, stream, tar, NULL, diag, &result);
 }

@@ -11,9 +11,10 @@
  * publish() - what is staged becomes a layer, all of it or nothing
  * @stage: sealed here
  * @tar: its framing may become a shared content
+ * @options: of which along() is called
  */
-int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar, struct diag *diag,
-	    struct ingest_result *ret);
+int publish(struct stage *stage, const struct unpack_totals *stream, struct tar_result *tar,
+	    const struct ingest_options *options, struct diag *diag, struct ingest_result *ret);
 
 /** publish_replace() - what is staged of a layer's own stream takes the place of its rows; contents that they had go
  * with the next recount(). */

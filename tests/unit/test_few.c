@@ -180,6 +180,51 @@ static void what_another_writer_published_meanwhile_is_shared(void **state)
 	assert_as_read_again(store, &result);
 }
 
+static int refuse(struct db *db, const struct ingest_result *layer, struct diag *diag, void *arg)
+{
+	int64_t there = 0;
+
+	assert_int_equal(db_int(db, "SELECT count(*) FROM layer", &there), 0);
+	assert_int_equal(there, 1);
+	assert_true(layer->layer.value > 0);
+	(*(int *)arg)++;
+	return diag_set(diag, -EINVAL, "not along with this");
+}
+
+static void a_layer_and_what_comes_along_are_there_both_or_neither(void **state)
+{
+	static const int counts[] = { 3, 3 * FEW_MAX };
+
+	for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
+		WITH_STORE(store);
+		AUTO(buf_release) struct buf tar = { 0 };
+		int called = 0;
+		const struct ingest_options options = {
+			.name = "test.tar", .blob_bytes = -1, .along = refuse, .along_arg = &called
+		};
+		struct ingest_result result;
+		struct diag diag = { 0 };
+		AUTO(closedirp) DIR *dir = NULL;
+		struct dirent *de;
+
+		for (int i = 0; i < counts[c]; i++)
+			add_one(&tar, FILES, i);
+		tar_end(&tar);
+		assert_int_equal(try_ingest(store, tar.data, tar.len, &options, &diag, &result), -EINVAL);
+		assert_string_equal(diag.text, "not along with this");
+		assert_int_equal(called, 1);
+		assert_int_equal(query(store, "SELECT (SELECT count(*) FROM layer) + (SELECT count(*) FROM entry) +"
+					      " (SELECT count(*) FROM content) + (SELECT count(*) FROM pack)"),
+				 0);
+		dir = opendir("store/packs");
+		assert_non_null(dir);
+		while ((de = readdir(dir)))
+			assert_int_equal(de->d_name[0], '.');
+		result = ingest(store, tar.data, tar.len);
+		assert_as_read_again(store, &result);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +232,7 @@ int main(void)
 		cmocka_unit_test(rows_go_on_in_the_database_whenever_it_is_needed),
 		cmocka_unit_test(entries_share_what_is_equal_in_the_layer_and_in_the_store),
 		cmocka_unit_test(what_another_writer_published_meanwhile_is_shared),
+		cmocka_unit_test(a_layer_and_what_comes_along_are_there_both_or_neither),
 	};
 
 	return cmocka_run_group_tests_name("few", tests, scratch_setup, scratch_teardown);
