@@ -222,43 +222,6 @@ void stage_freep(struct stage **stage)
 	errno = saved;
 }
 
-static int sweep_one(int ingest, const char *name)
-{
-	AUTO(closep) int lock = -1;
-	char path[300];
-	int n = snprintf(path, sizeof(path), "%s/lock", name);
-
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return 0;
-	lock = openat(ingest, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	if (lock < 0 && errno != ENOENT && errno != ENOTDIR)
-		return -errno;
-	if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? 0 : -errno;
-	return io_remove_tree(ingest, name);
-}
-
-int stage_sweep(struct store *store)
-{
-	int fd = openat(store->dirfd, "ingest", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	AUTO(closep) int moment = -1;
-	struct dirent *de;
-	int r = 0;
-
-	if (!dir) {
-		r = -errno;
-		closep(&fd);
-		return r;
-	}
-	r = store_lock_moment(store, &moment);
-	while (r == 0 && (de = readdir(dir))) {
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			r = sweep_one(fd, de->d_name);
-	}
-	return r;
-}
-
 /* ---- the pack ---- */
 
 static int pack_write(struct stage *s, const void *bytes, size_t len)

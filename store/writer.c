@@ -5,12 +5,55 @@
 #include "store/stage.h"
 #include "store/store_priv.h"
 
+#include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 
 struct writer {
 	struct store *store; /* borrowed */
 	int lockfd;	     /* owned: STORE/lock, shared */
 };
+
+/* ---- what crashed writers have left ---- */
+
+static int sweep_one(int ingest, const char *name)
+{
+	AUTO(closep) int lock = -1;
+	char path[300];
+	int n = snprintf(path, sizeof(path), "%s/lock", name);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return 0;
+	lock = openat(ingest, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (lock < 0 && errno != ENOENT && errno != ENOTDIR)
+		return -errno;
+	if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? 0 : -errno;
+	return io_remove_tree(ingest, name);
+}
+
+int stage_sweep(struct store *store)
+{
+	int fd = openat(store->dirfd, "ingest", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	AUTO(closep) int moment = -1;
+	struct dirent *de;
+	int r = 0;
+
+	if (!dir) {
+		r = -errno;
+		closep(&fd);
+		return r;
+	}
+	r = store_lock_moment(store, &moment);
+	while (r == 0 && (de = readdir(dir))) {
+		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
+			r = sweep_one(fd, de->d_name);
+	}
+	return r;
+}
+
+/* ---- a writer ---- */
 
 int writer_open(struct store *store, struct diag *diag, struct writer **ret)
 {
