@@ -221,6 +221,7 @@ static int node_becomes_upper(struct fs *fs, struct node *node, const struct cop
 		pthread_mutex_lock(&fs->inodes.lock);
 		inodes_remove_locked(fs, node);
 		pthread_mutex_unlock(&fs->inodes.lock);
+		node_clear(node, NODE_MULTI); /* its copy is known there when it gets a second name */
 	}
 	attrs_clear_place(fs, node);
 	node_clear(node, NODE_ROW | NODE_XATTRS | NODE_IMPLICIT | NODE_LOWER_LISTED | NODE_LOWER_BARE | NODE_INDEXED |

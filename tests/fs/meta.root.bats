@@ -43,6 +43,29 @@ teardown_file() { lowers_unchanged; }
 	done
 }
 
+@test "a lower file that has lost its other names, was copied up and got new ones stays one inode" {
+	KINDS="dirs store"
+	while fresh_mount; do
+		in_python <<-'END'
+			os.unlink("hl2")
+			os.unlink("d/hl3")
+			append("hl1", b"copied")
+			os.mkdir("new")
+			os.link("hl1", "new/a")
+			os.link("hl1", "new/b")
+			for i in range(3):
+			    with open("/proc/sys/vm/drop_caches", "w") as f:
+			        f.write("2")
+			    eq([os.stat(p).st_nlink for p in ("hl1", "new/a", "new/b")], [3, 3, 3])
+			    append("new/a", b"!")
+			    os.utime("hl1", ns=(i, i))
+			    eq(read("hl1"), b"linkedcopied" + b"!" * (i + 1))
+			    eq([read("new/a"), read("new/b")], [read("hl1")] * 2)
+			    eq([os.stat(p).st_mtime_ns for p in ("new/a", "new/b")], [i, i])
+		END
+	done
+}
+
 @test "a write-back of a file whose path the kernel has forgotten finds it" {
 	KINDS="dirs store"
 	while fresh_mount; do
