@@ -87,7 +87,7 @@ static int copy_attributes(struct fs *fs, struct node *node, struct copy *copy)
 	if (r == 0 && S_ISREG(copy->st.st_mode) && copy->st.st_mode & (S_ISUID | S_ISGID))
 		r = upper_set_owner_mode(fs, fs->work_fd, copy->work, &copy->st, FS_SET_MODE);
 	if (r == 0)
-		r = upper_write_ino(fs, fs->work_fd, copy->work, node->ino, &extra.birth);
+		r = upper_write_ino(fs, fs->work_fd, copy->work, node->ino, ino_is_passing(fs, node), &extra.birth);
 	if (r == 0)
 		r = upper_set_times(fs->work_fd, copy->work, &copy->st);
 	return r;

@@ -19,8 +19,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
 
 void fs_options_release(struct fs_options *options)
 {
@@ -377,6 +380,8 @@ static struct fs *fs_alloc(const struct fs_options *options)
 	if (!fs)
 		return NULL;
 	fs->options = options;
+	if (getrandom(&fs->mount_id, sizeof(fs->mount_id), GRND_NONBLOCK) < 0)
+		fs->mount_id = (uint64_t)time(NULL) << 32 | (uint32_t)getpid();
 	fs->upper_fd = fs->work_fd = fs->index_fd = -1;
 	fs->owner_uid = geteuid();
 	fs->owner_gid = getegid();

@@ -205,6 +205,7 @@ struct fs {
 	gid_t owner_gid;
 	uid_t image_uid; /* this one of the image: root, see ids.c */
 	gid_t image_gid;
+	uint64_t mount_id;    /* of no other mount: see upper_write_ino() */
 	struct gate gate;     /* see fs_enter() */
 	struct dirnode *root; /* owned */
 	pthread_mutex_t rename_lock;
@@ -495,6 +496,10 @@ int node_stat_named(struct fs *fs, struct node *node, struct stat *st);
  * The directory of @link is locked, names_lock is not.  May put another node in the link's place.
  */
 int node_resolve(struct fs *fs, struct link *link, struct stat *st);
+#define INO_OF_ROW (1ull << 62) /* in st_ino: it is made from a layer of the store, and the number there */
+
+/** ino_is_passing() - may another file have the number of @node, which is in a lower, when this mount has ended? */
+bool ino_is_passing(const struct fs *fs, const struct node *node);
 /** ino_of_backing() - st_ino of an inode that is its own origin. */
 uint64_t ino_of_backing(struct fs *fs, const struct stat *st);
 /** backing_identity() - device and number on disk of a node that is there. names_lock is held. */

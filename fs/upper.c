@@ -517,7 +517,7 @@ ssize_t upper_readlink(struct fs *fs, int dirfd, const char *name, char *buf, si
 
 /* --- what a copy keeps of its origin --- */
 
-enum { INO_TEXT_BYTES = 64 };
+enum { INO_TEXT_BYTES = 96 };
 
 static const char *private_name(const struct fs *fs, const char *what, char *buf, size_t bytes)
 {
@@ -539,7 +539,10 @@ int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *wh
 	return set_xattr(dirfd, name, private_name(fs, what, xattr, sizeof(xattr)), value, bytes);
 }
 
-/* "INO", or "INO SECONDS.NANOSECONDS" with the birth time; INO in hexadecimal. */
+/*
+ * "INO", or "INO SECONDS.NANOSECONDS" with the birth time; INO in hexadecimal.  Behind it "@MOUNT", if only that mount is to
+ * show the number; the birth time is "-" then where there is none.
+ */
 static ssize_t read_ino_text(struct fs *fs, int dirfd, const char *name, char text[static INO_TEXT_BYTES])
 {
 	ssize_t n = upper_get_private(fs, dirfd, name, "nacre.ino", text, INO_TEXT_BYTES - 1);
@@ -553,10 +556,11 @@ int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret)
 {
 	char text[INO_TEXT_BYTES];
 	ssize_t n = read_ino_text(fs, dirfd, name, text);
+	const char *mount = n < 0 ? NULL : strchr(text, '@');
 
 	if (n < 0)
 		return (int)n;
-	*ret = strtoull(text, NULL, 16);
+	*ret = mount && strtoull(mount + 1, NULL, 16) != fs->mount_id ? 0 : strtoull(text, NULL, 16);
 	return 0;
 }
 
@@ -572,7 +576,8 @@ void upper_read_birth(struct fs *fs, int dirfd, const char *name, struct timespe
 	ret->tv_nsec = ns;
 }
 
-int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, const struct timespec *birth)
+int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, bool passing,
+		    const struct timespec *birth)
 {
 	char text[INO_TEXT_BYTES];
 	int n = snprintf(text, sizeof(text), "%llx", (unsigned long long)ino);
@@ -581,6 +586,10 @@ int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, co
 	if (birth->tv_nsec != NO_BIRTH)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, " %lld.%09ld", (long long)birth->tv_sec,
 			      birth->tv_nsec);
+	else if (passing)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " -");
+	if (passing)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " @%llx", (unsigned long long)fs->mount_id);
 	r = upper_set_private(fs, dirfd, name, "nacre.ino", text, (size_t)n);
 	/* user.* cannot stand on symlinks and devices, some file systems have none: st_ino then changes
 	 * with a remount, which is all. */

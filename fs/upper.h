@@ -85,9 +85,13 @@ int upper_replace_whiteout(struct fs *fs, const char *work, int dirfd, const cha
 /** upper_get_private(), upper_set_private() - an xattr of overlay's own, {trusted,user}.overlay.WHAT. */
 ssize_t upper_get_private(struct fs *fs, int dirfd, const char *name, const char *what, void *value, size_t bytes);
 int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *what, const void *value, size_t bytes);
-/** upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before, and its birth time. */
+/**
+ * upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before, and its birth time
+ * @passing: the number may be another file's when this mount has ended: later ones read 0
+ */
 int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret);
-int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, const struct timespec *birth);
+int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, bool passing,
+		    const struct timespec *birth);
 /** upper_read_birth() - the birth time of a copy; @ret stays as it is where none was kept. */
 void upper_read_birth(struct fs *fs, int dirfd, const char *name, struct timespec *ret);
 /** upper_mark_impure() - mark folder @dirfd of @dir so. */

@@ -91,6 +91,27 @@ change() {
 	nacre verify
 }
 
+@test "no new file has the number of one that is in a layer by now" {
+	mount_rw
+	mkdir "$MNT/d"
+	(cd "$MNT/d" && touch old{1..100})
+	nacre commit --live "$MNT" live:1
+	(cd "$MNT/d" && for file in old*; do echo changed >>"$file"; done)
+	numbers=$(identities "$MNT/d")
+	is_root && echo 2 >/proc/sys/vm/drop_caches
+	assert_equal "$(identities "$MNT/d")" "$numbers"
+	nacre umount "$MNT"
+	nacre mount --container "$CONTAINER" "$MNT"
+	numbers=$(identities "$MNT/d")
+	# Until the numbers of the files that were there then are given again.
+	(cd "$MNT/d" && touch new{1..20000})
+	assert_equal "$(find "$MNT" -type f -links 1 -printf '%i\n' | sort | uniq -d)" ''
+	rm "$MNT/d/"new*
+	nacre umount "$MNT"
+	nacre mount --container "$CONTAINER" "$MNT"
+	assert_equal "$(identities "$MNT/d")" "$numbers"
+}
+
 @test "a link that nobody has looked at since changes with the others" {
 	mount_rw
 	mkdir "$MNT/a" "$MNT/b"
