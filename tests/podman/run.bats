@@ -148,3 +148,24 @@ teardown_file() { remove_podman; }
 	assert_status 0
 	assert_output_has $'x\ngroup\npasswd\nx'
 }
+
+@test "cp takes files out of a container, running or not, and puts them into another" {
+	mkdir -p "$BATS_TEST_TMPDIR/in/d"
+	echo in >"$BATS_TEST_TMPDIR/in/d/f"
+	podman run -d --name ctr base:1 sleep 1000 >/dev/null
+	podman cp "$BATS_TEST_TMPDIR/in" ctr:/srv
+	podman exec ctr sh -c 'cat /srv/d/f; chmod 4711 /srv/d/f; chmod 2750 /srv/d; rm /usr/share/data/2; ln -s d/f /srv/link'
+	podman cp ctr:/srv - | tar -tv | awk '{ print $1, $6, $8 }' | sort >"$BATS_TEST_TMPDIR/running"
+	grep -qx -- '-rws--x--x srv/d/f ' "$BATS_TEST_TMPDIR/running"
+	grep -qx -- 'drwxr-s--- srv/d/\? ' "$BATS_TEST_TMPDIR/running"
+	grep -qx -- 'lrwxrwxrwx srv/link d/f' "$BATS_TEST_TMPDIR/running"
+	# Of the image, and without what is gone.
+	assert_equal "$(podman cp ctr:/usr/share/data - | tar -t | grep -cx 'data/[23]')" 1
+	podman create -q --name other base:1 sh -c 'stat -c "%n %a" /copied/d/f /copied/d; cat /copied/link' >/dev/null
+	podman cp ctr:/srv other:/copied
+	podman stop -t 0 ctr >/dev/null
+	podman cp ctr:/srv - | tar -tv | awk '{ print $1, $6, $8 }' | sort | diff "$BATS_TEST_TMPDIR/running" -
+	run podman start -a other
+	assert_status 0
+	assert_equal "$output" $'/copied/d/f 4711\n/copied/d 2750\nin'
+}
