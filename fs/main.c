@@ -321,6 +321,7 @@ static int serve(const struct mount_options *o, struct fs *fs, struct forest *fo
 		.stacked = o->passthrough && passthrough_is_stacked(&o->fs),
 		.timeout = o->timeout < 0 ? FOR_EVER_SECONDS : o->timeout,
 		.lasting = o->timeout < 0,
+		.max_read = o->max_read,
 		.writeback = o->writeback,
 		.posix_acl = !o->fs.noacl && !o->fs.noxattrs && !o->fs.fakeroot && (forest || fs_has_xattrs(fs)),
 	};

@@ -102,6 +102,7 @@ void op_init(void *userdata, struct fuse_conn_info *conn)
 		fuse_set_feature_flag(conn, FUSE_CAP_POSIX_ACL);
 	if (conn->max_write > MAX_WRITE_BYTES)
 		conn->max_write = MAX_WRITE_BYTES;
+	conn->max_read = mount->max_read; /* libfuse wants to hear it twice */
 	conn->no_interrupt = 1;
 	conn->time_gran = 1;
 }

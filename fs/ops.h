@@ -43,6 +43,7 @@ struct mount {
 	struct rings *rings;		 /* owned; NULL: requests come through the device */
 	double timeout;			 /* seconds the kernel may keep what it was told */
 	bool lasting;			 /* for ever: nothing changes without a request */
+	unsigned max_read;		 /* as it was mounted with; 0: without */
 	bool writeback;
 	bool posix_acl;
 	bool passthrough;	   /* asked for; after INIT: and granted */

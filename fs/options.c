@@ -71,6 +71,7 @@ enum option_id {
 	OPT_METACOPY,
 	OPT_CHOICE, /* one of the words of .words is needless, others are refused */
 	OPT_KERNEL, /* goes on as it is */
+	OPT_MAX_READ,
 	OPT_NODIRATIME,
 	OPT_CONTEXT,  /* goes on where the kernel knows it */
 	OPT_NEEDLESS, /* asks for what is so anyway */
@@ -158,7 +159,7 @@ static const struct option_name {
 	{ "nosymfollow", OPT_KERNEL },
 	{ "fsname", OPT_KERNEL, VALUE_NEEDED },
 	{ "subtype", OPT_KERNEL, VALUE_NEEDED },
-	{ "max_read", OPT_KERNEL, VALUE_NEEDED },
+	{ "max_read", OPT_MAX_READ, VALUE_NEEDED },
 	{ "auto_unmount", OPT_KERNEL },
 	{ "context", OPT_CONTEXT, VALUE_NEEDED },
 	{ "fscontext", OPT_CONTEXT, VALUE_NEEDED },
@@ -200,6 +201,19 @@ const char *options_name(size_t i)
 static void pass_on(struct mount_options *o, const char *text)
 {
 	buf_addf(&o->kernel, "%s%s", o->kernel.len ? "," : "", text);
+}
+
+/* The kernel knows no larger number, and reads no less than a page. */
+static int set_max_read(struct mount_options *o, const struct option_name *name, const char *value, struct diag *diag)
+{
+	uint64_t bytes;
+	int r = value_number(name->name, value, 1, &bytes, diag);
+
+	if (r < 0)
+		return r;
+	o->max_read = bytes < INT32_MAX ? (unsigned)bytes : INT32_MAX;
+	buf_addf(&o->kernel, "%smax_read=%u", o->kernel.len ? "," : "", o->max_read);
+	return 0;
 }
 
 static int refuse(const char *text, const char *reason, struct diag *diag)
@@ -519,6 +533,8 @@ static int option_apply(struct mount_options *o, const char *text, struct diag *
 	case OPT_KERNEL:
 		pass_on(o, text);
 		return 0;
+	case OPT_MAX_READ:
+		return set_max_read(o, name, value, diag);
 	case OPT_NODIRATIME:
 		if (geteuid() == 0) /* fusermount3 knows it only of late, and the kernel sets no atime here anyway */
 			pass_on(o, text);

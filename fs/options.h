@@ -27,7 +27,8 @@ struct mount_options {
 	bool allow_other;
 	bool suid, dev; /* from "suid", "dev", or root's default */
 	bool no_suid, no_dev;
-	unsigned threads; /* at most; 1: threaded=0 was said; 0: as many as there is need for */
+	unsigned max_read; /* bytes; 0: no limit of ours */
+	unsigned threads;  /* at most; 1: threaded=0 was said; 0: as many as there is need for */
 };
 
 /** options_parse() - Return: 0; -EINVAL: misused, diag says how. Release in any case. */

@@ -44,6 +44,22 @@ verity=off,volatile,override_creds; do
 	done
 }
 
+@test "no request to read is larger than max_read" {
+	local bytes requests
+	for bytes in 65536 99999999999; do
+		KINDS=$(one_kind) KINDS_DONE=0
+		while fresh_mount "max_read=$bytes"; do
+			cmp "$MNT/big" <(head -c 300000 /dev/zero | tr '\0' x)
+			requests=$(nacrefs --stats --json "$MNT" | jq .RequestsByOpcode.READ)
+			echo "requests to read: $requests"
+			[ "$bytes" != 65536 ] || [ "$requests" -ge 5 ]
+		done
+	done
+	run nacrefs -o "lowerdir=$LOWERS,max_read=0" "$MNT"
+	assert_status 2
+	[[ $output == *"max_read: not a number"* ]]
+}
+
 @test "threads and descriptors as asked for" {
 	local options
 	for options in threaded=0 max_threads=2 max_threads=8,max_idle_threads=1,clone_fd; do
