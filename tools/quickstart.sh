@@ -105,7 +105,7 @@ expect_line() {
 }
 
 job() {
-	local kind=$1 image=$2 package=$3 ref edited gone gone_dir dir_to_file file_to_dir mode_file owner_file id base_count
+	local kind=$1 image=$2 package=$3 ref edited gone gone_dir dir_to_file file_to_dir mode_file owner_file id base_count lines
 	mkdir dir dir2
 
 	if [ "$kind" = rootfs ]; then
@@ -157,7 +157,9 @@ job() {
 	run ln "dir/$edited" "dir/$edited.hardlink"
 	run setfattr -n user.quickstart -v yes "dir/$edited"
 
-	run nacre diff dir | tee diff.txt
+	run nacre diff dir | tee diff.txt | sed -n 1,30p
+	lines=$(wc -l <diff.txt)
+	[ "$lines" -le 30 ] || echo "# and $((lines - 30)) more"
 	expect_line "D /$gone"
 	expect_line "D /$gone_dir"
 	expect_line "C /$edited"
