@@ -52,23 +52,24 @@ static struct dirnode *first_dir(struct fs *fs, struct node *node)
 	return node->links ? node->links->dir : NULL;
 }
 
-static int copy_data(struct fs *fs, struct node *node, struct copy *copy, uint64_t limit)
+/* The first @bytes of the data, of which a file of @size bytes has no more, come into @fd, which is empty or all hole. */
+static int copy_data(struct fs *fs, struct node *node, int fd, uint64_t size, uint64_t bytes)
 {
+	enum io_copy how = fs->options->volatile_upper ? IO_COPY : IO_COPY_TO_SYNC;
 	struct content_ref from;
-	uint64_t bytes = (uint64_t)copy->st.st_size;
 	int r;
 
-	if (limit < bytes)
-		bytes = limit;
+	if (size < bytes)
+		bytes = size;
 	if (bytes == 0)
 		return 0;
 	r = node_open(fs, node, &from);
 	if (r < 0)
 		return r;
-	if (from.offset == 0 && bytes == (uint64_t)copy->st.st_size)
-		r = io_copy_sparse(from.fd, copy->fd, bytes);
+	if (from.offset == 0 && bytes == size)
+		r = io_copy_sparse(from.fd, fd, bytes, how);
 	else
-		r = io_copy_range(from.fd, (off_t)from.offset, copy->fd, 0, bytes);
+		r = io_copy_range(from.fd, (off_t)from.offset, fd, 0, bytes, how);
 	fd_put(fs->fds, &from.ref);
 	return r;
 }
@@ -144,7 +145,7 @@ static int copy_content(struct fs *fs, struct node *node, struct copy *copy, uin
 	} else {
 		r = 0;
 	}
-	return r < 0 ? r : copy_data(fs, node, copy, limit);
+	return r < 0 ? r : copy_data(fs, node, copy->fd, (uint64_t)copy->st.st_size, limit);
 }
 
 /* The copy of a file that lower layers show under several names. */
@@ -348,21 +349,11 @@ static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit
 static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct stat *st, uint64_t bytes)
 {
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
-	struct content_ref from = { .fd = -1 };
 	struct priv priv;
-	int err, r = 0;
+	int err, r;
 
 	priv_save(fd, st, &priv);
-	if (bytes > 0) {
-		r = node_open(fs, node, &from);
-		if (r < 0)
-			return r;
-		if (from.offset == 0 && bytes == (uint64_t)st->st_size)
-			r = io_copy_sparse(from.fd, fd, bytes);
-		else
-			r = io_copy_range(from.fd, (off_t)from.offset, fd, 0, bytes);
-		fd_put(fs->fds, &from.ref);
-	}
+	r = copy_data(fs, node, fd, (uint64_t)st->st_size, bytes);
 	if (r == 0 && bytes < (uint64_t)st->st_size && ftruncate(fd, (off_t)bytes) < 0)
 		r = -errno;
 	if (r < 0 && ftruncate(fd, 0) == 0 && ftruncate(fd, st->st_size) < 0) /* the room is free again: all hole */

@@ -141,7 +141,7 @@ static int write_content(int fd, void *arg)
 	r = content_open(of->store, of->entry->content, &place);
 	if (r < 0)
 		return r;
-	r = io_copy_range(place.fd, (off_t)place.offset, fd, 0, place.bytes);
+	r = io_copy_range(place.fd, (off_t)place.offset, fd, 0, place.bytes, IO_COPY);
 	if (place.owned)
 		close(place.fd);
 	return r;

@@ -128,7 +128,8 @@ static int copy_data(int from, const struct stat *st, int out)
 
 	if (in < 0)
 		return in;
-	return sparse && st->st_blocks > 0 ? io_copy_sparse(in, out, (uint64_t)st->st_size) : io_copy_to_end(in, out);
+	return sparse && st->st_blocks > 0 ? io_copy_sparse(in, out, (uint64_t)st->st_size, IO_COPY)
+					   : io_copy_to_end(in, out);
 }
 
 struct data_of {

@@ -9,7 +9,11 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-enum { COPY_CHUNK_BYTES = 256 * 1024 };
+enum {
+	COPY_CHUNK_BYTES = 256 * 1024,
+	WRITE_OUT_BYTES = 8 * 1024 * 1024, /* so much is copied before the disk is given it */
+	COPY_RANGE_BYTES = 1 << 30,
+};
 
 ssize_t io_read_full(int fd, void *buf, size_t count)
 {
@@ -157,10 +161,10 @@ static bool needs_buffer(int err)
 	       err == ETXTBSY;
 }
 
-int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t bytes)
+static int copy_some(int in, off_t in_offset, int out, off_t out_offset, uint64_t bytes)
 {
 	while (bytes > 0) {
-		size_t want = bytes < (1u << 30) ? (size_t)bytes : (1u << 30);
+		size_t want = bytes < COPY_RANGE_BYTES ? (size_t)bytes : COPY_RANGE_BYTES;
 		ssize_t n = copy_file_range(in, &in_offset, out, &out_offset, want, 0);
 
 		if (n < 0 && errno == EINTR)
@@ -174,7 +178,23 @@ int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t b
 	return 0;
 }
 
-int io_copy_sparse(int in, int out, uint64_t bytes)
+int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t bytes, enum io_copy how)
+{
+	int r = 0;
+
+	while (r == 0 && how == IO_COPY_TO_SYNC && bytes > WRITE_OUT_BYTES) {
+		r = copy_some(in, in_offset, out, out_offset, WRITE_OUT_BYTES);
+		/* Only begun, and whoever cannot does not: the sync does all that is left. */
+		if (r == 0)
+			sync_file_range(out, out_offset, WRITE_OUT_BYTES, SYNC_FILE_RANGE_WRITE);
+		in_offset += WRITE_OUT_BYTES;
+		out_offset += WRITE_OUT_BYTES;
+		bytes -= WRITE_OUT_BYTES;
+	}
+	return r < 0 ? r : copy_some(in, in_offset, out, out_offset, bytes);
+}
+
+int io_copy_sparse(int in, int out, uint64_t bytes, enum io_copy how)
 {
 	off_t end = (off_t)bytes;
 	off_t data = 0;
@@ -204,7 +224,7 @@ int io_copy_sparse(int in, int out, uint64_t bytes)
 		}
 		if (next >= end)
 			break;
-		r = io_copy_range(in, next, out, next, (uint64_t)(hole - next));
+		r = io_copy_range(in, next, out, next, (uint64_t)(hole - next), how);
 		if (r < 0)
 			return r;
 		data = hole;

@@ -21,6 +21,9 @@ int io_write_full(int fd, const void *buf, size_t count);
 /** io_pwrite_full() - the same at @offset. */
 int io_pwrite_full(int fd, const void *buf, size_t count, off_t offset);
 
+/** Who syncs what is copied says so before: it goes to the disk meanwhile, so that the sync waits for the rest only. */
+enum io_copy { IO_COPY, IO_COPY_TO_SYNC };
+
 /**
  * io_copy_range() - copy @bytes from @in at @in_offset to @out at @out_offset
  *
@@ -28,7 +31,7 @@ int io_pwrite_full(int fd, const void *buf, size_t count, off_t offset);
  * plain reads and writes.  Does not look for holes.
  * Return: 0, -EIO if @in ends early, or -errno of the call that failed.
  */
-int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t bytes);
+int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t bytes, enum io_copy how);
 
 /**
  * io_copy_sparse() - copy a whole file of @bytes, holes kept
@@ -36,7 +39,7 @@ int io_copy_range(int in, off_t in_offset, int out, off_t out_offset, uint64_t b
  * Tries FICLONE first.  @out must be empty; its size is @bytes afterwards.
  * Return: 0, -EIO if @in is shorter, or -errno.
  */
-int io_copy_sparse(int in, int out, uint64_t bytes);
+int io_copy_sparse(int in, int out, uint64_t bytes, enum io_copy how);
 
 /**
  * io_make_file() - a new file, which nobody else can read until it is given a mode

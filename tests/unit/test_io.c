@@ -49,10 +49,10 @@ static void a_range_is_copied(void **state)
 
 	write_text("range.in", "0123456789");
 	in = open("range.in", O_RDONLY | O_CLOEXEC);
-	assert_int_equal(io_copy_range(in, 2, out, 1, 5), 0);
+	assert_int_equal(io_copy_range(in, 2, out, 1, 5, IO_COPY), 0);
 	assert_int_equal(io_pread_full(out, buf, sizeof(buf), 0), 6);
 	assert_memory_equal(buf, "\00023456", 6);
-	assert_int_equal(io_copy_range(in, 8, out, 0, 5), -EIO);
+	assert_int_equal(io_copy_range(in, 8, out, 0, 5, IO_COPY), -EIO);
 }
 
 static void holes_stay_holes(void **state)
@@ -65,13 +65,39 @@ static void holes_stay_holes(void **state)
 
 	assert_int_equal(io_pwrite_full(in, "middle", 6, 3 << 20), 0);
 	assert_int_equal(ftruncate(in, size), 0);
-	assert_int_equal(io_copy_sparse(in, out, (uint64_t)size), 0);
+	assert_int_equal(io_copy_sparse(in, out, (uint64_t)size, IO_COPY), 0);
 	assert_int_equal(fstat(in, &a), 0);
 	assert_int_equal(fstat(out, &b), 0);
 	assert_int_equal(b.st_size, size);
 	assert_in_range(b.st_blocks, 0, a.st_blocks + 256);
 	assert_int_equal(io_pread_full(out, buf, 6, 3 << 20), 6);
 	assert_memory_equal(buf, "middle", 6);
+}
+
+/* In more than one part: 8 MiB are given to the disk at a time. */
+static void what_is_to_be_synced_is_copied_whole(void **state)
+{
+	AUTO(closep) int in = open_new("long.in");
+	AUTO(closep) int out = open_new("long.out");
+	const off_t size = (17 << 20) + 3;
+	uint32_t number = 0;
+
+	for (off_t offset = 0; offset < size; offset += 4096) {
+		number++;
+		assert_int_equal(io_pwrite_full(in, &number, sizeof(number), offset), 0);
+	}
+	assert_int_equal(ftruncate(in, size), 0);
+	assert_int_equal(io_copy_range(in, 0, out, 0, (uint64_t)size, IO_COPY_TO_SYNC), 0);
+	number = 0;
+	for (off_t offset = 0; offset < size; offset += 4096) {
+		uint32_t found = 0;
+
+		number++;
+		assert_int_equal(io_pread_full(out, &found, sizeof(found), offset), size - offset < 4 ? 3 : 4);
+		assert_int_equal(found, number);
+	}
+	assert_int_equal(lseek(out, 0, SEEK_END), size);
+	assert_int_equal(io_copy_range(in, 0, out, 0, (uint64_t)size + 1, IO_COPY_TO_SYNC), -EIO);
 }
 
 static void a_file_that_is_one_hole_is_copied(void **state)
@@ -81,7 +107,7 @@ static void a_file_that_is_one_hole_is_copied(void **state)
 	struct stat st;
 
 	assert_int_equal(ftruncate(in, 1 << 20), 0);
-	assert_int_equal(io_copy_sparse(in, out, 1 << 20), 0);
+	assert_int_equal(io_copy_sparse(in, out, 1 << 20, IO_COPY), 0);
 	assert_int_equal(fstat(out, &st), 0);
 	assert_int_equal(st.st_size, 1 << 20);
 }
@@ -137,6 +163,7 @@ int main(void)
 		cmocka_unit_test(a_read_goes_on_after_a_short_count),
 		cmocka_unit_test(a_range_is_copied),
 		cmocka_unit_test(holes_stay_holes),
+		cmocka_unit_test(what_is_to_be_synced_is_copied_whole),
 		cmocka_unit_test(a_file_that_is_one_hole_is_copied),
 		cmocka_unit_test(a_small_file_is_read_whole_up_to_its_limit),
 		cmocka_unit_test(folders_are_made_with_their_parents),
