@@ -114,12 +114,14 @@ if [ -n "$quick" ]; then
 	big_bytes=$((32 << 20)) huge_bytes=$((64 << 20)) inserts=50 fio_calls=4000
 	huge_files=64 project_folders=store
 	layer_bytes=8000000 layer_entries=500 index_entries=20000
+	repeats=1
 else
 	passes=20 turns=2000 sample_timeout=150
 	wide_entries=60000 tree_entries=10000 install_files=20000 layer_files=20000 diff_files=90000 million_files=1000000
 	big_bytes=$((128 << 20)) huge_bytes=$((1 << 30)) inserts=200 fio_calls=20000
 	huge_files=256 project_folders='store tools'
 	layer_bytes=220000000 layer_entries=10000 index_entries=1000000
+	repeats=3 # samples a round takes of what can be had again in it
 fi
 small_files=2000
 small_bytes=2048

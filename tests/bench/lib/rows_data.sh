@@ -90,7 +90,7 @@ fio_read() {
 # ---- large lower files -----------------------------------------------------------------------------------------------
 
 group_big() {
-	local peer
+	local peer row
 	current_set=huge
 	warm "$data/huge"
 	warm_stores
@@ -105,10 +105,13 @@ group_big() {
 		each_peer chown chown_files
 		unmount_all
 	fi
-	if wanted append-big latency-alone latency latency-worst; then
+	for row in append-big append-big-sync; do
+		wanted "$row" || continue
 		mount_all huge
-		each_peer append-big append_big
+		each_peer "$row" append_big
 		unmount_all
+	done
+	if wanted latency-alone latency latency-worst; then
 		mount_all huge
 		each_peer latency-alone,latency,latency-worst beside
 		unmount_all
@@ -135,14 +138,12 @@ check_chown() {
 
 # What is copied must not be written to disk while the next one is measured: it goes at once.
 append_big() {
-	local row=$1 peer=$2 dir
+	local row=$1 peer=$2 dir command='printf x >>one'
 	dir=$(write_dir "$peer")
-	if [ "${kind[$peer]}" = native ]; then
-		sample "$row" "$peer" "$dir" -n 1 run -- cp --reflink=auto "$data/huge/one" one
-	else
-		# shellcheck disable=SC2016
-		sample "$row" "$peer" "$dir" -n 1 run -- sh -c 'printf x >>one'
-	fi
+	# shellcheck disable=SC2016
+	[ "${kind[$peer]}" != native ] || command='cp --reflink=auto "$1" one'
+	[[ $row != *-sync ]] || command+=' && sync one'
+	sample "$row" "$peer" "$dir" -n 1 run -- sh -c "$command" sh "$data/huge/one"
 	as_peer "$peer" rm -f "$dir/one"
 }
 
@@ -153,6 +154,7 @@ check_append_big() {
 	[ "$found" = "$want" ] || { echo "$found bytes rather than $want"; return 1; }
 	as_peer "$1" cmp -n 1048576 "$(write_dir "$1")/one" "$data/huge/one"
 }
+check_append_big_sync() { check_append_big "$1"; }
 
 beside() {
 	local row=$1 peer=$2 dir other copy=0

@@ -121,7 +121,7 @@ group_layers() {
 }
 
 group_tree() {
-	local peer
+	local peer try
 	current_set=main
 	warm_main tree project
 	warm "$data/tree.tar" "$data/git" "$data/install"
@@ -135,8 +135,13 @@ group_tree() {
 	in_turn cp-a write_dir -n "$tree_found" run -- cp -a tree/usr new/copy
 	in_turn rm-lower write_dir -n "$tree_found" run -- rm -rf tree
 	in_turn git-clone new_dir -n 1 run -- git clone -q --no-hardlinks "$data/git/repo.git" clone
-	in_turn git-status clone_dir -n 1 -e 0 run -- git status --porcelain --untracked-files=all
-	in_turn make project_dir -n 1 run -- make -s -j2
+	for ((try = 0; try < repeats; try++)); do
+		in_turn git-status clone_dir -n 1 -e 0 run -- git status --porcelain --untracked-files=all
+	done
+	for ((try = 0; try < repeats; try++)); do
+		each_peer make clean_project
+		in_turn make project_dir -n 1 run -- make -s -j2
+	done
 	in_turn install new_dir -n "$install_files" run -- python3 -m zipfile -e "$data/install/package.zip" packages
 	unmount_all
 }
@@ -160,6 +165,7 @@ rehearse_programs() {
 }
 
 clone_dir() { echo "$(new_dir "$1")/clone"; }
+clean_project() { as_peer "$2" find "$(project_dir "$2")" '(' -name '*.[od]' -o -name nacre.a ')' -delete; }
 project_dir() { echo "$(write_dir "$1")/project"; }
 
 # expect_entries PEER PATH COUNT
@@ -216,12 +222,14 @@ group_diff() {
 }
 
 group_threads() {
-	local n
+	local n try
 	current_set=main
 	warm_main small
 	mount_all main
-	for n in 1 2 8; do
-		in_turn "threads-$n" new_dir -n "$small_files" -p "$turns" -t "$n" threads
+	for ((try = 0; try < repeats; try++)); do
+		for n in 1 2 8; do
+			in_turn "threads-$n" new_dir -n "$small_files" -p "$turns" -t "$n" threads
+		done
 	done
 	unmount_all
 }

@@ -79,10 +79,9 @@ change_files() {
 commit_samples() {
 	make_folders nacre "$work/load/mnt"
 	"$nacre" mount --rw "$packages_name" "$work/load/mnt" >/dev/null
-	change_files "$work/load/mnt"
-	load_commit commit-10 nacre "$nacre" commit "$work/load/mnt" changed:1
+	load_commit commit-10 nacre "$work/load/mnt" "$nacre" commit "$work/load/mnt" changed:1
 	"$nacre" umount "$work/load/mnt" >/dev/null
-	sed -n 's/^commit-10\(\tnacre\t\)/commit-10-fuse\1/p' "$work/samples" | tail -n 1 >"$work/lines"
+	sed -n 's/^commit-10\(\tnacre\t\)/commit-10-fuse\1/p' "$work/samples" | tail -n "$repeats" >"$work/lines"
 	cat "$work/lines" >>"$work/samples"
 	if is_root && [ -n "$loaded" ]; then
 		commit_by_others commit-10
@@ -97,23 +96,27 @@ commit_samples() {
 commit_by_others() {
 	local row=$1 container
 	container=$(podman "${storage[@]}" create "$loaded" /bin/true)
-	change_files "$(podman "${storage[@]}" mount "$container")"
-	load_commit "$row" podman podman "${storage[@]}" commit -q "$container" "$row-podman"
+	load_commit "$row" podman "$(podman "${storage[@]}" mount "$container")" \
+		podman "${storage[@]}" commit -q "$container" "$row-podman"
 	podman "${storage[@]}" umount "$container" >/dev/null
 	podman "${storage[@]}" rm "$container" >/dev/null
 	if command -v buildah >/dev/null; then
 		container=$(buildah "${storage[@]}" from --pull-never "$loaded")
-		change_files "$(buildah "${storage[@]}" mount "$container")"
-		load_commit "$row" buildah buildah "${storage[@]}" commit -q "$container" "$row-buildah"
+		load_commit "$row" buildah "$(buildah "${storage[@]}" mount "$container")" \
+			buildah "${storage[@]}" commit -q "$container" "$row-buildah"
 		buildah "${storage[@]}" umount "$container" >/dev/null
 		buildah "${storage[@]}" rm "$container" >/dev/null
 	fi
 }
 
+# load_commit ROW COLUMN DIR COMMAND...: what is mounted on DIR, of which ten files are others than in the commit before
 load_commit() {
-	local row=$1 column=$2
-	shift 2
-	HOME=$work/load sample "$row" "$column" "$work/load" -n 1 run -- "$@"
+	local row=$1 column=$2 dir=$3 try
+	shift 3
+	for ((try = 0; try < repeats; try++)); do
+		change_files "$dir"
+		HOME=$work/load sample "$row" "$column" "$work/load" -n 1 run -- "$@"
+	done
 }
 
 # A layer more than before, with the ten in it.

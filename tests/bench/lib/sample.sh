@@ -197,7 +197,7 @@ can() {
 	# As root of root's mounts: the files are another one's, and a user's own mount is for himself.
 	*-other) is_root && [ -z "${run_as[$peer]:-}" ] ;;
 	# mergerfs copies nothing up and hides nothing: what is below can be neither changed nor removed.
-	rm-lower | append-big | latency-alone) [ "${kind[$peer]}" != mergerfs ] ;;
+	rm-lower | append-big* | latency-alone) [ "${kind[$peer]}" != mergerfs ] ;;
 	chown) is_root && [[ ${kind[$peer]} != mergerfs && -z ${run_as[$peer]:-} ]] ;;
 	esac
 }
