@@ -13,6 +13,7 @@
  *
  *   links/s3-1f           inode 0x1f of store layer 3
  *   links/d801-2a         inode 0x2a of device 0x801
+ *   links/m49..c-2a       one of a folder that goes with this mount (passing_dev())
  *   links/d801-2a.names   how many names are left of one that has no copy (a symlink: its target)
  *   overlay.nacre.index = "s3-1f 2"
  *
@@ -33,22 +34,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_NAME_BYTES = 56, FROM_STORE_BIT = 63 };
+enum { INDEX_NAME_BYTES = 56 };
 
-/* The identity of a lower inode: store layers are told from devices by the top bit. */
-static struct index_origin origin_of(const struct fs *fs, const struct node *node, const struct stat *st)
+/* Store layers and what goes with the mount are told from devices by the top bits. */
+static const uint64_t from_store = 1ull << 63, from_passing = 1ull << 62;
+
+/*
+ * When a folder has gone its file system gives the numbers in it to other files, and one of them may come to stand in a
+ * lower: the device that no other mount has.
+ */
+static uint64_t passing_dev(const struct fs *fs, uint64_t dev)
+{
+	return from_passing | ((dev ^ fs->mount_id) & (from_passing - 1));
+}
+
+/* The identity of a lower inode; of one that is no row, @dev and @ino. */
+static struct index_origin origin_of(const struct fs *fs, const struct node *node, uint64_t dev, uint64_t ino)
 {
 	if (node_is(node, NODE_ROW))
-		return (struct index_origin){ fs->layers[node->layer]->dev | 1ull << FROM_STORE_BIT, node->row.no };
-	return (struct index_origin){ st->st_dev, st->st_ino };
+		return (struct index_origin){ fs->layers[node->layer]->dev | from_store, node->row.no };
+	return (struct index_origin){ backing_is_passing(fs, node) ? passing_dev(fs, dev) : dev, ino };
+}
+
+static char index_kind(const struct index_origin *origin)
+{
+	if (origin->dev & from_store)
+		return 's';
+	return origin->dev & from_passing ? 'm' : 'd';
 }
 
 static void index_name(const struct index_origin *origin, char *name)
 {
-	bool from_store = origin->dev >> FROM_STORE_BIT;
-
-	snprintf(name, INDEX_NAME_BYTES, "%c%llx-%llx", from_store ? 's' : 'd',
-		 (unsigned long long)(origin->dev & ~(1ull << FROM_STORE_BIT)), (unsigned long long)origin->ino);
+	snprintf(name, INDEX_NAME_BYTES, "%c%llx-%llx", index_kind(origin),
+		 (unsigned long long)(origin->dev & ~(from_store | from_passing)), (unsigned long long)origin->ino);
 }
 
 static int record_write(struct fs *fs, int dirfd, const char *name, const struct index_origin *origin, uint32_t nlink)
@@ -75,7 +93,7 @@ static int record_read(struct fs *fs, int dirfd, const char *name, struct index_
 	text[n] = '\0';
 	if (sscanf(text, "%c%llx-%llx %u", &kind, &dev, &ino, nlink) != 4)
 		return 0;
-	*origin = (struct index_origin){ dev | (kind == 's' ? 1ull << FROM_STORE_BIT : 0), ino };
+	*origin = (struct index_origin){ dev | (kind == 's' ? from_store : kind == 'm' ? from_passing : 0), ino };
 	return 1;
 }
 
@@ -98,9 +116,8 @@ static bool is_count(const char *name)
 
 static struct index_origin origin_of_multi(const struct fs *fs, const struct node *node)
 {
-	if (node_is(node, NODE_ROW))
-		return (struct index_origin){ fs->layers[node->layer]->dev | 1ull << FROM_STORE_BIT, node->row.no };
-	return (struct index_origin){ node->back.dev, node->back.ino };
+	return node_is(node, NODE_ROW) ? origin_of(fs, node, 0, 0)
+				       : origin_of(fs, node, node->back.dev, node->back.ino);
 }
 
 void index_keep_count(struct fs *fs, struct node *node, uint32_t names)
@@ -228,7 +245,7 @@ int index_join(struct fs *fs, struct link *link, struct stat *st)
 		return 0;
 	if (node_in_upper(fs, link->node))
 		return join_upper(fs, link);
-	origin = origin_of(fs, link->node, st);
+	origin = origin_of(fs, link->node, st->st_dev, st->st_ino);
 	index_name(&origin, name);
 	r = upper_stat(fs, fs->index_fd, name, fs->override_upper, &copy);
 	if (r < 0)
@@ -258,19 +275,25 @@ int index_open(struct fs *fs, struct node *node, struct fd_ref *ret)
 	return 0;
 }
 
+int index_origin(struct fs *fs, struct node *node, struct index_origin *ret)
+{
+	uint64_t dev = 0, ino = 0;
+	int r = node_is(node, NODE_ROW) ? 0 : backing_identity(fs, node, &dev, &ino);
+
+	*ret = origin_of(fs, node, dev, ino);
+	return r;
+}
+
 int index_add(struct fs *fs, struct node *node, const struct stat *lower, const char *work, struct index_origin *ret)
 {
 	char name[INDEX_NAME_BYTES], count[INDEX_NAME_BYTES];
 	int r;
 
-	*ret = origin_of(fs, node, lower);
-	if (!node_is(node, NODE_ROW)) { /* @lower has the number that the mount shows */
-		SHARED(&fs->names_lock);
-
-		r = backing_identity(fs, node, &ret->dev, &ret->ino);
-		if (r < 0)
-			return r;
-	}
+	pthread_rwlock_rdlock(&fs->names_lock);
+	r = index_origin(fs, node, ret); /* @lower has the number that the mount shows */
+	pthread_rwlock_unlock(&fs->names_lock);
+	if (r < 0)
+		return r;
 	index_name(ret, name);
 	r = record_write(fs, fs->work_fd, work, ret, (uint32_t)lower->st_nlink);
 	if (r < 0)
@@ -279,13 +302,6 @@ int index_add(struct fs *fs, struct node *node, const struct stat *lower, const 
 	count_name(ret, count);
 	unlinkat(fs->index_fd, count, 0); /* the copy counts for itself */
 	return linkat(fs->work_fd, work, fs->index_fd, name, 0) < 0 ? -errno : 0;
-}
-
-bool index_is_copy_of(const struct fs *fs, const struct node *copy, const struct node *lower)
-{
-	struct index_origin origin = origin_of_multi(fs, lower);
-
-	return copy->back.origin_dev == origin.dev && copy->back.origin_ino == origin.ino;
 }
 
 int index_nlink(struct fs *fs, struct node *node, int change)

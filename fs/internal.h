@@ -353,6 +353,13 @@ static inline bool layer_is_passing(const struct fs *fs, uint16_t layer)
 	return layer != NO_LAYER && (fs->layers[layer]->added || fs->layers[layer]->leaving);
 }
 
+/** backing_is_passing() - is it in a folder that is a layer for the life of the mount, at most?  When that has gone, its
+ * numbers are given to other files. */
+static inline bool backing_is_passing(const struct fs *fs, const struct node *node)
+{
+	return node_was_upper(fs, node) || layer_is_passing(fs, node_layer_index(fs, node));
+}
+
 /** layer_is_lowest() - is there no merged layer below it? */
 static inline bool layer_is_lowest(const struct fs *fs, uint16_t layer)
 {
@@ -535,8 +542,8 @@ int index_add(struct fs *fs, struct node *node, const struct stat *lower, const 
 void index_keep_count(struct fs *fs, struct node *node, uint32_t names);
 /** index_count() - how many of the @names that its layer has are left. */
 uint32_t index_count(struct fs *fs, struct node *node, uint32_t names);
-/** index_is_copy_of() - is @copy, which the index has, one of the store's file @lower? */
-bool index_is_copy_of(const struct fs *fs, const struct node *copy, const struct node *lower);
+/** index_origin() - what a copy of @node, which is in a lower, is a copy of. names_lock is held. Return: 0 or -errno. */
+int index_origin(struct fs *fs, struct node *node, struct index_origin *ret);
 /** index_nlink() - @change more names show the copy; at 0 its entry is removed. names_lock is held. */
 int index_nlink(struct fs *fs, struct node *node, int change);
 

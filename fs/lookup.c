@@ -411,11 +411,9 @@ static uint64_t ino_of_row(struct fs *fs, const struct node *node)
 	return ino_shown(fs, INO_OF_ROW | fs->layers[node->layer]->dev << 32 | node->row.no);
 }
 
-/* A folder that is a layer for the life of the mount, at most: when it has gone its numbers are given to other files. */
 bool ino_is_passing(const struct fs *fs, const struct node *node)
 {
-	return !(node->ino & INO_OF_ROW) &&
-	       (node_was_upper(fs, node) || layer_is_passing(fs, node_layer_index(fs, node)));
+	return !(node->ino & INO_OF_ROW) && backing_is_passing(fs, node);
 }
 
 /* The upper keeps it for what was copied up: names that a lower has too, and what a folder so marked holds. */

@@ -245,12 +245,10 @@ static bool attributes_are_same(const struct fs *fs, const struct node *node, co
 
 static bool is_copy_of(struct fs *fs, struct node *copy, struct node *fresh)
 {
-	uint64_t dev, ino;
+	struct index_origin origin;
 
-	if (!node_is(fresh, NODE_ROW))
-		return backing_identity(fs, fresh, &dev, &ino) == 0 && copy->back.origin_dev == dev &&
-		       copy->back.origin_ino == ino;
-	return index_is_copy_of(fs, copy, fresh);
+	return index_origin(fs, fresh, &origin) == 0 && copy->back.origin_dev == origin.dev &&
+	       copy->back.origin_ino == origin.ino;
 }
 
 /* Neither is a directory. */

@@ -112,6 +112,28 @@ change() {
 	assert_equal "$(identities "$MNT/d")" "$numbers"
 }
 
+@test "a file that is given the number of one of a former upper is not taken for its copy" {
+	mount_rw
+	mkdir "$MNT/d"
+	(cd "$MNT/d" && for i in {1..100}; do echo first >"old$i" && ln "old$i" "other$i"; done)
+	nacre commit --live "$MNT" live:1
+	(cd "$MNT/d" && for i in {1..100}; do echo changed >>"old$i"; done)
+	nacre umount "$MNT"
+	# Until the numbers of the files that were there then are given again.
+	python3 - added <<-'END'
+		import os, sys
+		os.mkdir(sys.argv[1])
+		for i in range(20000):
+		    with open(f"{sys.argv[1]}/a{i}", "w") as file:
+		        file.write(f"{i}\n")
+		    os.link(f"{sys.argv[1]}/a{i}", f"{sys.argv[1]}/b{i}")
+	END
+	nacre mount --container "$CONTAINER" "$MNT"
+	nacre layer add "$MNT" ./added
+	assert_equal "$(cd "$MNT" && cat a* b* | sha256sum)" "$(cd added && cat a* b* | sha256sum)"
+	assert_equal "$(cd "$MNT/d" && cat other* | sort | uniq -c | tr -s ' ')" $' 100 changed\n 100 first'
+}
+
 @test "a link that nobody has looked at since changes with the others" {
 	mount_rw
 	mkdir "$MNT/a" "$MNT/b"
