@@ -238,13 +238,16 @@ int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid)
 	return r < 0 ? r : 0;
 }
 
-/* Nobody has listed it, and nobody needs to: who does so now may wait for a server. */
+/*
+ * Nobody has listed it, and nobody needs to: who does so now may wait for a server.  Of a folder of no store it has been
+ * looked whether it is redirected to more.
+ */
 static bool is_one_layers(struct fs *fs, struct dirnode *dir)
 {
 	SHARED(&fs->names_lock);
 
 	return !node_in_upper(fs, &dir->node) && !node_is(&dir->node, NODE_LOADED) && dir_enter_former(fs, dir) == 0 &&
-	       dir->part_count == 1;
+	       dir->part_count == 1 && (node_is(&dir->node, NODE_ROW) || node_is(&dir->node, NODE_PARTS_FINAL));
 }
 
 int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
@@ -264,7 +267,7 @@ int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
 		return 0;
 	LOCKED(&dir->lock);
 	r = dir_enter_former_locked(fs, dir);
-	if (r == 0 && upper) /* the upper's marks say whether there are more */
+	if (r == 0 && (upper || dir->part_count == 1)) /* the marks say whether there are more */
 		r = dir_parts_locked(fs, dir);
 	if (r == 0 && dir->part_count + upper > 1)
 		r = dir_load_locked(fs, dir);

@@ -106,7 +106,7 @@ change() {
 	# Until the numbers of the files that were there then are given again.
 	(cd "$MNT/d" && touch new{1..20000})
 	assert_equal "$(find "$MNT" -type f -links 1 -printf '%i\n' | sort | uniq -d)" ''
-	rm "$MNT/d/"new*
+	(cd "$MNT/d" && rm new*)
 	nacre umount "$MNT"
 	nacre mount --container "$CONTAINER" "$MNT"
 	assert_equal "$(identities "$MNT/d")" "$numbers"

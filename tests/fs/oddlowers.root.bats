@@ -130,3 +130,14 @@ works() {
 	umount "$at/mnt"
 	assert_equal "$output" own
 }
+
+@test "a folder that a lower has moved counts the folders in it before it is listed" {
+	local at=$BATS_TEST_TMPDIR
+	mkdir -p "$at/top/moved" "$at/bottom/d/sub" "$at/bottom/d/sub2" "$at/mnt"
+	mknod "$at/top/d" c 0 0
+	setfattr -n trusted.overlay.redirect -v /d "$at/top/moved"
+	nacrefs -o "ro,lowerdir=$at/top:$at/bottom" "$at/mnt"
+	run stat -c %h "$at/mnt/moved"
+	umount "$at/mnt"
+	assert_equal "$output" 4
+}
