@@ -129,8 +129,8 @@ readme_build() { sed -n 's/^| `docker build [^`]*` | //p' "$NACRE_TOP/README.md"
 		"$BATS_FILE_TMPDIR/base.tar" "$layers"
 	podman load -q -i "$BATS_TEST_TMPDIR/many.tar" >/dev/null
 	rm "$BATS_TEST_TMPDIR/many.tar"
-	podman run --name ctr many:1 sh -c 'cat /many/count; ls /many | wc -l; ls /many/dir; echo more >>/many/1; rm /many/2'
-	assert_equal "$(podman logs ctr)" "$layers"$'\n'"$((layers + 2))"$'\n'"file-$layers"
+	run podman run --name ctr many:1 sh -c 'cat /many/count; ls /many | wc -l; ls /many/dir; echo more >>/many/1; rm /many/2'
+	assert_equal "$output" "$layers"$'\n'"$((layers + 2))"$'\n'"file-$layers"
 	podman diff ctr >"$BATS_TEST_TMPDIR/diff"
 	assert_equal "$(grep many "$BATS_TEST_TMPDIR/diff" | sort)" $'C /many\nC /many/1\nD /many/2'
 	podman commit -q ctr many:2 >/dev/null
