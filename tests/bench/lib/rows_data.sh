@@ -41,7 +41,9 @@ group_data() {
 	in_turn seqread-warm read_dir -s "$big_bytes" seqread
 	if command -v fio >/dev/null; then
 		each_peer fio-write fio_write
+		each_peer fio-read-upper fio_read_upper
 	fi
+	each_peer seqread-upper seqread_upper
 	in_turn sqlite new_dir -n "$inserts" run -- sqlite3 single.db ".read $data/inserts/single.sql"
 	in_turn sqlite-bulk new_dir -n $((100 * inserts)) run -- sqlite3 bulk.db ".read $data/inserts/bulk.sql"
 	unmount_all
@@ -80,6 +82,27 @@ fio_write() {
 	fio_calls=$fio_calls measure "$row" "$peer" bash -c 'fio_line "$@"' bash write --filename="$dir/fio" \
 		--rw=randwrite --size="$big_bytes" --io_size=$((fio_calls * 4096))
 	as_peer "$peer" rm "$dir/fio"
+}
+
+# A file of the upper, of which the disk's cache has everything and the mount's nothing.
+make_upper_file() {
+	local peer=$1 file
+	file=$(new_dir "$peer")/big
+	as_peer "$peer" test -e "$file" || as_peer "$peer" cp --reflink=never "$data/main/big" "$file"
+	sync
+	echo 1 >/proc/sys/vm/drop_caches
+	find "$up/$peer" -type f -name big -exec cat {} + >/dev/null
+}
+
+seqread_upper() {
+	make_upper_file "$2"
+	sample "$1" "$2" "$(new_dir "$2")" -s "$big_bytes" seqread
+}
+
+fio_read_upper() {
+	make_upper_file "$2"
+	fio_calls=$fio_calls measure "$1" "$2" bash -c 'fio_line "$@"' bash read --filename="$(new_dir "$2")/big" \
+		--rw=randread --readonly --size="$big_bytes" --io_size=$((fio_calls * 4096))
 }
 
 fio_read() {

@@ -193,7 +193,7 @@ can() {
 	find-fresh | grep-fresh | mount | layers-* | image-mount | naivediff) [ "${kind[$peer]}" != native ] ;;
 	memory) [[ ${kind[$peer]} != native && ${kind[$peer]} != overlayfs ]] ;;
 	image-commit) [ "${lower[$peer]}" = store ] ;;
-	*-cold) is_root ;;
+	*-cold | *read-upper) is_root ;;
 	# As root of root's mounts: the files are another one's, and a user's own mount is for himself.
 	*-other) is_root && [ -z "${run_as[$peer]:-}" ] ;;
 	# mergerfs copies nothing up and hides nothing: what is below can be neither changed nor removed.
