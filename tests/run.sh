@@ -9,6 +9,9 @@
 # environment:
 #   NACRE_BUILDS   the builds to run: "release address thread" unless told
 #   NACRE_JOBS     bats files at a time: one more than there are processors unless told, as each waits now and then
+#   NACRE_MODES    of tests/fs, run every suite in each of these ways to mount, and in no other; of the release build, "cached"
+#                  as root and user, "passthrough", "uring" and "writethrough" as root: all that run.sh does by itself is all of
+#                  it cached and a part as passthrough and uring
 #   NACRE_SETUP=0  install nothing
 #   NACRE_FUZZ_SECONDS  how long each libFuzzer target runs, beside the address build: 60 unless told
 #   NACRE_CRASH_POINTS  at how many calls each operation is killed by cli/crash.user.bats: 5 unless told, 0 for all
@@ -19,6 +22,7 @@ cd "$top"
 
 filters=("$@")
 builds=${NACRE_BUILDS:-release address thread}
+modes=${NACRE_MODES:-}
 jobs=${NACRE_JOBS:-$(($(nproc) + 1))}
 user=${NACRE_TEST_USER:-nacre-test}
 file_timeout=300
@@ -35,6 +39,8 @@ ringed='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/
 	fs/limits.bats fs/locks.bats fs/loop.root.bats fs/model.bats fs/size.bats fs/sqlite.bats fs/stats.bats
 	fs/stats.root.bats fs/torture.bats fs/vanish.bats fs/write.bats'
 ringed_threads='fs/holes.bats fs/locks.bats fs/loop.root.bats fs/torture.bats fs/vanish.bats'
+# Layers that come and go while it is mounted: io=passthrough refuses that, fs/passthrough.root.bats has the refusal.
+not_passed_through='fs/restack.bats'
 # Of the suites on the tree those that do one thing after the other: for ThreadSanitizer there is more in the others.
 one_by_one='fs/acl.bats fs/badinput.bats fs/badinput.root.bats fs/context.root.bats fs/interop.root.bats fs/meta.bats
 	fs/meta.root.bats fs/nested.bats fs/oddlowers.root.bats fs/options.bats fs/privbits.root.bats
@@ -311,7 +317,7 @@ forget_always() {
 	done
 }
 
-# Run one bats file as one identity (root, user, pressure, passthrough, uring) in one build; what it said is left in $work/results/JOB.*
+# Run one bats file as one identity (root, user, pressure, passthrough, uring, writethrough) in one build; what it said is left in $work/results/JOB.*
 run_bats() {
 	local job=$1 file=$2 identity=$3 name=$4 dir home reports tmp pid forgetting='' status=0 start=$SECONDS
 	dir=$(build_dir "$name")
@@ -332,9 +338,14 @@ run_bats() {
 		forget_always &
 		forgetting=$!
 	elif [ "$identity" = passthrough ]; then
-		command+=(NACRE_MOUNT_OPTIONS=io=passthrough NACRE_KINDS=dirs)
+		command+=(NACRE_MOUNT_OPTIONS=io=passthrough)
 	elif [ "$identity" = uring ]; then
-		command+=(NACRE_MOUNT_OPTIONS=io_uring NACRE_KINDS=dirs)
+		command+=(NACRE_MOUNT_OPTIONS=io_uring)
+	elif [ "$identity" = writethrough ]; then
+		command+=(NACRE_MOUNT_OPTIONS=writeback=0)
+	fi
+	if [[ $identity == @(passthrough|uring) && -z $modes ]]; then
+		command+=(NACRE_KINDS=dirs)
 	fi
 	if [[ $file == podman/* && $(id -u) = 0 ]]; then
 		command+=(unshare --mount --propagation=private sh -c "$own_namespace" sh env)
@@ -483,6 +494,27 @@ runs_as() {
 	esac
 }
 
+# queue_modes FILE: in main's queue, for each of $modes.
+queue_modes() {
+	local mode identity
+	[[ " ${good[*]} " == *" release "* && $1 == fs/* ]] || return 0
+	for mode in $modes; do
+		case $mode in
+		cached)
+			for identity in "${identities[@]}"; do
+				[[ $1 == *.root.bats && $identity = user || $1 == *.user.bats && $identity = root ]] ||
+					queue+=("release $identity $1")
+			done
+			;;
+		*)
+			[[ ${identities[0]} == root && $1 != *.user.bats ]] || continue
+			[ "$mode" != passthrough ] || ! is_one_of "$1" "$not_passed_through" || continue
+			queue+=("release $mode $1")
+			;;
+		esac
+	done
+}
+
 # leave_out IDENTITY: from main's queue.
 leave_out() {
 	local job
@@ -494,7 +526,13 @@ leave_out() {
 }
 
 main() {
-	local name file identity job count label
+	local name file identity mode job count label
+	for mode in $modes; do
+		case $mode in
+		cached | passthrough | uring | writethrough) ;;
+		*) say "tests/run.sh: no mode is called $mode: cached, passthrough, uring, writethrough" >&2; exit 2 ;;
+		esac
+	done
 	if [ "${NACRE_SETUP:-1}" != 0 ]; then
 		tools/setup.sh --build --tests
 	fi
@@ -522,11 +560,12 @@ main() {
 	done
 	chmod -R a+rX "$work/stage"
 
-	for name in "${good[@]}"; do
-		run_unit "$name"
-	done
-
-	[[ " $builds " != *" address "* ]] || run_fuzz
+	if [ -z "$modes" ]; then
+		for name in "${good[@]}"; do
+			run_unit "$name"
+		done
+		[[ " $builds " != *" address "* ]] || run_fuzz
+	fi
 
 	local -a identities queue=() last=()
 	if [ "$(id -u)" = 0 ]; then
@@ -536,6 +575,12 @@ main() {
 		identities=(user)
 	fi
 	local suite=(tests/fs/*.bats tests/cli/*.bats tests/podman/*.bats)
+	if [ -n "$modes" ]; then
+		for file in tests/fs/*.bats; do
+			! matches "${file#tests/}" || queue_modes "${file#tests/}"
+		done
+		suite=()
+	fi
 	for name in "${good[@]}"; do
 		for file in "${suite[@]}"; do
 			[ -e "$file" ] || continue

@@ -17,7 +17,10 @@ teardown() {
 teardown_file() { lowers_unchanged; }
 
 # Not the lock's descriptor, which a driver would keep.
-nacrefs() { "$NACREFS" "$@" 3>&- 4>&- 8<&-; }
+nacrefs() {
+	with_run_options "$@"
+	"$NACREFS" "${WITH_RUN_OPTIONS[@]}" 3>&- 4>&- 8<&-
+}
 
 by_ring() { nacrefs --stats --json "$MNT" | jq .RequestsByIoUring; }
 
@@ -157,6 +160,7 @@ hello
 
 @test "libfuse's own words for its own rings change nothing" {
 	skip_without_kernel "FUSE over io_uring" uring_on
+	local NACRE_MOUNT_OPTIONS='' # it is not asked for here
 	local -x FUSE_URING_ENABLE=1 FUSE_URING_QUEUE_DEPTH=3
 	mount_dirs "$LOWERS_DIR/1"
 	assert_equal "$(cat "$MNT/file")" hello

@@ -16,7 +16,8 @@ KINDS=dirs
 
 # As on NFS of version $1.
 nacrefs() {
-	LD_PRELOAD=$NACRE_BUILD/tests/fault/libnacre_fault.so NACRE_FAULT_NFS=$VERSION "$NACREFS" "$@" 3>&- 4>&-
+	with_run_options "$@"
+	LD_PRELOAD=$NACRE_BUILD/tests/fault/libnacre_fault.so NACRE_FAULT_NFS=$VERSION "$NACREFS" "${WITH_RUN_OPTIONS[@]}" 3>&- 4>&-
 }
 
 # Folders where whiteouts are, and whiteouts where folders are.

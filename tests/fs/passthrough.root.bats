@@ -350,3 +350,16 @@ def asked(call):
 		    eq(len(os.sched_getaffinity(0)), 1, "nothing was made ahead")
 	END
 }
+
+@test "layers are not added to it, and it goes on as it was" {
+	mkdir "$BATS_TEST_TMPDIR/more"
+	echo more >"$BATS_TEST_TMPDIR/more/more"
+	KINDS=dirs
+	while fresh_mount io=passthrough; do
+		assert_refused "not with io=passthrough" nacre layer add "$MNT" "$BATS_TEST_TMPDIR/more"
+		[ ! -e "$MNT/more" ]
+		assert_equal "$(cat "$MNT/file")" hello
+		echo new >"$MNT/new"
+		assert_equal "$(cat "$UPPER/new")" new
+	done
+}

@@ -15,7 +15,7 @@ setup() {
 }
 teardown() { unmount_all; }
 
-mount_low() { nacrefs -o "$(run_options)lowerdir=$DIR/low2:$DIR/low1${1:+,$1}" "$MNT"; }
+mount_low() { nacrefs -o "lowerdir=$DIR/low2:$DIR/low1${1:+,$1}" "$MNT"; }
 
 # Can the file system of the tests say for sure that a file has no xattr?
 lists_all() {

@@ -27,7 +27,24 @@ export NACRE_TOP NACRE_BUILD NACRE NACREFS NACRE_SANITIZER NACRE_TEST_USER
 export LC_ALL=C.UTF-8 TZ=UTC
 
 nacre() { "$NACRE" "$@" 3>&- 4>&-; }
-nacrefs() { "$NACREFS" "$@" 3>&- 4>&-; }
+nacrefs() {
+	with_run_options "$@"
+	"$NACREFS" "${WITH_RUN_OPTIONS[@]}" 3>&- 4>&-
+}
+
+# with_run_options ARG...: nacrefs' arguments, in a mount's those first that tests/run.sh wants all mounts of a run to have: a
+# test that asks for something else gets that.
+with_run_options() {
+	local i
+	WITH_RUN_OPTIONS=("$@")
+	[ -n "${NACRE_MOUNT_OPTIONS:-}" ] || return 0
+	for ((i = 1; i < $#; i++)); do
+		if [ "${WITH_RUN_OPTIONS[i - 1]}" = -o ]; then
+			WITH_RUN_OPTIONS[i]=$NACRE_MOUNT_OPTIONS,${WITH_RUN_OPTIONS[i]}
+			break
+		fi
+	done
+}
 
 is_root() { [ "$(id -u)" = 0 ]; }
 
@@ -84,9 +101,6 @@ join_lowers() {
 	printf '%s' "$*"
 }
 
-# What tests/run.sh wants all mounts of a run to have: a test that asks for something else gets that.
-run_options() { printf '%s' "${NACRE_MOUNT_OPTIONS:+$NACRE_MOUNT_OPTIONS,}"; }
-
 # mount_dirs [-o MORE] LOWER...: mount them read-write at $MNT, with $UPPER and $WORK as they are or new.
 mount_dirs() {
 	local more=
@@ -96,7 +110,7 @@ mount_dirs() {
 	fi
 	: "${MNT:=$BATS_TEST_TMPDIR/mnt}" "${UPPER:=$BATS_TEST_TMPDIR/upper}" "${WORK:=$BATS_TEST_TMPDIR/work}"
 	mkdir -p "$MNT" "$UPPER" "$WORK"
-	nacrefs -o "$(run_options)lowerdir=$(join_lowers "$@"),upperdir=$UPPER,workdir=$WORK$more" "$MNT"
+	nacrefs -o "lowerdir=$(join_lowers "$@"),upperdir=$UPPER,workdir=$WORK$more" "$MNT"
 }
 
 # mount_dirs_ro [-o MORE] LOWER...: the same without an upper.
@@ -108,7 +122,7 @@ mount_dirs_ro() {
 	fi
 	: "${MNT:=$BATS_TEST_TMPDIR/mnt}"
 	mkdir -p "$MNT"
-	nacrefs -o "$(run_options)lowerdir=$(join_lowers "$@")$more" "$MNT"
+	nacrefs -o "lowerdir=$(join_lowers "$@")$more" "$MNT"
 }
 
 # mount_kernel DIR [-o MORE] LOWER...: kernel overlayfs (root only), with $UPPER and $WORK if UPPER is set and not "".

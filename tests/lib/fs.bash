@@ -109,7 +109,7 @@ mount_kind() {
 		options+=",upperdir=$UPPER,workdir=$WORK"
 	fi
 	mkdir -p "$MNT"
-	nacrefs -o "$(run_options)$options" "$MNT"
+	nacrefs -o "$options" "$MNT"
 }
 
 # fresh_mount [OPTIONS]: the next kind, with a new upper; 1 when there are no more.  A test with kinds of its own sets
