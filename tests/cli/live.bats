@@ -241,10 +241,10 @@ kill_driver() {
 			mount_rw
 			echo first >"$MNT/first"
 			rm "$MNT/etc/motd"
-			sync -f "$MNT"
+			sync "$MNT/first"
 			after_step $step
 			echo second >"$MNT/second" # the driver knows of nothing
-			sync -f "$MNT"
+			sync "$MNT/second"
 			case $how in
 			killed) kill_driver ;;
 			umount) nacre umount "$MNT" ;;

@@ -260,7 +260,7 @@ teardown() { unmount_all; }
 @test "a mount whose driver was killed can be unmounted and mounted again" {
 	mount_rw
 	echo kept >"$MNT/kept"
-	sync -f "$MNT/kept"
+	sync "$MNT/kept"
 	pids=$(driver_pids "$MNT")
 	# shellcheck disable=SC2086
 	kill -KILL $pids
