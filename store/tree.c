@@ -142,8 +142,6 @@ static int path_check(const char *path, const char *what, struct diag *diag)
 {
 	if (!*path)
 		return diag_set(diag, -EBADMSG, "%s is empty", what);
-	if (*path == '/')
-		return diag_set(diag, -EBADMSG, "%s is absolute", what);
 	if (strlen(path) >= PATH_MAX)
 		return diag_set(diag, -EBADMSG, "%s is longer than %d bytes", what, PATH_MAX - 1);
 	return 0;
@@ -296,6 +294,9 @@ int tree_place(struct tree *t, const char *path, bool is_dir, struct diag *diag,
 	int r = path_check(path, "its name", diag);
 
 	*ret = (struct tree_place){ .kind = TREE_ENTRY, .name = "" };
+	/* "/" alone is the root directory: kaniko begins its layers with it. */
+	if (r == 0 && *path == '/' && path[strspn(path, "/")])
+		r = diag_set(diag, -EBADMSG, "its name is absolute");
 	if (r == 0)
 		r = stage_entry(t->stage);
 	if (r < 0)
@@ -373,6 +374,7 @@ int tree_put(struct tree *t, const struct tree_place *p, const struct tree_entry
 	return r;
 }
 
+/* A target that begins with a slash is one from the layer's root: kaniko writes them so, and all who unpack read them so. */
 static int find_target(struct tree *t, const char *target, struct diag *diag, int64_t *ret_dir, const char **ret_name,
 		       size_t *ret_len, struct row *ret)
 {

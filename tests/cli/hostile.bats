@@ -75,6 +75,18 @@ import_odd() {
 	[[ $stderr == *"5 xattrs were left out"* ]] || fail "$stderr"
 }
 
+# kaniko writes both into every image, and docker and podman take them so.
+@test "the root directory is \"/\", and hard links have their target from there" {
+	make_archive slashes "$BATS_TEST_TMPDIR/slashes.tar"
+	nacre import "$BATS_TEST_TMPDIR/slashes.tar" slashes:1
+	assert_equal "$(nacre cat slashes:1 usr/bin/perl5)" perl
+	nacre export --layer "$(nacre layers -q slashes:1)" | cmp - "$BATS_TEST_TMPDIR/slashes.tar"
+	nacre export slashes:1 | tar -tvf - >list
+	grep -q '^drwx--x--x .* \./\?$' list || fail "$(<list)"
+	grep -q 'perl5 link to .*perl$' list || fail "$(<list)"
+	nacre verify
+}
+
 @test "sparse files, in the forms of GNU and pax" {
 	cd "$BATS_TEST_TMPDIR"
 	truncate -s 50M holes

@@ -6,6 +6,7 @@ usage: make_archive.py base OUT.tar              a small root file system, with 
        make_archive.py second OUT.tar            a layer over it: whiteouts, an opaque directory, changes
        make_archive.py bad KIND OUT.tar          what an import must refuse
        make_archive.py odd OUT.tar               strange, but nothing that would be refused
+       make_archive.py slashes OUT.tar           the root directory as "/", a hard link with its target from there
        make_archive.py layout DIR NAME LAYER...  an OCI image layout of these layer archives (gzip)
        make_archive.py docker OUT.tar NAME LAYER...  what `docker save` writes
        make_archive.py many OUT.tar NAME BASE COUNT  the same with COUNT layers over BASE that each add to, change and
@@ -159,6 +160,14 @@ def odd(out):
     w.tar.close()
 
 
+def slashes(out):
+    w = Writer(out)
+    w.dir("/", mode=0o711)
+    w.add("usr/bin/perl", data=b"perl\n", mode=0o755)
+    w.add("usr/bin/perl5", tarfile.LNKTYPE, linkname="/usr/bin/perl", mode=0o755)
+    w.tar.close()
+
+
 def digest_of(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
@@ -244,10 +253,8 @@ def many(out, name, base_path, count):
 
 
 def main(args):
-    if len(args) == 2 and args[0] in ("base", "second"):
-        {"base": base, "second": second}[args[0]](args[1])
-    elif len(args) == 2 and args[0] == "odd":
-        odd(args[1])
+    if len(args) == 2 and args[0] in ("base", "second", "odd", "slashes"):
+        {"base": base, "second": second, "odd": odd, "slashes": slashes}[args[0]](args[1])
     elif len(args) == 3 and args[0] == "bad":
         bad(args[1], args[2])
     elif len(args) > 3 and args[0] == "layout":
