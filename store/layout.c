@@ -313,6 +313,38 @@ static int collect_each(struct load *load, const json_t *list, const char *what,
 	return r == -ENOMEM ? r : 0;
 }
 
+/*
+ * Of several that do not say what they are for: the first that turns out to be for the platform.  An index among others
+ * is one of those, and so is an image whose platform only its config tells.
+ */
+static int collect_unsaid(struct load *load, const json_t *list, const char *what, const char *tag, unsigned depth)
+{
+	size_t before = load->image_count;
+	bool asked = load->platform.asked;
+	struct diag *diag = TAKE(load->diag), why = { 0 };
+	int r = 0;
+
+	load->platform.asked = true;
+	load->diag = &why;
+	for (size_t i = 0; load->image_count == before && i < json_array_size(list); i++) {
+		const json_t *json = json_array_get(list, i);
+
+		if (is_attestation(json) || platform_part(json, "architecture"))
+			continue;
+		why = (struct diag){ 0 };
+		r = collect_descriptor(load, json, what, tag, depth);
+		if (r < 0)
+			load_drop_images(load, before);
+		if (r < 0 && r != -ENOTSUP)
+			break;
+	}
+	load->platform.asked = asked;
+	load->diag = diag;
+	if (r < 0 && r != -ENOTSUP)
+		return diag_set(diag, r, "%s", diag_text(&why, r));
+	return load->image_count > before ? 0 : no_platform(load, what);
+}
+
 /* Of a nested index one image is taken. */
 static int collect_index(struct load *load, const json_t *index, const char *what, const char *tag, unsigned depth)
 {
@@ -337,9 +369,11 @@ static int collect_index(struct load *load, const json_t *index, const char *wha
 			choice = json;
 		}
 	}
-	if (!choice && candidates == 1 && !load->platform.asked)
+	/* Of one that does not say what it is for, its config will. */
+	if (!choice && candidates == 1 && (!load->platform.asked || !platform_part(only, "architecture")))
 		choice = only;
-	return choice ? collect_descriptor(load, choice, what, tag, depth + 1) : no_platform(load, what);
+	return choice ? collect_descriptor(load, choice, what, tag, depth + 1)
+		      : collect_unsaid(load, list, what, tag, depth + 1);
 }
 
 /* A manifest's own word for what it is counts first, then the one it came with. */

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is meant where no variant is said (containerd's platforms, database.go). */
+/* What is meant where no variant is said (containerd's platforms, database.go); for amd64 v1 is as good as none. */
 static void set_default_variant(struct platform *p)
 {
+	if (strcmp(p->architecture, "amd64") == 0 && strcmp(p->variant, "v1") == 0)
+		p->variant[0] = '\0';
 	if (p->variant[0])
 		return;
 	if (strcmp(p->architecture, "arm64") == 0)
@@ -75,7 +77,7 @@ int platform_init(const char *text, struct diag *diag, struct platform *ret)
 /* An arm machine of v7 also runs what was made for v6 and v5. */
 static int variant_score(const struct platform *p, const char *variant)
 {
-	if (!variant || !*variant)
+	if (!variant || !*variant || (strcmp(p->architecture, "amd64") == 0 && strcmp(variant, "v1") == 0))
 		return 2;
 	if (strcmp(variant, p->variant) == 0)
 		return 3;

@@ -176,3 +176,48 @@ layer_line() { sha256sum "$1" | cut -c 1-12; }
 	head -c $(($(stat -c %s oci.tar) / 2)) oci.tar >cut.tar
 	assert_refused_unchanged "cannot load cut.tar: " nacre --store "$NACRE_STORE" load cut.tar
 }
+
+@test "an index in an index without a platform is looked into, and so are the configs of images without one" {
+	python3 - oci <<-'END'
+		import hashlib, json, pathlib, shutil, sys
+		INDEX = "application/vnd.oci.image.index.v1+json"
+		MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+		def put(root, value, kind):
+		    data = json.dumps(value).encode()
+		    name = hashlib.sha256(data).hexdigest()
+		    (root / "blobs/sha256" / name).write_bytes(data)
+		    return {"mediaType": kind, "digest": "sha256:" + name, "size": len(data)}
+		def images(root, said):
+		    manifest = json.loads((root / "blobs/sha256" / index["manifests"][0]["digest"][7:]).read_text())
+		    config = json.loads((root / "blobs/sha256" / manifest["config"]["digest"][7:]).read_text())
+		    for arch, variant in ("s390x", None), ("amd64", None), ("arm", "v7"), ("arm", "v6"), ("arm64", "v8"):
+		        platform = {"architecture": arch, "os": "linux", **({"variant": variant} if variant else {})}
+		        config.update(platform, author=arch + (variant or ""))
+		        manifest["config"] = put(root, config, manifest["config"]["mediaType"])
+		        yield {**put(root, manifest, MANIFEST), **({"platform": platform} if said else {})}
+		for kind in "nested", "unsaid":
+		    root = pathlib.Path(kind)
+		    shutil.copytree(sys.argv[1], root)
+		    index = json.loads((root / "index.json").read_text())
+		    entries = list(images(root, kind == "nested"))
+		    if kind == "nested":
+		        # The image that is looked for may be in any of them.
+		        entries = [put(root, {"schemaVersion": 2, "mediaType": INDEX, "manifests": part}, INDEX)
+		                   for part in (entries[:1], entries[1:])]
+		    for _ in range(2):
+		        entries = [put(root, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}, INDEX)]
+		    (root / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+	END
+	for kind in nested unsaid; do
+		for wanted in s390x:s390x amd64:amd64 amd64/v1:amd64 arm:armv7 arm/v7:armv7 arm/v6:armv6 arm64:arm64v8; do
+			id=$(nacre load -q --platform "linux/${wanted%:*}" "$kind" | sed -n '$s/.* //p')
+			assert_equal "$(nacre inspect "$id" | jq -r '.[0].Author')" "${wanted#*:}"
+		done
+		assert_refused "has no image for linux/riscv64" nacre load --platform linux/riscv64 "$kind"
+	done
+	case $(uname -m) in x86_64) own=amd64 ;; aarch64) own=arm64v8 ;; *) return 0 ;; esac
+	for kind in nested unsaid; do
+		id=$(nacre load -q "$kind" | sed -n '$s/.* //p')
+		assert_equal "$(nacre inspect "$id" | jq -r '.[0].Author')" "$own"
+	done
+}
