@@ -542,11 +542,6 @@ void sink_release(struct sink *k)
 	*k = (struct sink){ .fd = -1 };
 }
 
-static bool all_zero(const uint8_t *p, size_t len)
-{
-	return len > 0 && p[0] == 0 && memcmp(p, p + 1, len - 1) == 0;
-}
-
 /* Runs of zeros in pieces of this are left out: 10 GB of them must not cost 10 GB. */
 enum { HOLE_BYTES = 64 * 1024 };
 
@@ -556,7 +551,7 @@ static int object_add(struct sink *k, const uint8_t *bytes, size_t len)
 	while (len > 0) {
 		size_t part = len < HOLE_BYTES ? len : HOLE_BYTES;
 
-		if (part < HOLE_BYTES || !all_zero(bytes, part)) {
+		if (part < HOLE_BYTES || !io_is_zero(bytes, part)) {
 			int r = io_pwrite_full(k->fd, bytes, part, (off_t)k->size);
 
 			if (r < 0)

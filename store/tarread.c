@@ -2,6 +2,7 @@
 #include "store/tarread.h"
 
 #include "store/base/auto.h"
+#include "store/base/io.h"
 #include "store/framing.h"
 #include "store/ovl.h"
 #include "store/pax.h"
@@ -33,20 +34,40 @@ struct reader {
 	struct tar_attrs attrs;
 	struct sink sink;
 	int stream_error;	     /* of the callback; libarchive only knows that there was one */
-	uint64_t fed;		     /* bytes of the stream that libarchive got */
+	uint64_t fed;		     /* bytes of the stream so far */
+	bool blank;		     /* it begins with a header's length of zeros, as only an empty archive does */
 	locale_t locale, old_locale; /* owned, borrowed */
 };
+
+/*
+ * An archive that begins with its end is an empty one.  With anything but zeros behind that it is none: the image of a
+ * disk, of which libarchive would say that all is well.
+ */
+static int check_blank(struct reader *rd, const struct block *block)
+{
+	if (rd->fed == 0)
+		rd->blank = block->len >= TAR_BLOCK_BYTES && io_is_zero(block->data, TAR_BLOCK_BYTES);
+	rd->fed += block->len;
+	if (!rd->blank || io_is_zero(block->data, block->len))
+		return 0;
+	return diag_set(rd->diag, -EBADMSG,
+			"%s: it is not a tar archive: there is more behind the end that it begins with", rd->name);
+}
 
 /* The block is valid until the next call. */
 static int keep_block(struct reader *rd, struct block *block)
 {
-	if (rd->framing)
-		return framing_feed(rd->framing, block);
-	if (rd->held[1])
-		unpack_give_back(rd->unpack, rd->held[1]);
-	rd->held[1] = rd->held[0];
-	rd->held[0] = block;
-	return 0;
+	int r = 0;
+
+	if (rd->framing) {
+		r = framing_feed(rd->framing, block);
+	} else {
+		if (rd->held[1])
+			unpack_give_back(rd->unpack, rd->held[1]);
+		rd->held[1] = rd->held[0];
+		rd->held[0] = block;
+	}
+	return r < 0 ? r : check_blank(rd, block);
 }
 
 static la_ssize_t stream_read(struct archive *a, void *arg, const void **ret)
@@ -58,7 +79,6 @@ static la_ssize_t stream_read(struct archive *a, void *arg, const void **ret)
 
 	if (r > 0) {
 		n = (la_ssize_t)block->len;
-		rd->fed += block->len;
 		*ret = block->data;
 		r = keep_block(rd, block);
 		if (r == 0)
@@ -341,7 +361,6 @@ static int read_tail(struct reader *rd)
 	int r;
 
 	while ((r = unpack_next(rd->unpack, &block)) > 0) {
-		rd->fed += block->len;
 		r = keep_block(rd, block);
 		if (r < 0)
 			return r;

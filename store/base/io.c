@@ -15,6 +15,13 @@ enum {
 	COPY_RANGE_BYTES = 1 << 30,
 };
 
+bool io_is_zero(const void *buf, size_t count)
+{
+	const char *p = buf;
+
+	return count > 0 && p[0] == 0 && memcmp(p, p + 1, count - 1) == 0;
+}
+
 ssize_t io_read_full(int fd, void *buf, size_t count)
 {
 	size_t done = 0;

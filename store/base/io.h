@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/** io_is_zero() - are the @count bytes all zeros, and is there one at all? */
+bool io_is_zero(const void *buf, size_t count);
+
 /** io_read_full() - read until @count bytes or end of file. Return: bytes read, or -errno. */
 ssize_t io_read_full(int fd, void *buf, size_t count);
 

@@ -103,6 +103,17 @@ setup() { setup_base; }
 	assert_refused_unchanged "cannot import $BATS_TEST_TMPDIR/noise: " nacre import "$BATS_TEST_TMPDIR/noise" x
 }
 
+@test "the image of a disk, which begins as an empty archive does" {
+	cd "$BATS_TEST_TMPDIR"
+	head -c 1024 /dev/zero >empty.tar
+	nacre import -q empty.tar empty:1
+	{ cat empty.tar && printf 'superblock' && head -c 1M /dev/zero; } >disk
+	gzip -k disk
+	for file in disk disk.gz; do
+		assert_refused_unchanged "$file: it is not a tar archive" nacre import "$file" disk:1
+	done
+}
+
 @test "an empty file" {
 	: >"$BATS_TEST_TMPDIR/empty"
 	assert_refused_unchanged "cannot import $BATS_TEST_TMPDIR/empty: " nacre import "$BATS_TEST_TMPDIR/empty" x
