@@ -42,24 +42,24 @@ static int export_what(struct cli *cli, const char *what, const struct export_op
 {
 	AUTO(target_release) struct target target = { 0 };
 	AUTO(image_info_releasep) struct image_info image = { 0 };
-	struct diag no_target = { 0 };
+	struct diag no_target = { 0 }, no_image = { 0 };
 	int found = target_find(cli->store, what, &no_target, &target);
 	int r;
 
-	if (target_is_path(what) && found < 0) {
-		*ret_hint = target_hint(found);
-		diag_set(diag, found, "%s", diag_text(&no_target, found));
-	}
 	if (found == 0 && (target_is_path(what) || is_named(&target, what)))
 		return export_container(cli, &target, options, diag, ret_hint);
-	r = image_find_at(cli->store, what, diag, &image, NULL);
+	r = image_find_at(cli->store, what, &no_image, &image, NULL);
 	if (r == 0)
 		return export_image(cli, &image, options, diag);
 	if (found == 0)
 		return export_container(cli, &target, options, diag, ret_hint);
-	if (!*ret_hint)
-		*ret_hint = image_hint(r);
-	return r;
+	/* An image's name may look like a path; what is neither is called what it looks like. */
+	if (target_is_path(what)) {
+		*ret_hint = target_hint(found);
+		return diag_set(diag, found, "%s", diag_text(&no_target, found));
+	}
+	*ret_hint = image_hint(r);
+	return diag_set(diag, r, "%s", diag_text(&no_image, r));
 }
 
 static int export_layer(struct cli *cli, const char *id, const struct export_options *options, struct diag *diag,

@@ -31,6 +31,19 @@ static int read_format(const struct args *args, struct save_options *ret)
 	return args_misused(args->command, "--format is docker-archive, oci-archive or oci-dir, not '%s'", name);
 }
 
+/* What failed may be the file that is written: that images are listed helps only where one is not there. */
+static const char *save_hint(struct cli *cli, const struct args *args, int error)
+{
+	for (size_t i = 0; i < args->operand_count; i++) {
+		struct image_id image;
+		struct diag diag = { 0 };
+
+		if (image_find(cli->store, args_operand(args, i), &diag, &image) == error)
+			return image_hint(error);
+	}
+	return NULL;
+}
+
 int cmd_save(struct cli *cli, const struct args *args)
 {
 	const char *path = args_get(args, "output");
@@ -53,5 +66,5 @@ int cmd_save(struct cli *cli, const struct args *args)
 		return FAILED;
 	r = image_save(cli->store, (const char *const *)args->operands, args->operand_count, path ? path : "-",
 		       &options, &diag);
-	return r < 0 ? ui_fail(r, &diag, image_hint(r), "cannot save %s", args_operand(args, 0)) : DONE;
+	return r < 0 ? ui_fail(r, &diag, save_hint(cli, args, r), "cannot save %s", args_operand(args, 0)) : DONE;
 }

@@ -103,6 +103,11 @@ listing() { nacre ls -lR --json "$1" / | jq -c 'map(del(.Layer, .LayerDiffId))';
 	assert_refused_unchanged "No such file or directory" nacre export -o out.tar ./nothing
 	assert_refused_unchanged "cannot export 00000000" nacre export -o out.tar --layer 00000000
 	assert_refused_unchanged "cannot write to none/out.tar" nacre export -o none/out.tar shop:1
+	# A name with a slash might be a path.
+	nacre tag shop:1 localhost:5000/shop:1
+	assert_refused_unchanged "cannot write to none/out.tar: No such file" nacre export -o none/out.tar localhost:5000/shop:1
+	refute_output_has "nacre ps"
+	nacre rmi localhost:5000/shop:1
 	assert_misused nacre export
 	assert_misused nacre export shop:1 box
 	assert_misused nacre export --layer 0000 shop:1

@@ -80,7 +80,9 @@ setup() {
 	echo old >out.tar
 	assert_refused "no such image: none" nacre save -o out.tar shop:1 none
 	assert_equal "$(cat out.tar)" old
-	assert_refused "cannot write to none/out.tar" nacre save -o none/out.tar shop:1
+	assert_refused "cannot write to none/out.tar: No such file or directory" nacre save -o none/out.tar shop:1
+	refute_output_has "nacre images"
+	assert_refused "'nacre images' lists them" nacre save -o out.tar shop:1 none:1
 	mkdir full
 	touch full/something
 	assert_refused "full: there is something in it" nacre save --format oci-dir -o full shop:1
