@@ -104,7 +104,9 @@ static int source_error(struct reader *rd)
 
 static int archive_error(struct reader *rd, struct archive_entry *entry)
 {
-	int64_t pos = archive_read_header_position(rd->archive);
+	int64_t header = archive_read_header_position(rd->archive);
+	/* Of a header that libarchive gave up in the midst of it does not know where it was. */
+	int64_t pos = header >= 0 ? header : archive_filter_bytes(rd->archive, 0);
 	const char *text = archive_error_string(rd->archive);
 	const char *path = entry ? archive_entry_pathname(entry) : NULL;
 

@@ -20,11 +20,12 @@ import_odd() {
 		"hardlink-folder:link:which is a directory" "hardlink-through-symlink:link:not in the archive" \
 		"root-as-file:.:replace the root" "nameless::empty" "long-path:nnnn:longer than" "owner:owner:out of range" \
 		"whiteout:.wh.:no possible name" "whiteout-of-parent:.wh...:no possible name" "negative-size::" \
-		"huge-size:size:the allowed"; do
+		"huge-size:size:the allowed" "long-comment::header too large"; do
 		IFS=: read -r kind entry reason <<<"$kind"
 		make_archive bad "$kind" "$BATS_TEST_TMPDIR/bad.tar"
 		assert_refused_unchanged "$entry" nacre import "$BATS_TEST_TMPDIR/bad.tar" bad
 		assert_output_has "$reason"
+		refute_output_has "byte -"
 	done
 	[ ! -e /tmp/escaped ]
 }

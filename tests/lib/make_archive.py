@@ -121,6 +121,8 @@ def bad(kind, out):
         w.add("", data=b"x")
     elif kind == "long-path":
         w.add("/".join(["n" * 200] * 21), data=b"x")
+    elif kind == "long-comment":
+        w.add("comment", pax_headers={"comment": "c" * 2**21})
     elif kind == "owner":
         w.add("owner", data=b"x", uid=2**32 - 1)
     elif kind == "whiteout":
