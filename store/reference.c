@@ -48,11 +48,25 @@ static bool component_valid(const char *p, const char *end)
 	return true;
 }
 
+/* "[::1]". Return: what is behind it; NULL: it is none. */
+static const char *skip_ipv6(const char *p, const char *end)
+{
+	const char *close = memchr(p, ']', (size_t)(end - p));
+	size_t n = close ? (size_t)(close - p) - 1 : 0;
+
+	return n >= 2 && strspn(p + 1, "0123456789abcdefABCDEF:") == n ? close + 1 : NULL;
+}
+
 /* host[:port]: what comes before the first '/', if it looks like one. */
 static bool domain_valid(const char *p, const char *end)
 {
-	if (p == end || !is_alnum(*p))
+	if (p < end && *p == '[') {
+		p = skip_ipv6(p, end);
+		if (!p || (p < end && *p != ':'))
+			return false;
+	} else if (p == end || !is_alnum(*p)) {
 		return false;
+	}
 	for (; p < end && *p != ':'; p++) {
 		if (!is_alnum(*p) && *p != '.' && *p != '-')
 			return false;

@@ -515,6 +515,8 @@ bool host_is_loopback(const char *host)
 {
 	size_t len = strcspn(host, ":");
 
+	if (strncmp(host, "[::1]", 5) == 0 && (host[5] == '\0' || host[5] == ':'))
+		return true;
 	if (len == 9 && strncmp(host, "localhost", 9) == 0)
 		return true;
 	return strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len;

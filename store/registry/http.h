@@ -78,7 +78,7 @@ bool http_is_transient(int err);
 char *url_origin(const char *url);
 /** url_join() - @relative seen from @base. A string to free(); NULL: not a URL. */
 char *url_join(const char *base, const char *relative);
-/** host_is_loopback() - localhost, 127.0.0.0/8; a port may follow. */
+/** host_is_loopback() - localhost, 127.0.0.0/8, [::1]; a port may follow. */
 bool host_is_loopback(const char *host);
 
 #endif

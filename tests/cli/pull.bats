@@ -200,6 +200,7 @@ push_with_skopeo() {
 @test "no plain HTTP to another machine" {
 	assert_refused "https://" nacre pull --retry 0 "registry.invalid:1/app:1"
 	[[ $output != *"http://"* ]] || fail "plain HTTP was tried: $output"
+	assert_refused "http://[::1]:1:" nacre pull --retry 0 "[::1]:1/app:1"
 	assert_refused "http://" nacre pull --retry 0 --insecure "registry.invalid:1/app:1"
 }
 

@@ -77,9 +77,13 @@ static void references_are_normalised(void **state)
 		{ "a/b-c/d__e.f:V_1.2-x", "a/b-c/d__e.f:V_1.2-x" },
 		{ "localhost:5000/x", "localhost:5000/x:latest" },
 		{ "Host.Example/x:1", "Host.Example/x:1" },
+		{ "[::1]:5000/x", "[::1]:5000/x:latest" },
+		{ "[2001:DB8::1]/a/x:1", "[2001:DB8::1]/a/x:1" },
 	};
-	static const char *const bad[] = { "",	  ":1", "Base", "a//b", "/a",	 "a/",	  "a:",	   "a:-x", "a b",
-					   "a\n", "-a", "a..b", "a@b",	"a___b", "a:1:2", "h:x/y", "a-" };
+	static const char *const bad[] = { "",	     ":1",    "Base",	  "a//b",     "/a",	   "a/",
+					   "a:",     "a:-x",  "a b",	  "a\n",      "-a",	   "a..b",
+					   "a@b",    "a___b", "a:1:2",	  "h:x/y",    "a-",	   "[::1]",
+					   "[::1/a", "[]/a",  "[::1]x/a", "[::1]:/a", "a/[::1]/b", "[::g]/a" };
 	char *name;
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
