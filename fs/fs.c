@@ -264,6 +264,7 @@ static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct di
 		r = subfolder(workdir, index, &fs->index_fd);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot prepare workdir %s", options->work);
+	fs->index_by_number = index_is_by_number(fs->index_fd);
 	/* workdir's own ACLs, if it has some, are nothing to what is only built there. */
 	(void)fremovexattr(fs->work_fd, "system.posix_acl_default");
 	(void)fremovexattr(fs->work_fd, "system.posix_acl_access");

@@ -12,16 +12,17 @@
  * on disk knows nothing of names that are still in a lower only.
  *
  *   links/s3-1f           inode 0x1f of store layer 3
- *   links/d801-2a         inode 0x2a of device 0x801
+ *   links/b83..e-2a       inode 0x2a of a device, born at a certain time (born_dev())
+ *   links/d801-2a         inode 0x2a of device 0x801, where birth times are not kept or an older driver made it
  *   links/m49..c-2a       one of a folder that goes with this mount (passing_dev())
- *   links/d801-2a.names   how many names are left of one that has no copy (a symlink: its target)
+ *   links/b83..e-2a.names how many names are left of one that has no copy (a symlink: its target)
  *   overlay.nacre.index = "s3-1f 2"
  *
  * An upper that has become a lower (live.c) keeps its index, of which only the counts are
  * looked at from then on: its copies have all their names, since the lowers are of the store.
  *
- * (The kernel's own index, workdir/index, names files by file handle, which
- * neither the store nor an unprivileged user has.)
+ * (The kernel's own index, workdir/index, names files by file handle, which the store has not, and which
+ * a lower on FUSE or NFS may give anew with each mount.)
  */
 
 #include "fs/attrcache.h"
@@ -33,11 +34,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 enum { INDEX_NAME_BYTES = 56 };
 
 /* Store layers and what goes with the mount are told from devices by the top bits. */
-static const uint64_t from_store = 1ull << 63, from_passing = 1ull << 62;
+static const uint64_t from_store = 1ull << 63, from_passing = 1ull << 62, from_born = 1ull << 61;
+
+static char index_kind(const struct index_origin *origin)
+{
+	if (origin->dev & from_store)
+		return 's';
+	if (origin->dev & from_passing)
+		return 'm';
+	return origin->dev & from_born ? 'b' : 'd';
+}
+
+static uint64_t kind_bit(char kind)
+{
+	return kind == 's' ? from_store : kind == 'm' ? from_passing : kind == 'b' ? from_born : 0;
+}
+
+static void index_name(const struct index_origin *origin, char *name)
+{
+	char kind = index_kind(origin);
+
+	snprintf(name, INDEX_NAME_BYTES, "%c%llx-%llx", kind, (unsigned long long)(origin->dev & ~kind_bit(kind)),
+		 (unsigned long long)origin->ino);
+}
 
 /*
  * When a folder has gone its file system gives the numbers in it to other files, and one of them may come to stand in a
@@ -48,25 +75,93 @@ static uint64_t passing_dev(const struct fs *fs, uint64_t dev)
 	return from_passing | ((dev ^ fs->mount_id) & (from_passing - 1));
 }
 
-/* The identity of a lower inode; of one that is no row, @dev and @ino. */
-static struct index_origin origin_of(const struct fs *fs, const struct node *node, uint64_t dev, uint64_t ino)
+/*
+ * Between two mounts a file of a lower may be removed and a new one be given its number; that is born later.  The two in one
+ * word, so that a node has room for them.
+ */
+static uint64_t born_dev(uint64_t dev, uint64_t birth_ns)
 {
+	const uint64_t key[2] = { dev, birth_ns };
+
+	return from_born | (XXH3_64bits(key, sizeof(key)) & (from_born - 1));
+}
+
+/* What is on disk of a lower inode that is no row. */
+struct backing {
+	uint64_t dev, ino;
+	uint64_t birth_ns; /* 0: its file system does not keep it */
+};
+
+static uint64_t time_ns(int64_t seconds, uint32_t ns)
+{
+	return (uint64_t)seconds * 1000000000 + ns;
+}
+
+/*
+ * In a former upper no number is given again while it is there.  Who serves a lower is not asked: a driver would be each time,
+ * and may tell another time when the file there has been copied up.
+ */
+static bool is_told_by_birth(const struct fs *fs, const struct node *node)
+{
+	const struct layer *layer = node_layer(fs, node);
+
+	return !node_is(node, NODE_ROW) && !node_was_upper(fs, node) && !(layer && layer->is_served);
+}
+
+/* names_lock is held. */
+static int birth_read(struct fs *fs, struct node *node, uint64_t *ret)
+{
+	struct node_at at;
+	struct statx stx;
+	int r;
+
+	*ret = 0;
+	if (!is_told_by_birth(fs, node))
+		return 0;
+	r = node_at(fs, node, &at);
+	if (r < 0)
+		return r;
+	if (statx(at.ref.fd, at.name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_BTIME, &stx) < 0)
+		r = -errno;
+	fd_put(fs->fds, &at.ref);
+	if (r == 0 && stx.stx_mask & STATX_BTIME)
+		*ret = time_ns(stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec);
+	return r;
+}
+
+/* The identity of a lower inode; of one that is no row it is that of @back. */
+static struct index_origin origin_of(const struct fs *fs, const struct node *node, const struct backing *back)
+{
+	uint64_t dev = back->dev;
+
 	if (node_is(node, NODE_ROW))
 		return (struct index_origin){ fs->layers[node->layer]->dev | from_store, node->row.no };
-	return (struct index_origin){ backing_is_passing(fs, node) ? passing_dev(fs, dev) : dev, ino };
+	if (back->birth_ns && is_told_by_birth(fs, node))
+		dev = born_dev(dev, back->birth_ns);
+	return (struct index_origin){ backing_is_passing(fs, node) ? passing_dev(fs, dev) : dev, back->ino };
 }
 
-static char index_kind(const struct index_origin *origin)
+/* names_lock is held. @back: what was read of it, which for a row is nothing. */
+static int origin_read(struct fs *fs, struct node *node, struct backing *back, struct index_origin *ret)
 {
-	if (origin->dev & from_store)
-		return 's';
-	return origin->dev & from_passing ? 'm' : 'd';
+	int r = 0;
+
+	*back = (struct backing){ 0 };
+	if (!node_is(node, NODE_ROW)) {
+		r = backing_identity(fs, node, &back->dev, &back->ino);
+		if (r == 0)
+			r = birth_read(fs, node, &back->birth_ns);
+	}
+	*ret = origin_of(fs, node, back);
+	return r;
 }
 
-static void index_name(const struct index_origin *origin, char *name)
+/* What an older driver's index has it as. Return: false: the same, or this index has none of those. */
+static bool origin_before(const struct fs *fs, const struct index_origin *origin, const struct backing *back,
+			  struct index_origin *ret)
 {
-	snprintf(name, INDEX_NAME_BYTES, "%c%llx-%llx", index_kind(origin),
-		 (unsigned long long)(origin->dev & ~(from_store | from_passing)), (unsigned long long)origin->ino);
+	*ret = (struct index_origin){ back->dev, back->ino };
+	return fs->index_by_number && index_kind(origin) == 'b';
 }
 
 static int record_write(struct fs *fs, int dirfd, const char *name, const struct index_origin *origin, uint32_t nlink)
@@ -93,7 +188,7 @@ static int record_read(struct fs *fs, int dirfd, const char *name, struct index_
 	text[n] = '\0';
 	if (sscanf(text, "%c%llx-%llx %u", &kind, &dev, &ino, nlink) != 4)
 		return 0;
-	*origin = (struct index_origin){ dev | (kind == 's' ? from_store : kind == 'm' ? from_passing : 0), ino };
+	*origin = (struct index_origin){ dev | kind_bit(kind), ino };
 	return 1;
 }
 
@@ -114,15 +209,18 @@ static bool is_count(const char *name)
 	return len > suffix && strcmp(name + len - suffix, COUNT_SUFFIX) == 0;
 }
 
-static struct index_origin origin_of_multi(const struct fs *fs, const struct node *node)
+/* As index_join() found it: it need not have a place any more. */
+static struct backing backing_of_multi(const struct node *node)
 {
-	return node_is(node, NODE_ROW) ? origin_of(fs, node, 0, 0)
-				       : origin_of(fs, node, node->back.dev, node->back.ino);
+	if (node_is(node, NODE_ROW))
+		return (struct backing){ 0 };
+	return (struct backing){ node->back.dev, node->back.ino, node->back.birth_ns };
 }
 
 void index_keep_count(struct fs *fs, struct node *node, uint32_t names)
 {
-	struct index_origin origin = origin_of_multi(fs, node);
+	const struct backing back = backing_of_multi(node);
+	const struct index_origin origin = origin_of(fs, node, &back);
 	char name[INDEX_NAME_BYTES], work[WORK_NAME_BYTES], text[16];
 
 	if (fs->index_fd < 0)
@@ -163,7 +261,9 @@ static uint32_t count_recorded(struct fs *fs, struct node *node, uint32_t names)
 
 uint32_t index_count(struct fs *fs, struct node *node, uint32_t names)
 {
-	struct index_origin origin = origin_of_multi(fs, node);
+	const struct backing back = backing_of_multi(node);
+	const struct index_origin origin = origin_of(fs, node, &back);
+	struct index_origin before;
 	char name[INDEX_NAME_BYTES];
 	uint32_t left;
 
@@ -176,13 +276,19 @@ uint32_t index_count(struct fs *fs, struct node *node, uint32_t names)
 		if (fs->layers[i]->was_upper && count_read(fs->layers[i]->index_fd, name, &left))
 			return left;
 	}
+	if (origin_before(fs, &origin, &back, &before)) {
+		count_name(&before, name);
+		if (count_read(fs->index_fd, name, &left))
+			return left;
+	}
 	SHARED(&fs->names_lock);
 	return count_recorded(fs, node, names);
 }
 
 /* --- copies --- */
 
-bool index_has_copies(int index_fd)
+/* Return: is there an entry that @is true of? True also where that cannot be told. */
+static bool has_entry(int index_fd, bool (*is)(const char *name))
 {
 	AUTO(closep) int fd = openat(index_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -193,9 +299,29 @@ bool index_has_copies(int index_fd)
 		return true;
 	TAKE_FD(fd);
 	while (!any && (entry = readdir(dir)))
-		any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && !is_count(entry->d_name);
+		any = entry->d_name[0] != '.' && is(entry->d_name);
 	closedir(dir);
 	return any;
+}
+
+static bool is_copy(const char *name)
+{
+	return !is_count(name);
+}
+
+bool index_has_copies(int index_fd)
+{
+	return has_entry(index_fd, is_copy);
+}
+
+static bool is_by_number(const char *name)
+{
+	return name[0] == 'd';
+}
+
+bool index_is_by_number(int index_fd)
+{
+	return has_entry(index_fd, is_by_number);
 }
 
 /* The link's node is, from now on, the node of the copy. */
@@ -233,9 +359,38 @@ static int join_upper(struct fs *fs, struct link *link)
 	return r < 0 ? r : 0;
 }
 
+/* An older driver's copy, whose name does not tell: where it recorded the birth time of what it copied, as it does. */
+static bool was_born_then(struct fs *fs, const char *name, uint64_t birth_ns)
+{
+	struct timespec birth = { .tv_nsec = NO_BIRTH };
+
+	upper_read_birth(fs, fs->index_fd, name, &birth);
+	return birth.tv_nsec == NO_BIRTH || time_ns(birth.tv_sec, (uint32_t)birth.tv_nsec) == birth_ns;
+}
+
+/* @origin: what a copy of it would have; what the copy has, afterwards. Return: -ENOENT: there is none. */
+static int copy_find(struct fs *fs, const struct backing *back, struct index_origin *origin, char *name,
+		     struct stat *ret)
+{
+	struct index_origin before;
+	int r;
+
+	index_name(origin, name);
+	r = upper_stat(fs, fs->index_fd, name, fs->override_upper, ret);
+	if (r != -ENOENT || !origin_before(fs, origin, back, &before))
+		return r;
+	index_name(&before, name);
+	r = upper_stat(fs, fs->index_fd, name, fs->override_upper, ret);
+	if (r == 0 && !was_born_then(fs, name, back->birth_ns))
+		return -ENOENT;
+	*origin = before;
+	return r;
+}
+
 int index_join(struct fs *fs, struct link *link, struct stat *st)
 {
 	struct index_origin origin = { 0 };
+	struct backing back;
 	char name[INDEX_NAME_BYTES];
 	uint32_t nlink = 0;
 	struct stat copy;
@@ -245,9 +400,17 @@ int index_join(struct fs *fs, struct link *link, struct stat *st)
 		return 0;
 	if (node_in_upper(fs, link->node))
 		return join_upper(fs, link);
-	origin = origin_of(fs, link->node, st->st_dev, st->st_ino);
-	index_name(&origin, name);
-	r = upper_stat(fs, fs->index_fd, name, fs->override_upper, &copy);
+	back = (struct backing){ st->st_dev, st->st_ino, 0 };
+	if (!node_is(link->node, NODE_ROW)) {
+		pthread_rwlock_rdlock(&fs->names_lock);
+		r = birth_read(fs, link->node, &back.birth_ns);
+		pthread_rwlock_unlock(&fs->names_lock);
+		if (r < 0)
+			return r == -ENOENT ? -ESTALE : r; /* changed behind our back */
+		link->node->back.birth_ns = back.birth_ns; /* for the counts */
+	}
+	origin = origin_of(fs, link->node, &back);
+	r = copy_find(fs, &back, &origin, name, &copy);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	atomic_store(&fs->names_lacking, true);
@@ -275,22 +438,29 @@ int index_open(struct fs *fs, struct node *node, struct fd_ref *ret)
 	return 0;
 }
 
-int index_origin(struct fs *fs, struct node *node, struct index_origin *ret)
+static bool is_origin(const struct node *copy, const struct index_origin *origin)
 {
-	uint64_t dev = 0, ino = 0;
-	int r = node_is(node, NODE_ROW) ? 0 : backing_identity(fs, node, &dev, &ino);
+	return copy->back.origin_dev == origin->dev && copy->back.origin_ino == origin->ino;
+}
 
-	*ret = origin_of(fs, node, dev, ino);
-	return r;
+bool index_is_copy_of(struct fs *fs, const struct node *copy, struct node *lower)
+{
+	struct index_origin origin, before;
+	struct backing back;
+
+	if (origin_read(fs, lower, &back, &origin) < 0)
+		return false;
+	return is_origin(copy, &origin) || (origin_before(fs, &origin, &back, &before) && is_origin(copy, &before));
 }
 
 int index_add(struct fs *fs, struct node *node, const struct stat *lower, const char *work, struct index_origin *ret)
 {
 	char name[INDEX_NAME_BYTES], count[INDEX_NAME_BYTES];
+	struct backing back;
 	int r;
 
 	pthread_rwlock_rdlock(&fs->names_lock);
-	r = index_origin(fs, node, ret); /* @lower has the number that the mount shows */
+	r = origin_read(fs, node, &back, ret); /* @lower has the number that the mount shows */
 	pthread_rwlock_unlock(&fs->names_lock);
 	if (r < 0)
 		return r;

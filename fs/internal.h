@@ -118,8 +118,12 @@ struct node {
 		struct {
 			uint64_t dev, ino; /* of the backing inode, where it has several names */
 			uint32_t nlink; /* NODE_INDEXED: names that show; of another lower's: that it has, 0: not known */
-			uint32_t gone;			 /* names of a lower's that were taken away here */
-			uint64_t origin_dev, origin_ino; /* NODE_INDEXED: what it is a copy of */
+			uint32_t gone;	     /* names of a lower's that were taken away here */
+			uint64_t origin_dev; /* NODE_INDEXED, and the next: what it is a copy of */
+			union {
+				uint64_t origin_ino;
+				uint64_t birth_ns; /* of another lower's with several names, as index.c has it */
+			};
 			union {
 				struct node_data *data;	  /* NODE_METACOPY: owned */
 				struct node_attrs *attrs; /* else, a regular file of the upper: owned; attrcache.c */
@@ -193,6 +197,7 @@ struct fs {
 	uint16_t formers[SPARE_LAYERS];	 /* of each upper before it: its index in layers */
 	int upper_fd, work_fd;		 /* roots of the upper and of what work/ holds; -1: read-only */
 	int index_fd;			 /* links to the copies of lower files that have several names; -1: read-only */
+	bool index_by_number;		 /* it had, when it was opened, such as older drivers make */
 	uint64_t *devs;			 /* devices met, for st_ino; guarded by inodes.lock */
 	uint32_t dev_count;
 	enum ovl_namespace xattr_ns;
@@ -387,6 +392,8 @@ enum { INDEX_FOLDER_BYTES = 24 };
 int index_folder(int upper_fd, int workdir, char name[static INDEX_FOLDER_BYTES]);
 /** index_has_copies() - is there one in that folder? True also where that cannot be told. */
 bool index_has_copies(int index_fd);
+/** index_is_by_number() - is a lower's file told there by device and number alone? True also where that cannot be told. */
+bool index_is_by_number(int index_fd);
 
 /* --- node.c: nodes, names, tables --- */
 
@@ -542,8 +549,8 @@ int index_add(struct fs *fs, struct node *node, const struct stat *lower, const 
 void index_keep_count(struct fs *fs, struct node *node, uint32_t names);
 /** index_count() - how many of the @names that its layer has are left. */
 uint32_t index_count(struct fs *fs, struct node *node, uint32_t names);
-/** index_origin() - what a copy of @node, which is in a lower, is a copy of. names_lock is held. Return: 0 or -errno. */
-int index_origin(struct fs *fs, struct node *node, struct index_origin *ret);
+/** index_is_copy_of() - is @copy, which the index has, one of the lower's file @lower? names_lock is held. */
+bool index_is_copy_of(struct fs *fs, const struct node *copy, struct node *lower);
 /** index_nlink() - @change more names show the copy; at 0 its entry is removed. names_lock is held. */
 int index_nlink(struct fs *fs, struct node *node, int change);
 

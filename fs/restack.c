@@ -243,14 +243,6 @@ static bool attributes_are_same(const struct fs *fs, const struct node *node, co
 	return !node_is(node, NODE_ROW) || node->row.no == fresh->row.no;
 }
 
-static bool is_copy_of(struct fs *fs, struct node *copy, struct node *fresh)
-{
-	struct index_origin origin;
-
-	return index_origin(fs, fresh, &origin) == 0 && copy->back.origin_dev == origin.dev &&
-	       copy->back.origin_ino == origin.ino;
-}
-
 /* Neither is a directory. */
 static bool is_same_file(struct fs *fs, const struct link *link, const struct link *fresh)
 {
@@ -261,7 +253,7 @@ static bool is_same_file(struct fs *fs, const struct link *link, const struct li
 	if ((a->mode & S_IFMT) != (b->mode & S_IFMT))
 		return false;
 	if (node_in_upper(fs, a))
-		return node_is(a, NODE_INDEXED) && is_copy_of(fs, a, b);
+		return node_is(a, NODE_INDEXED) && index_is_copy_of(fs, a, b);
 	if (a->layer != b->layer || node_is(a, NODE_ROW) != node_is(b, NODE_ROW))
 		return false;
 	if (node_is(a, NODE_ROW))

@@ -129,6 +129,36 @@ only_base() { [ "$(stack)" = "\"$BASE_LAYER\" false" ] && [ ! -e "$MNT/opt" ] &&
 	assert_equal "$(cat "$MNT/etc/motd")" $'extra\nmine'
 }
 
+@test "a folder that comes again with another file of the same number shows that" {
+	mkdir "$BATS_TEST_TMPDIR/low"
+	mount_dirs "$BATS_TEST_TMPDIR/low"
+	ln "$EXTRA/etc/motd" "$EXTRA/etc/also"
+	[ "$(stat -c %W "$EXTRA/etc/motd")" != 0 ] || skip "this file system keeps no birth times"
+	nacre layer add "$MNT" "$EXTRA"
+	echo mine >>"$MNT/etc/motd"
+	nacre layer remove "$MNT" "$EXTRA"
+	python3 - "$EXTRA/etc" <<-'END' || skip "this file system gives no number twice"
+		import os, sys
+		os.chdir(sys.argv[1])
+		number = os.lstat("motd").st_ino
+		os.unlink("motd")
+		os.unlink("also")
+		for i in range(20000):
+		    with open(f"new{i}", "w") as file:
+		        file.write("new\n")
+		    if os.lstat(f"new{i}").st_ino == number:
+		        break
+		else:
+		    sys.exit(1)
+		os.link(f"new{i}", "other")
+		os.link(f"new{i}", "third")
+		for j in range(i + 1):
+		    os.unlink(f"new{j}")
+	END
+	nacre layer add "$MNT" "$EXTRA"
+	assert_equal "$(cat "$MNT/etc/other" "$MNT/etc/third" "$MNT/etc/motd")" $'new\nnew\nextra\nmine'
+}
+
 @test "a process in a container of the same user may not" {
 	mount_rw
 	namespaces=(-m)

@@ -151,3 +151,167 @@ escaped() {
 	echo more >>"$MNT/same"
 	assert_equal "$(cat "$MNT/inner/same")" a/inner
 }
+
+# replace KIND FOLDER: what has the names a, b and c there goes, and a new file of the names x, y and z gets its number.
+replace() {
+	local status=0
+	python3 - "$@" <<-'END' || status=$?
+		import os, sys
+		kind, folder = sys.argv[1:]
+		os.chdir(folder)
+		number = os.lstat("a").st_ino
+		for name in "abc":
+		    os.unlink(name)
+		for i in range(20000):
+		    name = f"new{i}"
+		    if kind == "symlink":
+		        os.symlink("new", name)
+		    else:
+		        with open(name, "w") as file:
+		            file.write("new\n")
+		    if os.lstat(name).st_ino == number:
+		        break
+		else:
+		    sys.exit(3)
+		for other in "xyz":
+		    os.link(name, other, follow_symlinks=False)
+		for j in range(i + 1):
+		    os.unlink(f"new{j}")
+	END
+	[ "$status" != 3 ] || skip "this file system gives no number twice"
+	[ "$status" = 0 ]
+}
+
+# several_names KIND FOLDER: a file of the names a, b and c.
+several_names() {
+	mkdir "$2"
+	if [ "$1" = symlink ]; then
+		ln -s old "$2/a"
+	else
+		echo old >"$2/a"
+	fi
+	[ "$(stat -c %W "$2/a")" != 0 ] || skip "this file system keeps no birth times"
+	ln "$2/a" "$2/b"
+	ln "$2/a" "$2/c"
+}
+
+mount_lower() { nacrefs -o "lowerdir=$1,upperdir=$UPPER,workdir=$WORK" "$MNT"; }
+
+@test "a lower's new file that has got the number of one that was copied up is not taken for it" {
+	local i
+	several_names file lower
+	mount_lower lower
+	echo changed >>"$MNT/a"
+	unmount
+	replace file lower
+	for i in 1 2; do
+		mount_lower lower
+		assert_equal "$(cd "$MNT" && cat x y z | uniq -c | xargs)" "3 new"
+		assert_equal "$(stat -c %h "$MNT/y")" 3
+		assert_equal "$(cat "$MNT/a" | xargs)" "old changed"
+		unmount
+	done
+	mount_lower lower
+	echo changed too >>"$MNT/x"
+	rm "$MNT/a"
+	for i in 1 2; do
+		assert_equal "$(cat "$MNT/z" | xargs)" "new changed too"
+		assert_equal "$(stat -c %h:%i "$MNT/y")" "3:$(stat -c %i "$MNT/x")"
+		[ ! -e "$MNT/a" ]
+		unmount
+		mount_lower lower
+	done
+}
+
+@test "a lower's new symlink that has got the number of one that was copied up is not taken for it" {
+	several_names symlink lower
+	mount_lower lower
+	touch -h "$MNT/a"
+	unmount
+	replace symlink lower
+	mount_lower lower
+	assert_equal "$(cd "$MNT" && readlink x y z a | xargs)" "new new new old"
+}
+
+@test "a lower's new file that has got the number of one whose names were removed has all its names" {
+	several_names file lower
+	mount_lower lower
+	rm "$MNT/b" "$MNT/c"
+	unmount
+	replace file lower
+	mount_lower lower
+	assert_equal "$(stat -c %h "$MNT/x")" 3
+	echo changed >>"$MNT/x"
+	assert_equal "$(cat "$MNT/y" | xargs)" "new changed"
+}
+
+# as_before [BIRTH]: the index is as older drivers have left it: copies and counts by device and number alone.  Such a
+# copy had its birth time recorded by all but the oldest.
+as_before() {
+	python3 - "$WORK/links" lower/a trusted "$@" <<-'END'
+		import os, sys
+		index, lower, space, *birth = sys.argv[1:]
+		space = space if os.geteuid() == 0 else "user"
+		lower = os.lstat(lower)
+		name = f"d{lower.st_dev:x}-{lower.st_ino:x}"
+		for entry in os.listdir(index):
+		    if entry.endswith(".names"):
+		        os.rename(f"{index}/{entry}", f"{index}/{name}.names")
+		        continue
+		    os.rename(f"{index}/{entry}", f"{index}/{name}")
+		    names = os.getxattr(f"{index}/{name}", f"{space}.overlay.nacre.index").split()[-1]
+		    os.setxattr(f"{index}/{name}", f"{space}.overlay.nacre.index", name.encode() + b" " + names)
+		    number = os.getxattr(f"{index}/{name}", f"{space}.overlay.nacre.ino").split()
+		    if not birth:
+		        os.setxattr(f"{index}/{name}", f"{space}.overlay.nacre.ino", number[0])
+	END
+}
+
+@test "the copies and counts of an older driver's index are found, and go on counting" {
+	local birth
+	for birth in '' birth; do
+		several_names file lower
+		mount_lower lower
+		echo changed >>"$MNT/a"
+		unmount
+		as_before $birth
+		mount_lower lower
+		assert_equal "$(cat "$MNT/c" | xargs)" "old changed"
+		rm "$MNT/c"
+		assert_equal "$(stat -c %h "$MNT/b")" 2
+		unmount
+		mount_lower lower
+		assert_equal "$(stat -c %h "$MNT/b")" 2
+		rm "$MNT/a" "$MNT/b"
+		assert_equal "$(ls "$WORK/links")" ''
+		unmount
+		rm -r lower
+		clear_upper
+		mkdir "$UPPER" "$WORK"
+	done
+	several_names file lower
+	mount_lower lower
+	rm "$MNT/c"
+	unmount
+	as_before
+	mount_lower lower
+	assert_equal "$(stat -c %h "$MNT/b")" 2
+	rm "$MNT/b"
+	unmount
+	mount_lower lower
+	assert_equal "$(stat -c %h "$MNT/a")" 1
+}
+
+@test "a copy in an older driver's index is not taken for that of a new file where its birth time was recorded" {
+	several_names file lower
+	mount_lower lower
+	echo changed >>"$MNT/a"
+	unmount
+	as_before birth
+	replace file lower
+	mount_lower lower
+	assert_equal "$(cd "$MNT" && cat x y z | uniq -c | xargs)" "3 new"
+	echo changed too >>"$MNT/x"
+	assert_equal "$(cat "$MNT/z" | xargs)" "new changed too"
+	assert_equal "$(cat "$MNT/a" | xargs)" "old changed"
+}

@@ -16,11 +16,11 @@ teardown() {
 	unmount_all
 }
 
-# ext4_at FOLDER: a small file system of its own there.
+# ext4_at FOLDER [OPTIONS]: a small file system of its own there.
 ext4_at() {
 	mkdir -p "$1"
 	truncate -s 8M "$1.img"
-	mkfs.ext4 -q "$1.img"
+	mkfs.ext4 -q "${@:2}" "$1.img"
 	mount -o loop "$1.img" "$1"
 }
 
@@ -83,4 +83,63 @@ ext4_at() {
 		unmount
 		umount ext
 	done
+}
+
+# A file of two names is copied up through one; in its place comes another, of the same number.
+@test "a number that ext4 gives again at once is that of another file" {
+	local number
+	ext4_at ext
+	echo old >ext/a
+	ln ext/a ext/b
+	number=$(stat -c %i ext/a)
+	nacrefs -o "lowerdir=ext,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	echo changed >>"$MNT/a"
+	unmount
+	rm ext/a ext/b
+	echo new >ext/x
+	ln ext/x ext/y
+	assert_equal "$(stat -c %i ext/x)" "$number"
+	nacrefs -o "lowerdir=ext,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	assert_equal "$(cat "$MNT"/[axy] | xargs)" "old changed new new"
+	echo changed too >>"$MNT/y"
+	unmount
+	nacrefs -o "lowerdir=ext,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	assert_equal "$(cat "$MNT"/[axy] | xargs)" "old changed new changed too new changed too"
+	assert_equal "$(stat -c %h "$MNT/x")" 2
+}
+
+@test "a file system without birth times: a lower's hard links stay one over remounts, copied up or not" {
+	local i
+	ext4_at ext -I 128
+	for i in a b c; do
+		echo old >"ext/$i"
+		ln "ext/$i" "ext/$i-too"
+		ln "ext/$i" "ext/$i-three"
+	done
+	assert_equal "$(stat -c %W ext/a)" 0
+	nacrefs -o "lowerdir=ext,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	echo changed >>"$MNT/a"
+	rm "$MNT/b-too"
+	for i in 1 2; do
+		unmount
+		nacrefs -o "lowerdir=ext,upperdir=$UPPER,workdir=$WORK" "$MNT"
+		assert_equal "$(cd "$MNT" && cat a-three b-three | xargs)" "old changed old"
+		assert_equal "$(cd "$MNT" && stat -c %h a-too b c | xargs)" "3 2 3"
+	done
+}
+
+@test "the lower moved to another device: what was copied up stays, its other names are the lower's again" {
+	ext4_at one
+	ext4_at two
+	echo old >one/a
+	ln one/a one/b
+	cp -a one/. two/
+	nacrefs -o "lowerdir=one,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	echo changed >>"$MNT/a"
+	unmount
+	nacrefs -o "lowerdir=two,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	assert_equal "$(cat "$MNT/a" "$MNT/b" | xargs)" "old changed old"
+	unmount
+	nacrefs -o "lowerdir=one,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	assert_equal "$(cat "$MNT/a" "$MNT/b" | xargs)" "old changed old changed"
 }
