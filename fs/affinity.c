@@ -17,11 +17,15 @@ enum {
 	STAT_COMMAND = 2,	 /* in brackets; may hold blanks and brackets */
 };
 
+/* This thread does. Where the whole process is of SCHED_IDLE it is behind all, and may not leave that. */
+static _Thread_local bool goes_behind;
+
 void affinity_init(struct affinity *affinity, const cpu_set_t *allowed, bool yields)
 {
 	*affinity = (struct affinity){ .allowed = allowed, .stat_fd = -1, .cpu = -1, .patience = LEAST_WAITS };
 	pthread_setaffinity_np(pthread_self(), sizeof(*allowed), allowed);
 	yield_init(&affinity->yield, yields);
+	goes_behind = yields;
 }
 
 void affinity_free(struct affinity *affinity)
@@ -35,7 +39,7 @@ void affinity_attr(pthread_attr_t *attr, const cpu_set_t *allowed)
 {
 	pthread_attr_setaffinity_np(attr, sizeof(*allowed), allowed);
 	/* Asked for only then: there are sandboxes that forbid it to all. */
-	if (sched_getscheduler(0) != SCHED_IDLE)
+	if (!goes_behind || sched_getscheduler(0) != SCHED_IDLE)
 		return;
 	pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
 	pthread_attr_setschedpolicy(attr, SCHED_OTHER);

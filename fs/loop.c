@@ -577,8 +577,10 @@ int loop_run(struct mount *mount, const struct loop_options *options)
 	loop.yields = processors > 1 && yield_possible();
 	loop.max_readers = processors > MAX_READERS ? MAX_READERS : (unsigned)processors;
 	r = loop_start(&loop);
-	if (r == 0)
+	if (r == 0) {
+		options->serving(options->arg);
 		await_end(options);
+	}
 	jobs_end(mount->jobs); /* they wait for requests that must still be served */
 	jobs_end(mount->controls);
 	stop(&loop, 0);

@@ -23,7 +23,8 @@ void loop_serve(struct mount *mount, const struct fuse_buf *buf);
 
 struct loop_options {
 	unsigned max_threads; /* that serve requests; 1: one request at a time; 0: as many as have something to do */
-	void (*asked)(void *arg); /* called in the thread of loop_run() when SIGUSR1 comes */
+	void (*serving)(void *arg); /* called in the thread of loop_run() when requests are served */
+	void (*asked)(void *arg);   /* called in the thread of loop_run() when SIGUSR1 comes */
 	void *arg;
 };
 

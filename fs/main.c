@@ -184,18 +184,26 @@ static int check_passthrough(const struct mount_options *o, const struct mount *
 }
 
 /* SIGUSR1: to standard error, or, in the background, where there is none, to the system's log. */
-struct report {
+struct service {
 	const struct mount *mount; /* borrowed */
-	bool to_stderr;
+	bool foreground;
+	int ready; /* for now_ready() */
 };
+
+static void report_ready(void *arg)
+{
+	const struct service *service = arg;
+
+	now_ready(service->ready);
+}
 
 static void report_stats(void *arg)
 {
-	const struct report *report = arg;
+	const struct service *service = arg;
 	struct buf text = { 0 };
 
-	mount_describe(report->mount, false, &text);
-	if (report->to_stderr) {
+	mount_describe(service->mount, false, &text);
+	if (service->foreground) {
 		fputs(buf_str(&text), stderr);
 	} else {
 		char *at = text.data, *line;
@@ -243,11 +251,12 @@ static int prepare(const struct mount_options *o, struct mount *mount, struct di
 
 static int serve_session(const struct mount_options *o, struct mount *mount, int ready)
 {
-	struct report report = { .mount = mount, .to_stderr = o->foreground };
+	struct service service = { .mount = mount, .foreground = o->foreground, .ready = ready };
 	struct loop_options options = {
 		.max_threads = o->threads,
+		.serving = report_ready,
 		.asked = report_stats,
-		.arg = &report,
+		.arg = &service,
 	};
 	struct fuse_session *session = mount->session;
 	struct diag diag = { 0 };
@@ -262,8 +271,8 @@ static int serve_session(const struct mount_options *o, struct mount *mount, int
 		fuse_session_unmount(session);
 		return fail(&diag, r);
 	}
-	now_ready(ready);
-	status = loop_run(mount, &options) < 0 ? EXIT_FAILED : EXIT_DONE;
+	r = loop_run(mount, &options);
+	status = r < 0 ? fail(&diag, diag_errno(&diag, r, "cannot serve %s", o->mountpoint)) : EXIT_DONE;
 	jobs_free(TAKE(mount->controls)); /* they answer through the session */
 	if (mount->layerstore)
 		layerstore_end(mount->layerstore);

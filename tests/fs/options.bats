@@ -60,6 +60,20 @@ verity=off,volatile,override_creds; do
 	[[ $output == *"max_read: not a number"* ]]
 }
 
+@test "a driver that is to run only when nobody else wants to" {
+	local pid i
+	cd "$BATS_TEST_TMPDIR"
+	mkdir lower upper work
+	echo x >lower/file
+	chrt --idle 0 "$NACREFS" -o lowerdir=lower,upperdir=upper,workdir=work "$MNT"
+	pid=$(driver_pids "$MNT")
+	for i in $(seq 300); do
+		echo "$i" >>"$MNT/file"
+	done
+	[ "$(tail -n 1 "$MNT/file")" = 300 ]
+	assert_equal "$(chrt --all-tasks --pid "$pid" | grep -c policy)" "$(chrt --all-tasks --pid "$pid" | grep -c 'policy: SCHED_IDLE')"
+}
+
 @test "threads and descriptors as asked for" {
 	local options
 	for options in threaded=0 max_threads=2 max_threads=8,max_idle_threads=1,clone_fd; do
