@@ -29,13 +29,11 @@
  */
 
 #include "fs/ops_internal.h"
-#include "fs/stats.h"
 #include "store/base/auto.h"
 #include "store/ovl.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <linux/fuse.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -189,18 +187,13 @@ static bool is_neighbour(pid_t pid)
 	       mine.st_dev == other.st_dev && mine.st_ino == other.st_ino;
 }
 
-static uint64_t writes_taken(const struct mount *mount)
-{
-	return stats_count(fs_stats(mount->fs), STAT_REQUESTS + FUSE_WRITE);
-}
-
 /*
  * Since somebody saw that many writes, has none come?  A thread that reads may have one that is not counted yet; while
  * none does, each that came before the request that is being served is.
  */
 static bool is_quiet(struct mount *mount, uint64_t writes)
 {
-	return atomic_load(&mount->readers) == 0 && writes_taken(mount) == writes &&
+	return atomic_load(&mount->readers) == 0 && mount_writes_taken(mount) == writes &&
 	       atomic_load(&mount->writes_done) == writes;
 }
 
@@ -262,7 +255,7 @@ int baseviews_ioctl(struct baseviews *views, unsigned cmd, pid_t asking, struct 
 		return -ENOENT;
 	if (cmd == BASE_IOC_MAKE)
 		return view_make(views, ask);
-	ask->writes = writes_taken(views->mount);
+	ask->writes = mount_writes_taken(views->mount);
 	ask->used = 0;
 	pthread_mutex_lock(&views->lock);
 	for (unsigned i = 0; i < views->count; i++)

@@ -7,13 +7,16 @@
 #include "fs/live.h"
 #include "fs/ops_internal.h"
 #include "fs/stack.h"
+#include "fs/yield.h"
 #include "store/base/auto.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* --- who may --- */
 
@@ -71,6 +74,38 @@ void control_switch_upper(fuse_req_t req)
 		r = jobs_start(mount->controls, switch_run, req);
 	if (r < 0)
 		fuse_reply_err(req, -r);
+}
+
+/* --- what is written back --- */
+
+/* One that sleeps has read nothing that it has not counted. */
+static bool others_run(void)
+{
+	AUTO(closedirp) DIR *dir = opendir("/proc/self/task");
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		pid_t thread = (pid_t)atoi(entry->d_name);
+
+		if (thread > 0 && thread != gettid() && yield_wants_to_run(thread))
+			return true;
+	}
+	return !dir;
+}
+
+void control_writes(fuse_req_t req)
+{
+	const struct mount *mount = mount_of(req);
+	struct control_writes writes = { 0 };
+
+	if (!ops_may_ask(req)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	writes.hidden = (mount->rings || atomic_load(&mount->readers) != 0) && others_run();
+	writes.taken = mount_writes_taken(mount);
+	writes.done = atomic_load(&mount->writes_done);
+	fuse_reply_ioctl(req, 0, &writes, sizeof(writes));
 }
 
 /* --- layers --- */

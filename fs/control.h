@@ -18,6 +18,10 @@
  *	why, and where it is CONTROL_USED, what is in use.  @number: afterwards, for how many
  *	microseconds requests had to wait.  Of a list @number is how many layers to leave
  *	out, afterwards how many lines there are in @text.
+ *
+ * CONTROL_IOC_WRITES
+ *	What has come of that which the kernel writes back, for who waits for it: see driver_sync().
+ *	It changes nothing, so it may be asked for from anywhere.
  */
 
 #include <stdint.h>
@@ -30,9 +34,17 @@ struct control_layer {
 };
 enum { CONTROL_REFUSED = 1, CONTROL_USED = 2 }; /* results of those that are no errors */
 
+struct control_writes {
+	uint64_t taken;	 /* WRITE requests that have come so far */
+	uint64_t done;	 /* those of them that were answered */
+	uint32_t hidden; /* not 0: one more may have come that is not counted yet */
+	uint32_t padding;
+};
+
 #define CONTROL_IOC_SWITCH_UPPER _IO('N', 0x74)
 #define CONTROL_IOC_ADD_LAYER	 _IOWR('N', 0x75, struct control_layer)
 #define CONTROL_IOC_REMOVE_LAYER _IOWR('N', 0x76, struct control_layer)
 #define CONTROL_IOC_LIST_LAYERS	 _IOWR('N', 0x77, struct control_layer)
+#define CONTROL_IOC_WRITES	 _IOR('N', 0x78, struct control_writes)
 
 #endif

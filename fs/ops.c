@@ -26,6 +26,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -400,6 +401,11 @@ bool ops_may_ask(fuse_req_t req)
 	return uid == 0 || uid == geteuid();
 }
 
+uint64_t mount_writes_taken(const struct mount *mount)
+{
+	return stats_count(mount->stats, STAT_REQUESTS + FUSE_WRITE);
+}
+
 void mount_describe(const struct mount *mount, bool json, struct buf *ret)
 {
 	if (mount->forest)
@@ -466,6 +472,10 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 	}
 	if (cmd == CONTROL_IOC_SWITCH_UPPER && ino == FUSE_ROOT_ID) {
 		control_switch_upper(req);
+		return;
+	}
+	if (cmd == CONTROL_IOC_WRITES && ino == FUSE_ROOT_ID && out_bytes >= sizeof(struct control_writes)) {
+		control_writes(req);
 		return;
 	}
 	if (ino == FUSE_ROOT_ID &&

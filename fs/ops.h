@@ -56,6 +56,8 @@ extern const struct fuse_lowlevel_ops nacrefs_ops;
 /** The same for a mount of several trees. */
 extern const struct fuse_lowlevel_ops forest_ops;
 
+/** mount_writes_taken() - how many WRITE requests have come so far. */
+uint64_t mount_writes_taken(const struct mount *mount);
 /** mount_describe() - what is counted of its work, as text or as JSON. */
 void mount_describe(const struct mount *mount, bool json, struct buf *ret);
 

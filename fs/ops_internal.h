@@ -66,6 +66,8 @@ bool ops_may_ask(fuse_req_t req);
 void control_switch_upper(fuse_req_t req);
 /** control_layers() - the same; @in: of @bytes, what came with @cmd. */
 void control_layers(fuse_req_t req, unsigned cmd, const void *in, size_t bytes);
+/** control_writes() - answers the request (control.c) */
+void control_writes(fuse_req_t req);
 
 /* --- listing.c --- */
 

@@ -99,8 +99,7 @@ void yield_end(struct yield *yield)
 		set_policy(yield->thread, SCHED_OTHER);
 }
 
-/* Not asleep, in a call that takes long. What cannot be known is taken for true. */
-static bool wants_to_run(pid_t thread)
+bool yield_wants_to_run(pid_t thread)
 {
 	char path[64], text[512], *state;
 	AUTO(closep) int fd = -1;
@@ -123,7 +122,8 @@ void yield_rescue(struct yield *yield, uint64_t now_ns)
 	bool went_on = turns != yield->seen;
 
 	yield->seen = turns;
-	if (went_on || !atomic_load(&yield->given) || now_ns < given_ns + SETTLED_NS || !wants_to_run(yield->thread))
+	if (went_on || !atomic_load(&yield->given) || now_ns < given_ns + SETTLED_NS ||
+	    !yield_wants_to_run(yield->thread))
 		return;
 	/* After it went well for longer than it was left alone, as the first time. */
 	if (now_ns - given_ns > 4 * yield->pause_ns)

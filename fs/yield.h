@@ -31,6 +31,8 @@ struct yield {
 	uint64_t pause_ns; /* how long the next time */
 };
 
+/** yield_wants_to_run() - is @thread, of this process, neither asleep nor in a call? True also where that cannot be told. */
+bool yield_wants_to_run(pid_t thread);
 /** yield_possible() - may a thread of ours be of SCHED_IDLE, and come back? Tried on one that ends. */
 bool yield_possible(void);
 

@@ -18,6 +18,8 @@
 #include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 /* How long a daemon may take to leave after its mount is gone. */
 enum { DRIVER_LEAVE_MS = 10000 };
@@ -177,13 +179,58 @@ int driver_start(const struct driver_mount *mount, struct diag *diag)
 	return 0;
 }
 
+/*
+ * What the kernel holds.
+ *
+ * syncfs(2) on FUSE has the kernel send all that was written to the driver.  Few kernels wait for the answers, too: before 6.16
+ * a page counted as written once it was sent, and since 6.19 (and in later 6.18) wait_sb_inodes() passes over FUSE's files.
+ * Nor can it say what goes wrong afterwards.  So the driver is asked until all has come:
+ *
+ * Writes and our question go through one queue, but the kernel lets only so many in at a time, and lets in the next one when one
+ * is answered.  Of those in the queue, each that stood before the question has come when that is answered.  So when fewer have
+ * come by then than are let in, not counting those that were answered before the question was put, none waited any
+ * more: all is there once those that have come are answered.  A thread of the driver that runs may have taken one that is
+ * not counted yet; then it is asked again.
+ */
+enum {
+	LET_IN = 12,   /* FUSE_DEFAULT_MAX_BACKGROUND in fs/fuse/inode.c */
+	OVERTAKE = 64, /* threads of the driver: so many may be done with a later one before the last is with its own */
+	WRITES_PAUSE_NS = 500 * 1000,
+	HIDDEN_ASKS = 20,
+};
+
+/* @first: as it was before syncfs(). Return: have any come since? */
+static bool await_writes(int fd, const struct control_writes *first)
+{
+	struct control_writes before = *first, now;
+	uint64_t last = UINT64_MAX; /* that is waited for */
+
+	for (int hidden = 0; ioctl(fd, CONTROL_IOC_WRITES, &now) == 0; before = now) {
+		hidden = now.hidden ? hidden + 1 : 0;
+		if (last == UINT64_MAX && now.taken < before.done + LET_IN && (hidden == 0 || hidden >= HIDDEN_ASKS))
+			last = now.taken;
+		if (last != UINT64_MAX && (now.done >= now.taken || now.done >= last + OVERTAKE))
+			return now.taken != first->taken;
+		nanosleep(&(struct timespec){ .tv_nsec = WRITES_PAUSE_NS }, NULL);
+	}
+	return true;
+}
+
 int driver_sync(const char *mountpoint)
 {
 	AUTO(closep) int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct control_writes first;
+	bool tells;
 
 	if (fd < 0)
 		return -errno;
-	return syncfs(fd) < 0 ? -errno : 0;
+	/* Other drivers, and those of other users, do not. */
+	tells = ioctl(fd, CONTROL_IOC_WRITES, &first) == 0;
+	if (syncfs(fd) < 0)
+		return -errno;
+	if (tells && await_writes(fd, &first) && syncfs(fd) < 0)
+		return -errno;
+	return 0;
 }
 
 int driver_switch_upper(const char *mountpoint)

@@ -251,3 +251,31 @@ change_oddly() {
 	nacre export --layer "$(nacre layers --json odd:1 | jq -r '.[-1].DiffId')" >layer.tar
 	assert_equal "sha256:$(sha256sum <layer.tar | cut -d ' ' -f 1)" "$(nacre layers --json odd:1 | jq -r '.[-1].DiffId')"
 }
+
+@test "a commit has what a program has written that goes on, however slow the disk" {
+	local live
+	printf '#!/bin/sh\nLD_PRELOAD=%s NACRE_FAULT_SLOW=10 exec %s "$@"\n' \
+		"$NACRE_BUILD/tests/fault/libnacre_fault.so" "$NACREFS" >"$BATS_TEST_TMPDIR/driver"
+	chmod +x "$BATS_TEST_TMPDIR/driver"
+	NACREFS=$BATS_TEST_TMPDIR/driver nacre mount --rw base:1 "$MNT"
+	for live in '' --live; do
+		coproc PROGRAM {
+			exec python3 - "$MNT/etc" "open$live" 3>&- 4>&- <<-'END'
+				import os, sys, time
+				os.chdir(sys.argv[1])
+				files = [open("%s.%d" % (sys.argv[2], i), "w") for i in range(100)]
+				for i, file in enumerate(files):
+				    file.write("%d\n" % i)
+				    file.flush()
+				print("written", flush=True)
+				time.sleep(60)
+			END
+		}
+		read -r -u "${PROGRAM[0]}"
+		# shellcheck disable=SC2086 # none, or one
+		nacre commit -q $live "$MNT" "app$live:1"
+		kill "$PROGRAM_PID"
+		wait "$PROGRAM_PID" || true
+		assert_equal "$(for i in $(seq 0 99); do nacre cat "app$live:1" "/etc/open$live.$i"; done)" "$(seq 0 99)"
+	done
+}

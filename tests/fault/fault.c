@@ -11,6 +11,7 @@
  *	NACRE_FAULT_NFS=4	all file systems say that they are NFS, and are as it is: flock(2) wants a descriptor
  *			that may write for an exclusive lock, and two names cannot be exchanged.  For the programs
  *			that it starts, too.  3: of version 3, which has no xattrs
+ *	NACRE_FAULT_SLOW=MS	each write to a file takes so many milliseconds
  *	NACRE_FAULT_HOLD=FOLDER	the N-th time that a driver tells the kernel to forget a name, FOLDER/held.N is made,
  *			and it waits until FOLDER/go.N is there, or FOLDER/go
  *
@@ -51,6 +52,7 @@ static struct {
 	atomic_long calls;
 	pid_t pid;
 	long nfs; /* its version; 0: none */
+	useconds_t slow_us;
 	const char *hold;
 	atomic_long names;
 } fault;
@@ -59,7 +61,7 @@ __attribute__((constructor)) static void fault_begin(void)
 {
 	static const char *const names[] = { "", "kill", "torn", "ENOSPC", "EIO" };
 	const char *at = getenv("NACRE_FAULT_AT"), *what = getenv("NACRE_FAULT");
-	const char *nfs = getenv("NACRE_FAULT_NFS");
+	const char *nfs = getenv("NACRE_FAULT_NFS"), *slow = getenv("NACRE_FAULT_SLOW");
 
 	fault.pid = getpid();
 	fault.at = at ? atol(at) : 0;
@@ -67,6 +69,7 @@ __attribute__((constructor)) static void fault_begin(void)
 		if (strcmp(names[i], what) == 0)
 			fault.kind = (enum kind)i;
 	fault.nfs = nfs ? atol(nfs) : 0;
+	fault.slow_us = slow ? (useconds_t)atol(slow) * 1000 : 0;
 	fault.hold = getenv("NACRE_FAULT_HOLD");
 	/* Programs that this one starts are none of our business. */
 	if (!fault.nfs)
@@ -96,6 +99,8 @@ static int strike(bool *tears)
 {
 	long n = atomic_fetch_add(&fault.calls, 1) + 1;
 
+	if (tears && fault.slow_us)
+		usleep(fault.slow_us);
 	if (fault.kind == NOTHING || fault.at == 0 || n < fault.at || getpid() != fault.pid)
 		return 0;
 	if (fault.kind == FAIL_NOSPC)
