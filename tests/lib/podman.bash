@@ -108,10 +108,15 @@ podman() {
 # overlayfs printed nothing (podman 4.3.1, conmon 2.1.6) while the log had it.  So it writes to podman's own output, but to a
 # pipe there: the runtime makes what it finds the container's user's, a file of bats too.
 run_attached() (
+	local -a straight=(command podman --log-level=error run --log-driver passthrough "$@")
 	set -o pipefail
-	{
-		command podman --log-level=error run --log-driver passthrough "$@" 2>&1 >&5 3>&- 4>&- 5>&- | cat >&2 5>&-
-	} 5>&1 | cat
+	if [ /dev/fd/1 -ef /dev/fd/2 ]; then # and stays in the order it was written
+		"${straight[@]}" 2>&1 3>&- 4>&- | cat
+	else
+		{
+			"${straight[@]}" 2>&1 >&5 3>&- 4>&- 5>&- | cat >&2 5>&-
+		} 5>&1 | cat
+	fi
 )
 buildah() { command buildah --log-level=error "$@" 3>&- 4>&-; }
 
