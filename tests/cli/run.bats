@@ -390,7 +390,9 @@ monitor_of() { find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$NACRE_STORE
 	nacre stop lost
 	nacre start lost
 	assert_equal "$(nacre exec lost id -u)" 0
-	kill -KILL "$(monitor_of "$id")"
+	monitor=$(monitor_of "$id")
+	kill -KILL "$monitor"
+	wait_gone "$monitor"
 	run nacre rm lost
 	assert_status 0
 	assert_equal "$(nacre ps -aq)" ""
