@@ -7,11 +7,13 @@
 #include "fs/live.h"
 #include "fs/ops_internal.h"
 #include "fs/stack.h"
+#include "fs/stats.h"
 #include "fs/yield.h"
 #include "store/base/auto.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +63,7 @@ static void switch_run(void *arg)
 }
 
 /* What is waited for are the other requests, so this one must not be served by who serves them. */
-void control_switch_upper(fuse_req_t req)
+static void switch_upper(fuse_req_t req)
 {
 	struct mount *mount = mount_of(req);
 	int r;
@@ -78,6 +80,11 @@ void control_switch_upper(fuse_req_t req)
 
 /* --- what is written back --- */
 
+uint64_t mount_writes_taken(const struct mount *mount)
+{
+	return stats_count(mount->stats, STAT_REQUESTS + FUSE_WRITE);
+}
+
 /* One that sleeps has read nothing that it has not counted. */
 static bool others_run(void)
 {
@@ -93,7 +100,7 @@ static bool others_run(void)
 	return !dir;
 }
 
-void control_writes(fuse_req_t req)
+static void tell_writes(fuse_req_t req)
 {
 	const struct mount *mount = mount_of(req);
 	struct control_writes writes = { 0 };
@@ -186,7 +193,7 @@ static void layers_run(void *arg)
 	free(request);
 }
 
-void control_layers(fuse_req_t req, unsigned cmd, const void *in, size_t bytes)
+static void layers(fuse_req_t req, unsigned cmd, const void *in, size_t bytes)
 {
 	struct mount *mount = mount_of(req);
 	struct layer_request *request = NULL;
@@ -211,5 +218,26 @@ void control_layers(fuse_req_t req, unsigned cmd, const void *in, size_t bytes)
 	if (r < 0) {
 		free(request);
 		fuse_reply_err(req, -r);
+	}
+}
+
+bool control_ioctl(fuse_req_t req, unsigned cmd, const void *in, size_t in_bytes, size_t out_bytes)
+{
+	switch (cmd) {
+	case CONTROL_IOC_SWITCH_UPPER:
+		switch_upper(req);
+		return true;
+	case CONTROL_IOC_ADD_LAYER:
+	case CONTROL_IOC_REMOVE_LAYER:
+	case CONTROL_IOC_LIST_LAYERS:
+		layers(req, cmd, in, in_bytes);
+		return true;
+	case CONTROL_IOC_WRITES:
+		if (out_bytes < sizeof(struct control_writes))
+			return false;
+		tell_writes(req);
+		return true;
+	default:
+		return false;
 	}
 }

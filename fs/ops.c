@@ -26,7 +26,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -401,11 +400,6 @@ bool ops_may_ask(fuse_req_t req)
 	return uid == 0 || uid == geteuid();
 }
 
-uint64_t mount_writes_taken(const struct mount *mount)
-{
-	return stats_count(mount->stats, STAT_REQUESTS + FUSE_WRITE);
-}
-
 void mount_describe(const struct mount *mount, bool json, struct buf *ret)
 {
 	if (mount->forest)
@@ -470,19 +464,8 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned cmd, void *arg, st
 		ops_reply_stats(req, cmd == STATS_IOC_JSON, out_bytes);
 		return;
 	}
-	if (cmd == CONTROL_IOC_SWITCH_UPPER && ino == FUSE_ROOT_ID) {
-		control_switch_upper(req);
+	if (ino == FUSE_ROOT_ID && control_ioctl(req, cmd, in, in_bytes, out_bytes))
 		return;
-	}
-	if (cmd == CONTROL_IOC_WRITES && ino == FUSE_ROOT_ID && out_bytes >= sizeof(struct control_writes)) {
-		control_writes(req);
-		return;
-	}
-	if (ino == FUSE_ROOT_ID &&
-	    (cmd == CONTROL_IOC_ADD_LAYER || cmd == CONTROL_IOC_REMOVE_LAYER || cmd == CONTROL_IOC_LIST_LAYERS)) {
-		control_layers(req, cmd, in, in_bytes);
-		return;
-	}
 	if (in_bytes >= bytes)
 		memcpy(&value, in, bytes);
 	if (cmd == FS_IOC_GETFLAGS && out_bytes >= bytes)

@@ -62,12 +62,11 @@ bool ops_outside_group(fuse_req_t req, fuse_ino_t ino);
 /** ops_may_ask() - is it who mounted, or root? */
 bool ops_may_ask(fuse_req_t req);
 
-/** control_switch_upper() - answers the request, later (control.c) */
-void control_switch_upper(fuse_req_t req);
-/** control_layers() - the same; @in: of @bytes, what came with @cmd. */
-void control_layers(fuse_req_t req, unsigned cmd, const void *in, size_t bytes);
-/** control_writes() - answers the request (control.c) */
-void control_writes(fuse_req_t req);
+/**
+ * control_ioctl() - an ioctl on the root, @in: of @in_bytes, what came with it
+ * Return: was it one of those of control.h?  Then it is answered, now or later.
+ */
+bool control_ioctl(fuse_req_t req, unsigned cmd, const void *in, size_t in_bytes, size_t out_bytes);
 
 /* --- listing.c --- */
 
