@@ -20,7 +20,10 @@
  * files named by the digits of their digests, but the manifests of the index as HEX.manifest.json.
  */
 
-enum { INDEX_DEPTH_MAX = 4 };
+enum {
+	INDEX_DEPTH_MAX = 4,
+	UNSAID_MAX = 1000, /* looked into, in all: each may be an index of as many */
+};
 
 enum media_kind {
 	MEDIA_MANIFEST,
@@ -332,7 +335,11 @@ static int collect_unsaid(struct load *load, const json_t *list, const char *wha
 		if (is_attestation(json) || platform_part(json, "architecture"))
 			continue;
 		why = (struct diag){ 0 };
-		r = collect_descriptor(load, json, what, tag, depth);
+		if (load->unsaid++ == UNSAID_MAX)
+			r = diag_set(&why, -EBADMSG, "%s: more than %d images that do not say what they are for", what,
+				     UNSAID_MAX);
+		else
+			r = collect_descriptor(load, json, what, tag, depth);
 		if (r < 0)
 			load_drop_images(load, before);
 		if (r < 0 && r != -ENOTSUP)

@@ -54,6 +54,7 @@ struct load {
 	struct diag *diag;	  /* borrowed */
 	struct load_image *images; /* owned */
 	size_t image_count;
+	unsigned unsaid; /* descriptors without a platform that were looked into for one (layout.c) */
 };
 
 void load_release(struct load *load);

@@ -148,3 +148,29 @@ import_odd() {
 	assert_misused nacre import --max-entries x "$BASE_TAR"
 	nacre load -q --max-size 2m "$BATS_TEST_TMPDIR/oci"
 }
+
+@test "indexes of indexes that do not say what they are for are not all looked through" {
+	python3 - layout <<-'END'
+		import hashlib, json, os, sys
+		os.makedirs(sys.argv[1] + "/blobs/sha256")
+		os.chdir(sys.argv[1])
+		def blob(data, media):
+		    data = data if isinstance(data, bytes) else json.dumps(data).encode()
+		    digest = hashlib.sha256(data).hexdigest()
+		    open("blobs/sha256/" + digest, "wb").write(data)
+		    return {"mediaType": "application/vnd.oci.image." + media, "digest": "sha256:" + digest, "size": len(data)}
+		def index(one, times):
+		    return {"schemaVersion": 2, "manifests": [one] * times}
+		layer = blob(bytes(10240), "layer.v1.tar")
+		config = blob({"os": "linux", "architecture": "riscv64", "rootfs": {"type": "layers",
+		              "diff_ids": [layer["digest"]]}}, "config.v1+json")
+		one = blob({"schemaVersion": 2, "config": config, "layers": [layer]}, "manifest.v1+json")
+		for _ in range(3):
+		    one = blob(index(one, 200), "index.v1+json")
+		open("index.json", "w").write(json.dumps(index(one, 1)))
+		open("oci-layout", "w").write('{"imageLayoutVersion": "1.0.0"}')
+	END
+	run timeout 60 "$NACRE" load --platform linux/amd64 layout
+	assert_status 1
+	assert_output_has "more than 1000 images that do not say what they are for"
+}
