@@ -94,7 +94,6 @@ teardown_file() { lowers_unchanged; }
 @test "a lease is taken, and who opens the file for writing breaks it" {
 	while fresh_mount; do
 		in_python <<-'END'
-			import signal
 			broken = []
 			signal.signal(signal.SIGIO, lambda *_: broken.append(1))
 			fd = os.open("file", os.O_RDONLY)

@@ -29,7 +29,7 @@ teardown() { unmount_all; }
 	driver=$(driver_pids "$slow")
 	mount_dirs "$LOWER" "$slow"
 	[ ! -e "$MNT/none" ] # the names are known, what they stand for is not
-	kill -STOP "$driver"
+	in_python "$MNT" "$driver" <<<'stop(int(sys.argv[1]))'
 	for ((i = 0; i < 12; i++)); do
 		cat "$MNT/slow$i/file" >"$BATS_TEST_TMPDIR/out$i" 3>&- 4>&- &
 		readers+=($!)
@@ -64,7 +64,6 @@ teardown() { unmount_all; }
 	driver=$(driver_pids "$slow")
 	mount_dirs "$LOWER" "$slow"
 	in_python "$MNT" "$driver" <<-'END'
-		import signal
 		driver = int(sys.argv[1])
 		acts = {
 		    "stat": lambda: subprocess.run(["stat", "--cached=never", "stat/file"], check=True, stdout=subprocess.DEVNULL),
@@ -126,7 +125,7 @@ teardown() { unmount_all; }
 		        for entry in ("file", "link", "dir"):
 		            os.lstat(f"{name}/{entry}")
 		os.mkdir("d/dir")
-		os.kill(driver, signal.SIGSTOP)
+		stop(driver)
 		try:
 		    children = {name: child(act) for name, act in acts.items()}
 		    free = lambda: [name for name, pid in children.items() if not hangs(name, pid)]

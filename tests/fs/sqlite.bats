@@ -38,7 +38,6 @@ rounds() { if [ -n "$NACRE_SANITIZER" ]; then echo 8; else echo 40; fi; }
 # In each process: transactions that move amounts, until it is killed or has done as many as it shall.
 writers() {
 	in_python "$MNT" "$(rounds)" <<-'END'
-		import signal
 		import sqlite3
 
 		rounds = int(sys.argv[1])

@@ -11,6 +11,7 @@ import mmap
 import os
 import random
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -67,6 +68,21 @@ def append(path, data):
 
 def eq(actual, expected, what=""):
     assert actual == expected, "%sexpected %r, got %r" % (what and what + ": ", expected, actual)
+
+
+def stop(pid):
+    """Stop a process.  Its threads go on until the one that takes the signal gets a processor: milliseconds on a busy machine."""
+
+    def running():
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/stat") as f:
+                if f.read().rpartition(")")[2].split()[0] != "T":
+                    return True
+        return False
+
+    os.kill(pid, signal.SIGSTOP)
+    while running():
+        time.sleep(0.001)
 
 
 def fails(err, function, *args, **more):
