@@ -7,8 +7,8 @@
 # turns at each row, so that a disturbance meets all of them alike; each round has fresh uppers.  rows.txt has the rows.
 #
 # usage: tests/bench/run.sh [OPTION...]
-#   --quick           less of everything: one round, about three minutes rather than twenty
-#   --rounds N        N rounds of every row, rather than one to five: with 1 about twelve minutes
+#   --quick           less of everything: one round, about three minutes rather than thirty
+#   --rounds N        N rounds of every row, rather than one to five: with 1 about twenty minutes
 #   --tmpfs           uppers on a tmpfs, where no journal hides what a file system adds of its own
 #   --loop            uppers on a new ext4 with a journal in a loop device, whatever file system is below (root)
 #   --peer NAME=PATH  also a program that takes fuse-overlayfs's command line; may be repeated
@@ -258,6 +258,7 @@ main() {
 		count=${only_rounds:-$count}
 		for ((round = 0; round < count; round++)); do
 			say "bench: $group, round $((round + 1)) of $count ($SECONDS s)"
+			kept_warm=()
 			"group_$group"
 		done
 	done

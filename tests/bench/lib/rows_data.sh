@@ -28,6 +28,7 @@ make_inserts() {
 }
 
 group_data() {
+	local keep_warm=yes
 	current_set=main
 	warm_main big small
 	warm "$data/inserts"
@@ -106,6 +107,7 @@ fio_read_upper() {
 }
 
 fio_read() {
+	settle "$1"
 	fio_calls=$fio_calls measure "$1" "$2" bash -c 'fio_line "$@"' bash read --filename="$(read_dir "$2")/one" \
 		--rw=randread --readonly --size="$huge_bytes" --io_size=$((fio_calls * 4096))
 }
@@ -113,7 +115,7 @@ fio_read() {
 # ---- large lower files -----------------------------------------------------------------------------------------------
 
 group_big() {
-	local peer row
+	local peer row keep_warm=yes
 	current_set=huge
 	warm "$data/huge"
 	warm_stores

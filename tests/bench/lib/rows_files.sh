@@ -77,20 +77,18 @@ group_walk() {
 	local -a find=(find . -printf '%p %s %T@ %m\n') grep=(grep -rF 'nacre bench: the needle' .)
 	local -a list=(-n "$wide_found" -e "$wide_found" run -- "${find[@]}")
 	local -a search=(-n "$wide_found" -e 1 run -- "${grep[@]}")
-	local by_owner
+	local by_owner keep_warm=yes
 	by_owner=$(walks_as_owner)
 	current_set=main
 	warm_main wide
 	if wanted find-fresh find-warm find-cold; then
 		mount_all main
 		in_turn find-fresh wide_dir "${list[@]}"
-		! wanted find-warm || in_turn find-warm wide_dir "${list[@]}"
 		in_turn find-warm wide_dir "${list[@]}"
 		in_turn find-cold wide_dir "${list[@]}"
 		unmount_all
 	fi
 	if wanted grep-fresh grep-warm grep-other grep-cold; then
-		warm_main wide
 		mount_all main
 		in_turn grep-fresh wide_dir "${search[@]}"
 		in_turn grep-warm wide_dir "${search[@]}"
@@ -109,12 +107,12 @@ walk_layers() {
 }
 
 group_layers() {
-	local n by_owner
+	local n by_owner keep_warm=yes
 	by_owner=$(walks_as_owner)
-	warm_stores
 	for n in 2 20 100 500; do
-		out=()
+		out=() kept_warm=()
 		wanted "layers-$n" || continue
+		warm_stores
 		warm "$data/layers-$n"
 		each_peer "layers-$n" walk_layers
 	done
@@ -215,6 +213,7 @@ diff_mounts() {
 }
 
 group_diff() {
+	local keep_warm=yes
 	out=()
 	warm "$data/diff"
 	warm_stores

@@ -6,6 +6,8 @@
 failed=0
 # Peers that could not be mounted, in the round that is running.
 declare -A out=()
+# What is read again before each sample of the group that is running.
+kept_warm=()
 
 # wanted ROW...: is one of them asked for?
 wanted() {
@@ -88,8 +90,19 @@ sample() {
 	if [ -n "$by_owner" ] && [ -z "${run_as[$peer]:-}" ]; then
 		set -- "$1" -- "${become_user[@]}" "${@:3}"
 	fi
+	case $row in
+	*-warm | *-other | git-status) rehearse "$peer" "${options[@]}" "$dir" "$@" ;;
+	esac
 	[[ ${program[$peer]:-} != "$nacrefs" ]] || mapfile -O ${#options[@]} -t options < <(mounts_of "$peer")
 	measure "$row" "$peer" "$bench" "${options[@]}" "$dir" "$@"
+}
+
+# rehearse PEER ARGUMENT...: nacre-bench with these, untimed, just before it is timed.  What this column read at its last turn,
+# many seconds ago, a kernel that reclaims idle pages has forgotten.
+rehearse() {
+	local peer=$1
+	shift
+	as_peer "$peer" timeout --kill-after=5 "$sample_timeout" "$bench" "$@" >/dev/null 2>&1 </dev/null || true
 }
 
 # Of a mount that may be another user's, who lets nobody look in.
@@ -141,9 +154,10 @@ sample_in() {
 # ---- the same state of the machine for all ---------------------------------------------------------------------------
 
 # Nobody is to be timed while what another one wrote goes to disk, or while the drivers hear of what the kernel has
-# forgotten of all mounts.
+# forgotten of all mounts; nor to read from the disk what the one before had in the page cache.
 settle() {
 	sync
+	[ ${#kept_warm[@]} = 0 ] || keep_warm='' warm "${kept_warm[@]}"
 	[[ $1 == *-cold ]] || return 0
 	echo 2 >/proc/sys/vm/drop_caches
 	await_idle
@@ -165,7 +179,8 @@ await_idle() {
 }
 
 # warm PATH...: all that is below is in the page cache, the names and attributes too.  The trees and the stores that a
-# group is about are, before its first column is measured: else that one reads from the disk what the others do not.
+# group is about are, before its first column is measured: else that one reads from the disk what the others do not.  Where
+# the rows are about reading, and $keep_warm says so, again before each sample.
 warm() {
 	local path
 	local -a there=()
@@ -173,16 +188,17 @@ warm() {
 		[ ! -e "$path" ] || there+=("$path")
 	done
 	[ ${#there[@]} = 0 ] || find "${there[@]}" -xdev -printf '%s' -type f -exec cat {} + >/dev/null
+	[ -z "${keep_warm-}" ] || kept_warm+=("$@")
 }
 
 # What can be had by opening the index is the same for all columns that have a store.
 warm_stores() {
-	local peer
-	for peer in "${peers[@]}"; do
+	local peer store
+	while read -r store; do
+		warm "$store"/index.db* "$store/packs" "$store/objects"
+	done < <(for peer in "${peers[@]}"; do
 		[ "${lower[$peer]}" != store ] || store_of "$peer"
-	done | sort -u | while read -r peer; do
-		warm "$peer"/index.db* "$peer/packs" "$peer/objects"
-	done
+	done | sort -u)
 }
 
 # can ROW PEER: return 1 where the row has no meaning for the peer, which is a "-" in the table
