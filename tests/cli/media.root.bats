@@ -35,7 +35,7 @@ leave_log() {
 	local writer=$!
 	exec 8>"$BATS_TEST_TMPDIR/pipe"
 	printf "%s; SELECT 'written';\n" "$1" >&8
-	for _ in {1..100}; do
+	for _ in {1..1200}; do
 		[ ! -s "$BATS_TEST_TMPDIR/said" ] || break
 		sleep 0.05
 	done

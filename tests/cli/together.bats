@@ -72,7 +72,7 @@ hold_index() {
 	HELD=$!
 	exec 8>"$BATS_TEST_TMPDIR/pipe"
 	printf "BEGIN IMMEDIATE; UPDATE counter SET next = next; SELECT 'held';\n" >&8
-	for _ in {1..100}; do
+	for _ in {1..1200}; do
 		[ ! -s "$BATS_TEST_TMPDIR/said" ] || return 0
 		sleep 0.05
 	done

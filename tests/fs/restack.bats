@@ -247,7 +247,7 @@ as_new_mount() {
 	add=$!
 	# Each time that the kernel is to be told: has the layer come?
 	for ((n = 1; ; n++)); do
-		for ((tries = 0; tries < 1000; tries++)); do
+		for ((tries = 0; tries < 6000; tries++)); do
 			[ ! -e "$hold/held.$n" ] || break
 			sleep .01
 		done
