@@ -25,7 +25,7 @@ builds=${NACRE_BUILDS:-release address thread}
 modes=${NACRE_MODES:-}
 jobs=${NACRE_JOBS:-$(($(nproc) + 1))}
 user=${NACRE_TEST_USER:-nacre-test}
-file_timeout=300
+file_timeout=600
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
 # forget inodes: what holds only as long as the kernel remembers must not pass.  Last, since all of the machine forgets.
 pressed='fs/basic.bats fs/meta.bats fs/model.bats fs/names.bats fs/rename.bats fs/write.bats'
