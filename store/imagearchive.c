@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/load.h"
+#include "store/store_priv.h"
 
 enum { READ_BYTES = 256 * 1024 };
 
@@ -59,7 +60,7 @@ int image_archive_open(struct store *store, const char *path, struct diag *diag,
 
 	if (r < 0)
 		return r;
-	a->load = (struct load){ .members = a->members, .diag = diag, .all = true };
+	a->load = (struct load){ .members = a->members, .limits = &store->limits, .diag = diag, .all = true };
 	r = platform_init(NULL, diag, &a->load.platform);
 	if (r == 0 && !load_has_images(&a->load) && !members_folder(a->members)) {
 		a->bare = true;

@@ -4,7 +4,7 @@
 
 /*
  * Loading images, in three steps: the archive's JSON becomes a list of struct
- * load_image (layout.c, docker_archive.c), then the layers that are missing are
+ * load_image (layout.c, docker_archive.c, docker_v1.c), then the layers that are missing are
  * ingested, then the images are added (oci.c).  So whatever is wrong with the
  * JSON of any image is found before one byte is written.
  */
@@ -45,13 +45,14 @@ struct load_blobs {
 };
 
 struct load {
-	struct members *members;  /* borrowed; NULL: a registry */
-	struct load_blobs blobs;  /* of a layout */
-	struct platform platform; /* what to take of an index */
-	bool all;		  /* or all of it, and of that what can be read */
-	bool flat;		  /* a layout's blobs are files beside its manifest.json, as skopeo's "dir:" has them */
-	struct diag no_image;	  /* what was passed by since it is no container image, if anything was */
-	struct diag *diag;	  /* borrowed */
+	struct members *members;	   /* borrowed; NULL: a registry */
+	const struct store_limits *limits; /* borrowed: of what is unpacked for its diff ID; NULL: none */
+	struct load_blobs blobs;	   /* of a layout */
+	struct platform platform;	   /* what to take of an index */
+	bool all;			   /* or all of it, and of that what can be read */
+	bool flat;	      /* a layout's blobs are files beside its manifest.json, as skopeo's "dir:" has them */
+	struct diag no_image; /* what was passed by since it is no container image, if anything was */
+	struct diag *diag;    /* borrowed */
 	struct load_image *images; /* owned */
 	size_t image_count;
 	unsigned unsaid; /* descriptors without a platform that were looked into for one (layout.c) */
@@ -69,6 +70,9 @@ int load_add_tag(struct load_image *image, const char *name);
 
 /** load_set_config() - take @text, and the diff IDs in it, of which there must be as many as layers */
 int load_set_config(struct load *load, struct load_image *image, const char *what, char *text, size_t bytes);
+
+/** load_has() - is there such a file? */
+bool load_has(struct load *load, const char *member);
 
 /** load_has_images() - is it an image archive of a kind that is known? */
 bool load_has_images(struct load *load);
@@ -97,6 +101,12 @@ int layout_collect_text(struct load *load, char *text, size_t bytes, const char 
 
 /** docker_archive_collect() - the images of a `docker save` archive: manifest.json */
 int docker_archive_collect(struct load *load);
+
+/** docker_v1_is() - is it of docker before 1.10? What has a manifest.json or index.json may look so, too. */
+bool docker_v1_is(struct load *load);
+
+/** docker_v1_collect() - the images of such an archive; reads all its layers, for their diff IDs */
+int docker_v1_collect(struct load *load);
 
 /**
  * load_keep_origin() - remember what the image and its layers were outside

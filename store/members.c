@@ -8,14 +8,18 @@
 #include "store/store_priv.h"
 #include "store/tarwrite.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 
 enum {
 	READ_BYTES = 64 * 1024,
 	LINKS_MAX = 8,	       /* followed one after the other */
+	TRIES_MAX = 10000,     /* to open one file of a folder */
 	MEMBERS_MAX = 1000000, /* an image archive has a few for each layer */
 };
 
@@ -364,17 +368,33 @@ static int find_in_tar(struct members *m, const char *name, struct diag *diag, s
 	return 0;
 }
 
+/*
+ * The kernel gives up on a ".." that is to stay beneath when anything at all is renamed or mounted meanwhile.  That is
+ * over soon.
+ */
+static int open_beneath(int dir, const char *name)
+{
+	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH };
+	int fd;
+
+	for (int tries = 0; tries < TRIES_MAX; tries++) {
+		fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+		if (fd >= 0 || errno != EAGAIN)
+			return fd < 0 ? -errno : fd;
+		sched_yield();
+	}
+	return -EAGAIN;
+}
+
 static int find_in_folder(struct members *m, const char *name, struct diag *diag, struct member *ret)
 {
 	/* No name that comes from the archive leads out of the folder. */
-	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH };
-	AUTO(closep) int fd = (int)syscall(SYS_openat2, m->fd, name, &how, sizeof(how));
+	AUTO(closep) int fd = open_beneath(m->fd, name);
 	struct stat st;
 
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR
-			       ? -ENOENT
-			       : diag_errno(diag, -errno, "%s: cannot open %s", m->source, name);
+		return fd == -ENOENT || fd == -ENOTDIR ? -ENOENT
+						       : diag_errno(diag, fd, "%s: cannot open %s", m->source, name);
 	if (fstat(fd, &st) < 0)
 		return diag_errno(diag, -errno, "%s: cannot read %s", m->source, name);
 	if (!S_ISREG(st.st_mode))
@@ -386,6 +406,49 @@ static int find_in_folder(struct members *m, const char *name, struct diag *diag
 int members_find(struct members *members, const char *name, struct diag *diag, struct member *ret)
 {
 	return members->folder ? find_in_folder(members, name, diag, ret) : find_in_tar(members, name, diag, ret);
+}
+
+static int each_in_tar(struct members *m, int (*fn)(const char *name, void *arg), void *arg)
+{
+	char last[NAME_MAX + 1] = "";
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->count; i++) {
+		const char *name = m->items[i].name;
+		size_t len = strcspn(name, "/");
+
+		if (!name[len] || len > NAME_MAX || (strncmp(name, last, len) == 0 && !last[len]))
+			continue;
+		memcpy(last, name, len);
+		last[len] = '\0';
+		r = fn(last, arg);
+	}
+	return r;
+}
+
+static int each_in_folder(struct members *m, int (*fn)(const char *name, void *arg), void *arg, struct diag *diag)
+{
+	struct dirent **list;
+	int count = scandirat(m->fd, ".", &list, NULL, alphasort);
+	int r = 0;
+
+	if (count < 0)
+		return diag_errno(diag, -errno, "cannot read %s", m->source);
+	for (int i = 0; i < count; i++) {
+		const char *name = list[i]->d_name;
+		struct stat st;
+
+		if (r == 0 && fstatat(m->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+			r = fn(name, arg);
+		free(list[i]);
+	}
+	free(list);
+	return r;
+}
+
+int members_each_folder(struct members *members, int (*fn)(const char *name, void *arg), void *arg, struct diag *diag)
+{
+	return members->folder ? each_in_folder(members, fn, arg, diag) : each_in_tar(members, fn, arg);
 }
 
 bool members_folder(const struct members *members)

@@ -42,6 +42,13 @@ struct member {
 int members_find(struct members *members, const char *name, struct diag *diag, struct member *ret);
 void member_release(struct member *member);
 
+/**
+ * members_each_folder() - call @fn with the name of each folder at the top, some maybe twice
+ *
+ * Return: 0; what @fn returned, if that was another number, after which it is not called again; -errno.
+ */
+int members_each_folder(struct members *members, int (*fn)(const char *name, void *arg), void *arg, struct diag *diag);
+
 /** members_whole() - the tar itself, uncompressed; not of a folder */
 int members_whole(struct members *members, struct diag *diag, struct member *ret);
 

@@ -5,6 +5,7 @@
 #include "store/heal.h"
 #include "store/load.h"
 #include "store/origin.h"
+#include "store/store_priv.h"
 
 #include <string.h>
 
@@ -213,7 +214,9 @@ static int ingest_layer(struct loading *l, const struct load_layer *layer, const
 
 	if (r < 0)
 		return r;
-	if (asprintf(&name, "%s: layer %s", members_source(load->members), shown) < 0) {
+	/* A diff ID alone is not what the archive calls it. */
+	if (asprintf(&name, "%s: layer %s%s%.128s%s", members_source(load->members), shown, layer->has_blob ? "" : " (",
+		     layer->has_blob ? "" : layer->member, layer->has_blob ? "" : ")") < 0) {
 		name = NULL;
 		return -ENOMEM;
 	}
@@ -305,7 +308,7 @@ static int load_images(struct loading *l)
 	return r;
 }
 
-static bool has_member(struct load *load, const char *name)
+bool load_has(struct load *load, const char *name)
 {
 	AUTO(member_release) struct member member = { .fd = -1 };
 
@@ -314,7 +317,7 @@ static bool has_member(struct load *load, const char *name)
 
 bool load_has_images(struct load *load)
 {
-	return has_member(load, "manifest.json") || has_member(load, "index.json");
+	return load_has(load, "manifest.json") || load_has(load, "index.json") || docker_v1_is(load);
 }
 
 /*
@@ -325,18 +328,17 @@ int load_collect(struct load *load)
 {
 	int r;
 
-	if (has_member(load, "manifest.json"))
+	if (load_has(load, "manifest.json"))
 		r = docker_archive_collect(load);
-	else if (has_member(load, "index.json"))
+	else if (load_has(load, "index.json"))
 		r = layout_collect(load);
+	else if (docker_v1_is(load))
+		r = docker_v1_collect(load);
 	else
-		r = diag_set(
-			load->diag, -EBADMSG,
-			"%s: neither an OCI image layout (no index.json) nor a docker archive (no manifest.json)%s",
-			members_source(load->members),
-			has_member(load, "repositories")
-				? "; one from before docker 1.10 has to be loaded and saved by a later docker first"
-				: "; 'nacre import' takes the files of a system");
+		r = diag_set(load->diag, -EBADMSG,
+			     "%s: neither an OCI image layout (no index.json) nor a docker archive (no manifest.json,"
+			     " no repositories); 'nacre import' takes the files of a system",
+			     members_source(load->members));
 	if (r == 0)
 		r = layout_need_image(load);
 	if (r == 0 && load->image_count == 0)
@@ -369,6 +371,7 @@ int image_load(struct store *store, const char *path, const char *platform, cons
 	if (r < 0)
 		return r;
 	l.load.members = members;
+	l.load.limits = &store->limits;
 	r = load_collect(&l.load);
 	if (r == 0)
 		r = load_images(&l);

@@ -88,12 +88,6 @@ layer_line() { sha256sum "$1" | cut -c 1-12; }
 	assert_refused "is not in it" nacre --store s load docker
 }
 
-@test "an archive from before docker 1.10" {
-	mkdir old
-	echo '{}' >old/repositories
-	assert_refused "one from before docker 1.10 has to be loaded and saved by a later docker first" nacre load old
-}
-
 @test "a layer that is there is said to exist already" {
 	run nacre load oci
 	refute_output_has "already exists"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The JSON around images.  The input is three texts with "\n---\n" between them: an index or docker's manifest.json,
- * a manifest, a config.  The first is loaded as both; in it and in the manifest DIGEST and SIZE stand for what the
+ * a manifest, a config.  The first is loaded as both, and all three once more as the files of an archive of docker
+ * before 1.10: "repositories" and the json of two layers, 000...0 and 111...1.  In the first and in the manifest DIGEST and SIZE stand for what the
  * text after it has, so that the digests, which no mutation could guess, do not stop everything at the door.
  */
 #include "fuzz.h"
@@ -71,6 +72,25 @@ static void collect(struct store *store, int (*fn)(struct load *))
 	load_release(&load);
 }
 
+static void write_v1_layer(char digit, const struct buf *json)
+{
+	char name[80];
+
+	memset(name, digit, 64);
+	snprintf(name + 64, sizeof(name) - 64, "/json");
+	write_member(name, buf_str(json), json->len);
+	snprintf(name + 64, sizeof(name) - 64, "/layer.tar");
+	write_member(name, "", 0);
+}
+
+static void make_folder(const char *name)
+{
+	AUTO(freep) char *path = NULL;
+
+	MUST(asprintf(&path, "%s/%s", fuzz_dir(), name) > 0);
+	MUST(io_mkdirs(path, 0700) == 0);
+}
+
 static void change_config(const struct buf *text)
 {
 	json_t *config = NULL;
@@ -106,11 +126,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t lens[3] = { size, 0, 0 };
 
 	if (!store) {
-		AUTO(freep) char *blobs = NULL;
-
 		store = fuzz_store();
-		MUST(asprintf(&blobs, "%s/blobs/sha256", fuzz_dir()) > 0);
-		MUST(io_mkdirs(blobs, 0700) == 0);
+		make_folder("blobs/sha256");
+		make_folder("0000000000000000000000000000000000000000000000000000000000000000");
+		make_folder("1111111111111111111111111111111111111111111111111111111111111111");
 		write_member("oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}", 30);
 	}
 	for (size_t i = 0; i < 2; i++) {
@@ -134,6 +153,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	write_member("manifest.json", buf_str(&index), index.len);
 	collect(store, layout_collect);
 	collect(store, docker_archive_collect);
+	write_member("repositories", buf_str(&index), index.len);
+	write_v1_layer('0', &manifest);
+	write_v1_layer('1', &config);
+	collect(store, docker_v1_collect);
 	change_config(&config);
 	remove_member(config_name);
 	remove_member(manifest_name);
