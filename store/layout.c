@@ -46,6 +46,9 @@ static const struct media_type {
 	{ "application/vnd.oci.image.layer.v1.tar", MEDIA_LAYER },
 	{ "application/vnd.oci.image.layer.v1.tar+gzip", MEDIA_LAYER },
 	{ "application/vnd.oci.image.layer.v1.tar+zstd", MEDIA_LAYER },
+	/* Not the specification's, but written; what a layer is compressed with is seen in its bytes. */
+	{ "application/vnd.oci.image.layer.v1.tar+xz", MEDIA_LAYER },
+	{ "application/vnd.oci.image.layer.v1.tar+bzip2", MEDIA_LAYER },
 	{ "application/vnd.oci.image.layer.nondistributable.v1.tar", MEDIA_LAYER },
 	{ "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", MEDIA_LAYER },
 	{ "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", MEDIA_LAYER },

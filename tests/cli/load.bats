@@ -88,6 +88,35 @@ layer_line() { sha256sum "$1" | cut -c 1-12; }
 	assert_refused "is not in it" nacre --store s load docker
 }
 
+@test "layers compressed with xz and bzip2, and by media type; what goes out is plain, or gzip" {
+	local kind
+	nacre load -q oci >/dev/null
+	id=$(nacre inspect shop:1 | jq -r '.[0].Id')
+	for kind in xz bzip2; do
+		cp -r oci "$kind"
+		recompress_layers "$kind" "+$kind" "$kind"
+		grep -q "tar+$kind\"" "$kind"/blobs/sha256/* || fail "no layer has the type"
+		run nacre --store "s-$kind" load "$kind"
+		assert_status 0
+		[ "$(grep -c ': loaded$' <<<"$output")" = 2 ] || fail "$output"
+		nacre --store "s-$kind" verify
+		assert_equal "$(nacre --store "s-$kind" inspect shop:1 | jq -r '.[0].Id')" "$id"
+		nacre --store "s-$kind" save --format oci-dir -o "$kind.out" shop:1
+		nacre --store "s-$kind" save -z --format oci-dir -o "$kind.gz.out" shop:1
+		assert_equal "$(jq -r '.layers[]?.mediaType' "$kind.out"/blobs/sha256/"$(skopeo inspect --raw "oci:$kind.out" | sha256sum | cut -c 1-64)" |
+			sort -u)" application/vnd.oci.image.layer.v1.tar
+		assert_equal "$(skopeo inspect --raw "oci:$kind.gz.out" | jq -r '.layers[].mediaType' | sort -u)" \
+			application/vnd.oci.image.layer.v1.tar+gzip
+		assert_equal "$(skopeo inspect --config "oci:$kind.out" | jq -c .rootfs)" "$(nacre inspect shop:1 | jq -c '.[0] | {type: "layers",
+			diff_ids: .RootFS.Layers}')"
+	done
+	# One byte of the compressed data.
+	blob=$(skopeo inspect --raw oci:xz | jq -r '.layers[0].digest | ltrimstr("sha256:")')
+	printf x | dd of="xz/blobs/sha256/$blob" bs=1 seek=300 conv=notrunc status=none
+	assert_refused "cannot load xz: layer sha256:$blob" nacre --store s-new load xz
+	assert_equal "$(nacre --store s-new images --json | jq length)" 0
+}
+
 @test "a layer that is there is said to exist already" {
 	run nacre load oci
 	refute_output_has "already exists"

@@ -284,6 +284,25 @@ push_with_skopeo() {
 	done
 }
 
+@test "layers compressed with xz and bzip2; what is pushed of them is gzip" {
+	local kind
+	nacre --store from load -q served/app >/dev/null
+	start_registry real
+	real=$REGISTRY
+	for kind in xz bzip2; do
+		cp -r served/app "served/$kind"
+		recompress_layers "served/$kind" "+$kind" "$kind"
+		start_faults ""
+		run nacre --store "$kind" pull -q "$REGISTRY/$kind:1"
+		assert_status 0
+		assert_equal "$(nacre --store "$kind" images -q --no-trunc)" "$(nacre --store from images -q --no-trunc)"
+		nacre --store "$kind" verify
+		nacre --store "$kind" push -q "$REGISTRY/$kind:1" "$real/$kind:1"
+		assert_equal "$(skopeo inspect --tls-verify=false --raw "docker://$real/$kind:1" | jq -r '.layers[].mediaType' | sort -u)" \
+			application/vnd.oci.image.layer.v1.tar+gzip
+	done
+}
+
 @test "manifests that are none" {
 	nacre load -q served/app
 	start_faults endless-manifest

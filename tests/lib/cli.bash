@@ -13,6 +13,28 @@ setup_base() {
 	BASE_ID=$(nacre import -m "the base" "$BASE_TAR" base:1)
 }
 
+# recompress_layers LAYOUT SUFFIX COMMAND...: its one image's layers, which gzip has compressed, compressed by COMMAND instead;
+# their media types end with SUFFIX.
+recompress_layers() {
+	local blobs=$1/blobs/sha256 index=$1/index.json suffix=$2 manifest layer digest
+	shift 2
+	manifest=$(cat "$blobs/$(jq -r '.manifests[0].digest | ltrimstr("sha256:")' "$index")")
+	for layer in $(jq -r '.layers[].digest | ltrimstr("sha256:")' <<<"$manifest"); do
+		gzip -dc "$blobs/$layer" | "$@" >recompressed
+		digest=$(sha256sum recompressed | cut -c 1-64)
+		manifest=$(jq --arg old "sha256:$layer" --arg new "sha256:$digest" --arg suffix "$suffix" \
+			--argjson size "$(stat -c %s recompressed)" '(.layers[] | select(.digest == $old)) |=
+			(.digest = $new | .size = $size | .mediaType |= sub("[+].*"; $suffix))' <<<"$manifest")
+		mv recompressed "$blobs/$digest"
+		rm "$blobs/$layer"
+	done
+	digest=$(sha256sum <<<"$manifest" | cut -c 1-64)
+	cat >"$blobs/$digest" <<<"$manifest"
+	manifest=$(jq --arg digest "sha256:$digest" --argjson size "$(stat -c %s "$blobs/$digest")" \
+		'.manifests[0].digest = $digest | .manifests[0].size = $size' "$index")
+	cat >"$index" <<<"$manifest"
+}
+
 # What a user and the file system can see of the store: for "the store is as it was".  The index's own files change with
 # its readers, so it is asked for its rows instead.
 store_state() {
