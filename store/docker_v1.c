@@ -477,7 +477,7 @@ static int add_tagged_image(struct v1_archive *a, const char *repository, const 
 		return -ENOMEM;
 	}
 	/* "host" with the tag "5000/app" would be the name of something else. */
-	return strpbrk(tag, "/:@") ? 0 : load_add_tag(&a->load->images[top->image - 1], name);
+	return (strpbrk(tag, "/:@") ? load_add_no_name : load_add_tag)(&a->load->images[top->image - 1], name);
 }
 
 static int each_tag(struct v1_archive *a,

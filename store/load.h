@@ -24,6 +24,8 @@ struct load_layer {
 	char *url;	  /* owned: where else a layer is to be had that images come without; NULL: it comes with it */
 };
 
+enum { LOAD_NO_NAMES_MAX = 8, LOAD_NO_NAME_BYTES = 256 };
+
 struct load_image {
 	char *config; /* owned: JSON, byte for byte */
 	size_t config_bytes;
@@ -31,6 +33,8 @@ struct load_image {
 	size_t layer_count;
 	char **tags; /* owned, and each of them; valid references */
 	size_t tag_count;
+	char *no_names[LOAD_NO_NAMES_MAX]; /* owned: the first of those that it had and that are no references; cut short */
+	size_t no_name_count;		   /* all of them */
 	char *manifest; /* owned: JSON, byte for byte; NULL: there is none, as in docker's archives */
 	size_t manifest_bytes;
 	char *manifest_type; /* owned: its media type */
@@ -65,8 +69,10 @@ void load_drop_images(struct load *load, size_t count);
 /** load_add_image() - one more image with room for @layers layers; borrowed until the next one. NULL: no memory. */
 struct load_image *load_add_image(struct load *load, size_t layers);
 
-/** load_add_tag() - a name from the archive; one that is no reference is left out, the image stays. */
+/** load_add_tag() - a name from the archive; one that is no reference is left out, which is remembered; the image stays. */
 int load_add_tag(struct load_image *image, const char *name);
+/** load_add_no_name() - one that is left out, whatever it looks like */
+int load_add_no_name(struct load_image *image, const char *name);
 
 /** load_set_config() - take @text, and the diff IDs in it, of which there must be as many as layers */
 int load_set_config(struct load *load, struct load_image *image, const char *what, char *text, size_t bytes);

@@ -18,6 +18,8 @@ static void load_image_release(struct load_image *image)
 	}
 	for (size_t i = 0; i < image->tag_count; i++)
 		free(image->tags[i]);
+	for (size_t i = 0; i < LOAD_NO_NAMES_MAX; i++)
+		free(image->no_names[i]);
 	free(image->layers);
 	free(image->tags);
 	free(image->config);
@@ -53,6 +55,17 @@ struct load_image *load_add_image(struct load *load, size_t layers)
 	return image;
 }
 
+int load_add_no_name(struct load_image *image, const char *name)
+{
+	char *copy;
+
+	if (image->no_name_count++ >= LOAD_NO_NAMES_MAX)
+		return 0;
+	copy = strndup(name, LOAD_NO_NAME_BYTES);
+	image->no_names[image->no_name_count - 1] = copy;
+	return copy ? 0 : -ENOMEM;
+}
+
 int load_add_tag(struct load_image *image, const char *name)
 {
 	AUTO(freep) char *tag = NULL;
@@ -60,7 +73,7 @@ int load_add_tag(struct load_image *image, const char *name)
 	int r = reference_check(name, NULL, &tag);
 
 	if (r < 0)
-		return r == -ENOMEM ? r : 0;
+		return r == -EINVAL ? load_add_no_name(image, name) : r;
 	for (size_t i = 0; i < image->tag_count; i++)
 		if (strcmp(image->tags[i], tag) == 0)
 			return 0;
@@ -160,6 +173,17 @@ static void event_image(const struct load_events *events, const char *tag, const
 {
 	if (events && events->image)
 		events->image(tag, id, events->arg);
+}
+
+/* Those that are kept; then how many more there are, if any. */
+static void event_no_names(const struct load_events *events, const struct load_image *image, const struct digest *id)
+{
+	if (!events || !events->no_name)
+		return;
+	for (size_t i = 0; i < LOAD_NO_NAMES_MAX && image->no_names[i]; i++)
+		events->no_name(image->no_names[i], 0, id, events->arg);
+	if (image->no_name_count > LOAD_NO_NAMES_MAX)
+		events->no_name(NULL, image->no_name_count - LOAD_NO_NAMES_MAX, id, events->arg);
 }
 
 /* What is done to the store. */
@@ -266,13 +290,13 @@ static int load_layers(struct loading *l, const struct load_image *image, struct
 /* Once for each of its tags: the image is there after the first, which then gains the others. */
 static int add_image(struct loading *l, const struct load_image *image, const struct layer_id *layers)
 {
+	struct digest digest;
 	size_t i = 0;
 	int r;
 
 	do {
 		const char *tag = image->tag_count > 0 ? image->tags[i] : NULL;
 		struct image_id id;
-		struct digest digest;
 
 		r = image_add(l->writer, image->config, image->config_bytes, layers, image->layer_count, tag,
 			      l->load.diag, &id);
@@ -283,6 +307,8 @@ static int add_image(struct loading *l, const struct load_image *image, const st
 		if (r == 0 && i == 0)
 			load_keep_origin(writer_store(l->writer), image, id, layers, NULL);
 	} while (r == 0 && ++i < image->tag_count);
+	if (r == 0)
+		event_no_names(l->events, image, &digest);
 	return r;
 }
 

@@ -21,6 +21,8 @@ struct load_events {
 	void (*left_out)(const char *digest, uint64_t xattrs, void *arg);
 	/** An image is in the store, under this tag ("" if it has none). */
 	void (*image)(const char *tag, const struct digest *id, void *arg);
+	/** The archive gave it a name that is none; or, with NULL, so many more of them. */
+	void (*no_name)(const char *name, size_t more, const struct digest *id, void *arg);
 	void *arg;
 };
 

@@ -76,6 +76,17 @@ static void on_image(const char *tag, const struct digest *id, void *arg)
 	}
 }
 
+static void on_no_name(const char *name, size_t more, const struct digest *id, void *arg)
+{
+	char digest[DIGEST_TEXT_BYTES], text[UI_SHORT_ID + 1];
+
+	short_digest(digest_format(id, digest), text);
+	if (name)
+		ui_warn("image %s does not get the name \"%s\", which is not a valid one", text, name);
+	else
+		ui_warn("image %s does not get %zu more names, which are not valid", text, more);
+}
+
 /* Which source: the option or the operand; neither means standard input, unless somebody would have to type it. */
 static const char *source_of(const struct args *args)
 {
@@ -92,7 +103,15 @@ int cmd_load(struct cli *cli, const struct args *args)
 {
 	const char *source = source_of(args);
 	struct load load = { .quiet = args_has(args, "quiet") };
-	struct load_events events = { on_layer_begin, on_layer_progress, on_layer_end, on_left_out, on_image, &load };
+	struct load_events events = {
+		.layer_begin = on_layer_begin,
+		.layer_progress = on_layer_progress,
+		.layer_end = on_layer_end,
+		.left_out = on_left_out,
+		.image = on_image,
+		.no_name = on_no_name,
+		.arg = &load,
+	};
 	struct store_limits limits;
 	struct diag diag = { 0 };
 

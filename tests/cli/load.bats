@@ -88,6 +88,36 @@ layer_line() { sha256sum "$1" | cut -c 1-12; }
 	assert_refused "is not in it" nacre --store s load docker
 }
 
+@test "a name that is not valid is said, and the image comes in" {
+	local names
+	make_archive docker docker.tar shop:docker base.tar
+	mkdir docker
+	tar -C docker -xf docker.tar
+	jq -c '.[0].RepoTags = ["shop:one", "Not A\u001b[31m Tag", "shop:two", "SHOP"]' docker/manifest.json >new
+	mv new docker/manifest.json
+	run --separate-stderr nacre load -q docker
+	assert_status 0
+	assert_equal "$output" $'Loaded image: shop:one\nLoaded image: shop:two'
+	id=$(nacre images -q shop:one)
+	assert_equal "$stderr" "nacre: warning: image $id does not get the name \"Not A\\x1b[31m Tag\", which is not a valid one
+nacre: warning: image $id does not get the name \"SHOP\", which is not a valid one"
+	names=$(printf '"N%d",' {1..100} | sed 's/,$//')
+	jq -c --argjson names "[$names]" '.[0].RepoTags = $names + ["X" * 5000]' docker/manifest.json >new
+	mv new docker/manifest.json
+	run --separate-stderr nacre --store other load -q docker
+	assert_status 0
+	[[ $output == "Loaded image ID: sha256:$id"* ]] || fail "$output"
+	[[ $stderr == *'"N8", which is'*"image $id does not get 93 more names, which are not valid" ]] || fail "$stderr"
+	[ "$(wc -l <<<"$stderr")" = 9 ] || fail "$stderr"
+
+	jq '.manifests[0].annotations["org.opencontainers.image.ref.name"] = "v1.0+build"' oci/index.json >new
+	mv new oci/index.json
+	run --separate-stderr nacre load -q oci
+	assert_status 0
+	[[ $output == "Loaded image ID: sha256:"* ]] || fail "$output"
+	[[ $stderr == *'does not get the name "v1.0+build", which is not a valid one' ]] || fail "$stderr"
+}
+
 @test "layers compressed with xz and bzip2, and by media type; what goes out is plain, or gzip" {
 	local kind
 	nacre load -q oci >/dev/null
@@ -103,8 +133,8 @@ layer_line() { sha256sum "$1" | cut -c 1-12; }
 		assert_equal "$(nacre --store "s-$kind" inspect shop:1 | jq -r '.[0].Id')" "$id"
 		nacre --store "s-$kind" save --format oci-dir -o "$kind.out" shop:1
 		nacre --store "s-$kind" save -z --format oci-dir -o "$kind.gz.out" shop:1
-		assert_equal "$(jq -r '.layers[]?.mediaType' "$kind.out"/blobs/sha256/"$(skopeo inspect --raw "oci:$kind.out" | sha256sum | cut -c 1-64)" |
-			sort -u)" application/vnd.oci.image.layer.v1.tar
+		assert_equal "$(skopeo inspect --raw "oci:$kind.out" | jq -r '.layers[].mediaType' | sort -u)" \
+			application/vnd.oci.image.layer.v1.tar
 		assert_equal "$(skopeo inspect --raw "oci:$kind.gz.out" | jq -r '.layers[].mediaType' | sort -u)" \
 			application/vnd.oci.image.layer.v1.tar+gzip
 		assert_equal "$(skopeo inspect --config "oci:$kind.out" | jq -c .rootfs)" "$(nacre inspect shop:1 | jq -c '.[0] | {type: "layers",

@@ -101,6 +101,9 @@ diff_id() { echo "sha256:$(sha256sum "$1" | cut -c 1-64)"; }
 		old_archive "$kind"
 		run nacre --store "s-$kind" load "$kind"
 		assert_status 0
+		[ "$kind" != tags ] || for name in "shop:Not/a tag" shop:5000/x SHOP:1; do
+			assert_output_has "does not get the name \"$name\", which is not a valid one"
+		done
 		nacre --store "s-$kind" verify
 	done
 	assert_equal "$(nacre --store s-tags images --json | jq -r '[.[] | select(.Tag) | .Repository + ":" + .Tag] | sort | join(" ")')" \
