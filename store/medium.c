@@ -42,6 +42,26 @@ bool medium_is_shared(int fd)
 	}
 }
 
+/* They have no sync_fs() in the kernel, or none that the server hears of: FUSE has FUSE_SYNCFS for virtiofs alone. */
+bool medium_syncs_as_whole(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return false;
+	switch ((uint32_t)st.f_type) {
+	case FUSE_SUPER_MAGIC:
+	case V9FS_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+	case CODA_SUPER_MAGIC:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static bool has_bytes(int dirfd, const char *name)
 {
 	struct stat st;

@@ -26,6 +26,14 @@ enum medium_log {
 /** medium_is_shared() - can another machine have the file system of @fd mounted, too? */
 bool medium_is_shared(int fd);
 
+/**
+ * medium_syncs_as_whole() - does syncfs(2) put all of the file system of @fd on disk?
+ *
+ * Where it only has the kernel send what it holds to a server that keeps it for a while, that must be asked for
+ * each file and each folder with fsync(2).
+ */
+bool medium_syncs_as_whole(int fd);
+
 /** medium_log() - what lies beside the index in the store's folder @dirfd */
 enum medium_log medium_log(int dirfd);
 

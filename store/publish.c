@@ -33,7 +33,8 @@
  * the file system's journal, where each would wait for one of its own.  The write lock is held a little longer for it.
  *
  * One syncfs() puts thousands of objects on disk at once.  A layer of few files does not use it: it would
- * wait for all that other programs have written to the same file system, too.
+ * wait for all that other programs have written to the same file system, too.  Nor does any where the kernel does not pass
+ * it on to who has the disk (medium.h).
  */
 enum {
 	SYNC_SINGLY_MAX = 16,
@@ -47,16 +48,13 @@ struct publish {
 	struct layer_id layer; /* that is replaced; 0: it is a new one */
 	/* Borrowed: what else is in the transaction, as of a layer that comes with its image. NULL: nothing. */
 	const struct ingest_options *along;
-	int64_t base;	/* local content n becomes id base + n */
-	int64_t pack;	/* id of the new pack; 0: there is none */
-	uint64_t moved; /* objects that are in place */
-	bool pack_moved;
-	bool filled[OBJECT_FOLDERS]; /* folders of objects/ that names were added to */
-	bool made;		     /* one of them is new */
-	pthread_t syncing;	     /* puts all of that on disk, */
-	bool is_syncing;	     /* if there is the thread, */
-	int synced;		     /* which leaves its result here, */
-	bool log_named;		     /* and whether it has synced the store's folder, too */
+	int64_t base;		    /* local content n becomes id base + n */
+	int64_t pack;		    /* id of the new pack; 0: there is none */
+	struct publish_moved moved; /* what is in place */
+	pthread_t syncing;	    /* puts all of that on disk, */
+	bool is_syncing;	    /* if there is the thread, */
+	int synced;		    /* which leaves its result here, */
+	bool log_named;		    /* and whether it has synced the store's folder, too */
 };
 
 /* ---- to disk ---- */
@@ -97,42 +95,53 @@ static bool is_synced_late(const struct stage *stage)
 	return stage->objects == 0 && stage->pack_bytes <= SYNC_LATE_BYTES;
 }
 
-/* The bytes of all staged contents. */
-static int sync_stage(struct stage *stage)
+static bool is_synced_at_once(const struct stage *stage, uint64_t objects)
+{
+	return objects > SYNC_SINGLY_MAX && stage->store->syncs_as_whole;
+}
+
+int publish_sync_stage(struct stage *stage)
 {
 	if (is_synced_late(stage))
 		return 0;
-	if (stage->objects > SYNC_SINGLY_MAX)
+	if (is_synced_at_once(stage, stage->objects))
 		return syncfs(stage->store->dirfd) < 0 ? -errno : 0;
 	if (stage->packfd >= 0 && fsync(stage->packfd) < 0)
 		return -errno;
 	return stage->objects ? sync_objects(stage) : 0;
 }
 
-/* The names that move_files() gave them. */
-static int sync_names(struct publish *p)
+int publish_sync_moved(struct stage *stage, const struct publish_moved *moved)
 {
-	int dirfd = p->store->dirfd, r = 0;
+	int dirfd = stage->store->dirfd, r = 0;
 
 	/* Until it had a name it was a file that the file system removes after a crash; that it has one is to be on disk, too. */
-	if (p->pack_moved && (is_synced_late(p->stage) || !p->stage->pack_named) && fsync(p->stage->packfd) < 0)
+	if (moved->pack && (is_synced_late(stage) || !stage->pack_named) && fsync(stage->packfd) < 0)
 		return -errno;
-	if (p->moved > SYNC_SINGLY_MAX)
+	if (is_synced_at_once(stage, moved->objects))
 		return syncfs(dirfd) < 0 ? -errno : 0;
-	if (p->pack_moved)
+	if (moved->pack)
 		r = sync_at(dirfd, "packs", O_DIRECTORY);
 	for (unsigned i = 0; r == 0 && i < OBJECT_FOLDERS; i++) {
 		char folder[CONTENT_NAME_BYTES];
 
 		content_object_folder(i, folder);
-		if (p->filled[i])
+		if (moved->filled[i])
 			r = sync_at(dirfd, folder, O_DIRECTORY);
 	}
-	if (r == 0 && p->made)
-		r = sync_at(dirfd, "objects", O_DIRECTORY);
+	return r == 0 && moved->made ? sync_at(dirfd, "objects", O_DIRECTORY) : r;
+}
+
+/* The names that move_files() gave them. */
+static int sync_names(struct publish *p)
+{
+	int r = publish_sync_moved(p->stage, &p->moved);
+
+	if (r < 0 || is_synced_at_once(p->stage, p->moved.objects))
+		return r;
 	/* Then the image's commit need not, in the same connection.  It would if this failed. */
-	p->log_named = r == 0 && !p->store->shared && p->db == p->stage->index.db && fsync(dirfd) == 0;
-	return r;
+	p->log_named = !p->store->shared && p->db == p->stage->index.db && fsync(p->store->dirfd) == 0;
+	return 0;
 }
 
 static void *sync_main(void *arg)
@@ -200,15 +209,18 @@ static int link_pack(struct stage *stage, const char *name)
 	return r < 0 ? -errno : 0;
 }
 
-int publish_move_pack(struct stage *stage, int64_t pack)
+int publish_move_pack(struct stage *stage, int64_t pack, struct publish_moved *moved)
 {
 	char name[CONTENT_NAME_BYTES];
+	int r;
 
 	content_pack_name(pack, name);
-	return stage->pack_named ? rename_in(stage, "pack", name) : link_pack(stage, name);
+	r = stage->pack_named ? rename_in(stage, "pack", name) : link_pack(stage, name);
+	moved->pack = r == 0;
+	return r;
 }
 
-int publish_move_object(struct stage *stage, int64_t local, struct content_id id, bool *made)
+static int move_object(struct stage *stage, int64_t local, struct content_id id, bool *made)
 {
 	char from[CONTENT_NAME_BYTES], to[CONTENT_NAME_BYTES], folder[CONTENT_NAME_BYTES];
 	int r;
@@ -225,6 +237,15 @@ int publish_move_object(struct stage *stage, int64_t local, struct content_id id
 	return rename_in(stage, from, to);
 }
 
+int publish_move_object(struct stage *stage, int64_t local, struct content_id id, struct publish_moved *moved)
+{
+	int r = move_object(stage, local, id, &moved->made);
+
+	moved->filled[(uint64_t)id.value % OBJECT_FOLDERS] = true;
+	moved->objects += r == 0;
+	return r;
+}
+
 static const char objects_sql[] = "SELECT id FROM stage.content WHERE offset IS NULL ORDER BY id";
 
 static int move_files(struct publish *p)
@@ -232,18 +253,14 @@ static int move_files(struct publish *p)
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
 	int r = 0;
 
-	if (p->pack) {
-		r = publish_move_pack(p->stage, p->pack);
-		p->pack_moved = r == 0;
-	}
+	if (p->pack)
+		r = publish_move_pack(p->stage, p->pack, &p->moved);
 	if (r == 0 && p->stage->objects)
 		r = db_stmt(p->db, objects_sql, &stmt);
 	while (stmt && r == 0 && (r = db_step(stmt)) > 0) {
 		int64_t local = sqlite3_column_int64(stmt, 0);
 
-		p->filled[(uint64_t)(p->base + local) % OBJECT_FOLDERS] = true;
-		r = publish_move_object(p->stage, local, (struct content_id){ p->base + local }, &p->made);
-		p->moved += r == 0;
+		r = publish_move_object(p->stage, local, (struct content_id){ p->base + local }, &p->moved);
 	}
 	return r;
 }
@@ -254,13 +271,13 @@ static void remove_files(struct publish *p)
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
 	char name[CONTENT_NAME_BYTES];
 
-	if (p->pack_moved) {
+	if (p->moved.pack) {
 		content_pack_name(p->pack, name);
 		unlinkat(p->store->dirfd, name, 0);
 	}
-	if (!p->moved || db_stmt(p->db, objects_sql, &stmt) < 0)
+	if (!p->moved.objects || db_stmt(p->db, objects_sql, &stmt) < 0)
 		return;
-	for (; p->moved > 0 && db_step(stmt) > 0; p->moved--) {
+	for (; p->moved.objects > 0 && db_step(stmt) > 0; p->moved.objects--) {
 		content_object_name(p->base + sqlite3_column_int64(stmt, 0), name);
 		unlinkat(p->store->dirfd, name, 0);
 	}
@@ -587,7 +604,7 @@ static int publish_as(struct stage *stage, struct layer_id layer, const struct u
 
 	if (r < 0)
 		return diag_errno(diag, r, "cannot stage the layer");
-	r = sync_stage(stage);
+	r = publish_sync_stage(stage);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot write the layer to disk");
 	if (stage->few && !layer.value) {

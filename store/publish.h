@@ -27,11 +27,26 @@ int publish_replace(struct stage *stage, struct layer_id layer, const struct unp
 
 /** publish_open_index() - a connection with the stage's database attached as "stage"; the stage is sealed. */
 int publish_open_index(struct stage *stage, struct db **ret);
+
+/* What was moved, for its names to go to disk. */
+struct publish_moved {
+	uint64_t objects;
+	bool pack;
+	bool filled[OBJECT_FOLDERS]; /* folders of objects/ that names were added to */
+	bool made;		     /* one of them is new */
+};
+
+/** publish_move_pack(), publish_move_object() - from the stage into place; what is there already goes */
+int publish_move_pack(struct stage *stage, int64_t pack, struct publish_moved *moved);
+int publish_move_object(struct stage *stage, int64_t local, struct content_id id, struct publish_moved *moved);
+
 /**
- * publish_move_pack(), publish_move_object() - from the stage into place; what is there already goes
- * @made: set when a folder was made for it
+ * publish_sync_stage() - the bytes of all staged contents are on disk, but for a small pack alone, which
+ * publish_sync_moved() sees to, with the names that were given
+ *
+ * The stage is sealed.
  */
-int publish_move_pack(struct stage *stage, int64_t pack);
-int publish_move_object(struct stage *stage, int64_t local, struct content_id id, bool *made);
+int publish_sync_stage(struct stage *stage);
+int publish_sync_moved(struct stage *stage, const struct publish_moved *moved);
 
 #endif

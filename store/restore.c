@@ -117,7 +117,7 @@ struct restore {
 	struct stage *stage; /* borrowed */
 	struct db *db;	     /* owned; stage.db is attached to it as "stage" */
 	int64_t pack;	     /* id of the new pack; 0: there is none */
-	bool pack_moved;
+	struct publish_moved moved;
 };
 
 static int list_damaged(struct db *db, const struct content_list *damaged)
@@ -178,19 +178,15 @@ static int take_pack(struct restore *rs)
 static int move_files(struct restore *rs)
 {
 	AUTO(db_resetp) sqlite3_stmt *stmt = NULL;
-	bool made = false;
-	int r = rs->pack ? publish_move_pack(rs->stage, rs->pack) : 0;
+	int r = rs->pack ? publish_move_pack(rs->stage, rs->pack, &rs->moved) : 0;
 
-	rs->pack_moved = rs->pack && r == 0;
 	if (r == 0)
 		r = db_stmt(rs->db, "SELECT new, old FROM temp.fix JOIN stage.content ON id = new WHERE offset IS NULL",
 			    &stmt);
 	while (r == 0 && (r = db_step(stmt)) > 0)
 		r = publish_move_object(rs->stage, sqlite3_column_int64(stmt, 0),
-					(struct content_id){ sqlite3_column_int64(stmt, 1) }, &made);
-	if (r == 0 && syncfs(rs->stage->store->dirfd) < 0)
-		r = -errno;
-	return r;
+					(struct content_id){ sqlite3_column_int64(stmt, 1) }, &rs->moved);
+	return r == 0 ? publish_sync_moved(rs->stage, &rs->moved) : r;
 }
 
 static int fix_places(struct restore *rs)
@@ -215,7 +211,7 @@ static int restore_locked(struct restore *rs, struct layer_id layer, const struc
 		r = move_files(rs);
 	if (r == 0)
 		r = fix_places(rs);
-	if (r < 0 && rs->pack_moved) {
+	if (r < 0 && rs->moved.pack) {
 		char name[CONTENT_NAME_BYTES];
 
 		content_pack_name(rs->pack, name);
@@ -241,8 +237,10 @@ int restore_from_stage(struct stage *stage, struct layer_id layer, const struct 
 	struct restore rs = { .stage = stage };
 	int r = stage_seal(stage);
 
-	if (r < 0 || syncfs(stage->store->dirfd) < 0)
-		return diag_errno(diag, r < 0 ? r : -errno, "cannot write the layer to disk");
+	if (r == 0)
+		r = publish_sync_stage(stage);
+	if (r < 0)
+		return diag_errno(diag, r, "cannot write the layer to disk");
 	r = publish_open_index(stage, &db);
 	rs.db = db;
 	if (r == 0)

@@ -120,6 +120,7 @@ static int store_open_folder(struct store *store, const char *dir, struct diag *
 	if (store->dirfd < 0)
 		return diag_errno(diag, -errno, "cannot open the store %s", dir);
 	store->shared = medium_is_shared(store->dirfd);
+	store->syncs_as_whole = medium_syncs_as_whole(store->dirfd);
 	if (store->mode == STORE_READ && faccessat(store->dirfd, "index.db", F_OK, 0) < 0)
 		return diag_errno(diag, -errno, "no store in %s", dir);
 	return 0;

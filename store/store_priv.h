@@ -27,6 +27,7 @@ struct store {
 	int index_flags; /* for db_open() */
 	enum store_mode mode;
 	bool shared;		    /* other machines may have it, too: medium.h */
+	bool syncs_as_whole;	    /* syncfs() of it does: medium.h */
 	bool log_in_memory;	    /* the index has a log, and it can only be read */
 	struct store_limits limits; /* of what comes in */
 	uint64_t weak_mask;	    /* tests: bits of a content hash that count; ~0 */

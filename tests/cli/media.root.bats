@@ -161,6 +161,47 @@ writing_is_refused() {
 	assert_equal "$(nacre images --json | jq length)" 17
 }
 
+# syncs COMMAND...: how many requests to sync a file, and a folder, it makes of the driver of $MEDIUM
+syncs() {
+	local before after counts='.RequestsByOpcode | [.FSYNC, .FSYNCDIR]'
+	before=$("$NACREFS" --stats --json "$MEDIUM" | jq -c "$counts")
+	"$@" >/dev/null
+	after=$("$NACREFS" --stats --json "$MEDIUM" | jq -c "$counts")
+	jq -nr --argjson a "$before" --argjson b "$after" '[$b[0] - $a[0], $b[1] - $a[1]] | join(" ")'
+}
+
+# assert_all_synced FILES FOLDERS: at least; the index adds a few
+assert_all_synced() {
+	if [ "$1" -le "$(find "$NACRE_STORE/objects" -type f | wc -l)" ] ||
+		[ "$2" -lt "$(find "$NACRE_STORE/objects" "$NACRE_STORE/packs" -type d | wc -l)" ]; then
+		fail "$1 files and $2 folders were synced"
+	fi
+}
+
+# The kernel passes syncfs() on to no driver of a plain FUSE mount, so that what relied on it would be lost with the machine.
+@test "on FUSE each file of a layer is synced before its rows, and each folder, however many there are" {
+	local dir=$BATS_TEST_TMPDIR i found
+	mkdir -p "$MEDIUM" "$dir/lower" "$dir/upper" "$dir/work" "$dir/tree"
+	for ((i = 0; i < 40; i++)); do
+		head -c 200000 /dev/urandom >"$dir/tree/large$i"
+		head -c 50000 /dev/urandom >"$dir/tree/small$i"
+	done
+	tar -cf "$dir/tree.tar" -C "$dir/tree" .
+	"$NACREFS" -o "lowerdir=$dir/lower,upperdir=$dir/upper,workdir=$dir/work" "$MEDIUM"
+	export NACRE_STORE=$MEDIUM/store
+	found=$(syncs nacre import -q "$dir/tree.tar" tree:1)
+	# shellcheck disable=SC2086 # two numbers
+	assert_all_synced $found
+	assert_equal "$(find "$NACRE_STORE/objects" -type f | wc -l)" 40
+	# And where they take the place of what was lost.
+	find "$NACRE_STORE/objects" -type f -delete
+	found=$(syncs nacre import -q "$dir/tree.tar" tree:2)
+	# shellcheck disable=SC2086
+	assert_all_synced $found
+	assert_equal "$(find "$NACRE_STORE/objects" -type f | wc -l)" 40
+	nacre verify -q
+}
+
 @test "a store on a tmpfs" {
 	mkdir "$MEDIUM"
 	mount -t tmpfs tmpfs "$MEDIUM"
