@@ -187,14 +187,17 @@ static bool is_neighbour(pid_t pid)
 	       mine.st_dev == other.st_dev && mine.st_ino == other.st_ino;
 }
 
+enum { CONGESTED = 9 }; /* FUSE_DEFAULT_CONGESTION_THRESHOLD in fs/fuse/inode.c */
+
 /*
- * Since somebody saw that many writes, has none come?  A thread that reads may have one that is not counted yet; while
- * none does, each that came before the request that is being served is.
+ * Since somebody saw what @ask says, has no write come, and was so little under way that the kernel left none for later (see
+ * driver_sync())?  A thread that reads may have one that is not counted yet; while none does, each that came before the
+ * request that is being served is.
  */
-static bool is_quiet(struct mount *mount, uint64_t writes)
+static bool is_quiet(struct mount *mount, const struct base_ask *ask)
 {
-	return atomic_load(&mount->readers) == 0 && mount_writes_taken(mount) == writes &&
-	       atomic_load(&mount->writes_done) == writes;
+	return atomic_load(&mount->readers) == 0 && mount_writes_taken(mount) == ask->writes &&
+	       atomic_load(&mount->writes_done) == ask->writes && mount_later_taken(mount) < ask->done + CONGESTED;
 }
 
 /* Return: the index of a view to be used, -EBUSY, or another error. */
@@ -230,7 +233,7 @@ static int view_make(struct baseviews *views, struct base_ask *ask)
 {
 	int r;
 
-	if (!is_quiet(views->mount, ask->writes))
+	if (!is_quiet(views->mount, ask))
 		return -EAGAIN;
 	if (!fs_changes_are_in_upper(views->mount->fs))
 		return -EBUSY;
@@ -256,6 +259,7 @@ int baseviews_ioctl(struct baseviews *views, unsigned cmd, pid_t asking, struct 
 	if (cmd == BASE_IOC_MAKE)
 		return view_make(views, ask);
 	ask->writes = mount_writes_taken(views->mount);
+	ask->done = atomic_load(&views->mount->later_done);
 	ask->used = 0;
 	pthread_mutex_lock(&views->lock);
 	for (unsigned i = 0; i < views->count; i++)

@@ -85,6 +85,31 @@ uint64_t mount_writes_taken(const struct mount *mount)
 	return stats_count(mount->stats, STAT_REQUESTS + FUSE_WRITE);
 }
 
+/* The kernel's background requests, and some more: it reads ahead with others than it reads with. */
+static bool may_wait(uint32_t opcode)
+{
+	return opcode == FUSE_READ || opcode == FUSE_WRITE || opcode == FUSE_RELEASE || opcode == FUSE_RELEASEDIR;
+}
+
+void mount_answered(struct mount *mount, uint32_t opcode)
+{
+	if (opcode == FUSE_WRITE)
+		atomic_fetch_add(&mount->writes_done, 1);
+	if (may_wait(opcode))
+		atomic_fetch_add(&mount->later_done, 1);
+}
+
+uint64_t mount_later_taken(const struct mount *mount)
+{
+	uint64_t taken = 0;
+
+	for (uint32_t opcode = FUSE_READ; opcode <= FUSE_RELEASEDIR; opcode++) {
+		if (may_wait(opcode))
+			taken += stats_count(mount->stats, STAT_REQUESTS + opcode);
+	}
+	return taken;
+}
+
 /* One that sleeps has read nothing that it has not counted. */
 static bool others_run(void)
 {
@@ -112,6 +137,8 @@ static void tell_writes(fuse_req_t req)
 	writes.hidden = (mount->rings || atomic_load(&mount->readers) != 0) && others_run();
 	writes.taken = mount_writes_taken(mount);
 	writes.done = atomic_load(&mount->writes_done);
+	writes.later_taken = mount_later_taken(mount);
+	writes.later_done = atomic_load(&mount->later_done);
 	fuse_reply_ioctl(req, 0, &writes, sizeof(writes));
 }
 

@@ -35,8 +35,10 @@ struct control_layer {
 enum { CONTROL_REFUSED = 1, CONTROL_USED = 2 }; /* results of those that are no errors */
 
 struct control_writes {
-	uint64_t taken;	 /* WRITE requests that have come so far */
-	uint64_t done;	 /* those of them that were answered */
+	uint64_t taken;	      /* WRITE requests that have come so far */
+	uint64_t done;	      /* those of them that were answered */
+	uint64_t later_taken; /* requests that the kernel may have let wait: those, and READ and RELEASE */
+	uint64_t later_done;
 	uint32_t hidden; /* not 0: one more may have come that is not counted yet */
 	uint32_t padding;
 };

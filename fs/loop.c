@@ -414,6 +414,7 @@ static bool tells_attributes(const struct fuse_in_header *in)
 
 void loop_serve(struct mount *mount, const struct fuse_buf *buf)
 {
+	const uint32_t opcode = ((const struct fuse_in_header *)buf->mem)->opcode;
 	bool gated = mount->fs && !enters_itself(buf->mem);
 	bool changes = mount->ahead && may_change(buf->mem);
 
@@ -424,6 +425,7 @@ void loop_serve(struct mount *mount, const struct fuse_buf *buf)
 	if (gated)
 		fs_enter(mount->fs);
 	fuse_session_process_buf(mount->session, buf);
+	mount_answered(mount, opcode); /* now the kernel knows of its error, too */
 	if (gated)
 		fs_leave(mount->fs);
 	if (changes)

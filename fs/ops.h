@@ -31,6 +31,7 @@ struct mount {
 	struct fs_options layer_options; /* of its trees */
 	_Atomic unsigned readers;	 /* threads that read requests, or are on their way to (loop.c) */
 	_Atomic uint64_t writes_done;	 /* WRITE requests that were answered */
+	_Atomic uint64_t later_done;	 /* those that mount_later_taken() counts that were answered */
 	struct jobs *jobs;		 /* owned: they may wait until the mount is gone */
 	struct jobs *controls;		 /* owned: they end while it is there (control.c) */
 	struct opens *opens;		 /* owned; NULL: opening is not heard of */
@@ -58,6 +59,10 @@ extern const struct fuse_lowlevel_ops forest_ops;
 
 /** mount_writes_taken() - how many WRITE requests have come so far. */
 uint64_t mount_writes_taken(const struct mount *mount);
+/** mount_later_taken() - how many that the kernel may have let wait before it sent them. */
+uint64_t mount_later_taken(const struct mount *mount);
+/** mount_answered() - a request of this kind was. For kinds that are answered by who takes them. */
+void mount_answered(struct mount *mount, uint32_t opcode);
 /** mount_describe() - what is counted of its work, as text or as JSON. */
 void mount_describe(const struct mount *mount, bool json, struct buf *ret);
 

@@ -165,14 +165,12 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 	struct node *node = node_of(req, ino);
 	unsigned flags = keep_mtime(req) | (fi->writepage ? FS_WRITE_BACK : killed(req, ino, fi));
 	int r = fs_write(fs_of(req, ino), node, buf, size, offset, flags);
-	struct mount *mount = mount_of(req);
 
 	tell_mode(req, ino, node);
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
 		fuse_reply_write(req, size);
-	atomic_fetch_add(&mount->writes_done, 1); /* now the kernel knows of its error, too */
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

@@ -22,7 +22,12 @@
 #include <unistd.h>
 
 /* How long a daemon may take to leave after its mount is gone. */
-enum { DRIVER_LEAVE_MS = 10000 };
+enum {
+	DRIVER_LEAVE_MS = 10000,
+	DRIVER_SYNC_MS =
+		30000, /* as long as a live commit waits for requests that take long (fs/gate.h), or a little more */
+	DRIVER_END_SYNC_MS = 3000, /* what is in use cannot be unmounted anyway */
+};
 
 /*
  * Which driver.
@@ -182,55 +187,89 @@ int driver_start(const struct driver_mount *mount, struct diag *diag)
 /*
  * What the kernel holds.
  *
- * syncfs(2) on FUSE has the kernel send all that was written to the driver.  Few kernels wait for the answers, too: before 6.16
- * a page counted as written once it was sent, and since 6.19 (and in later 6.18) wait_sb_inodes() passes over FUSE's files.
- * Nor can it say what goes wrong afterwards.  So the driver is asked until all has come:
+ * syncfs(2) on FUSE has the kernel send what was written to the driver.  It does not always wait for the answers: before
+ * 6.16 a page counted as written once it was sent, and later releases of 6.18, and what followed, only begin
+ * (SB_I_NO_DATA_INTEGRITY).  And what it begins so it leaves undone where it finds much under way: no page of a file is sent
+ * while CONGESTED background requests are, of which many are reads ahead, nor one that is being written already.  So the
+ * driver is asked before and after:
  *
- * Writes and our question go through one queue, but the kernel lets only so many in at a time, and lets in the next one when one
- * is answered.  Of those in the queue, each that stood before the question has come when that is answered.  So when fewer have
- * come by then than are let in, not counting those that were answered before the question was put, none waited any
- * more: all is there once those that have come are answered.  A thread of the driver that runs may have taken one that is
- * not counted yet; then it is asked again.
+ * A call of syncfs() passes over nothing if none of the writes that had come before was still at work, and if all the
+ * requests that could be under way meanwhile were few.  Those are what had come afterwards, without what was answered before:
+ * as long as they are fewer than CONGESTED, none waits in the kernel for its turn (it lets in 12 at a time), and they stood
+ * before our question in the queue.  A thread of the driver that runs may have taken one that is not counted yet; then it is
+ * asked again.  If no write has come in such a call there was nothing to write.  A program that goes on writing makes some come each
+ * time; after a few such calls what it had written before the first is there, since what they brought is done before the next.
  */
 enum {
-	LET_IN = 12,   /* FUSE_DEFAULT_MAX_BACKGROUND in fs/fuse/inode.c */
-	OVERTAKE = 64, /* threads of the driver: so many may be done with a later one before the last is with its own */
-	WRITES_PAUSE_NS = 500 * 1000,
+	CONGESTED = 9, /* FUSE_DEFAULT_CONGESTION_THRESHOLD in fs/fuse/inode.c */
+	CALM_PASSES = 5,
 	HIDDEN_ASKS = 20,
+	PASS_PAUSE_NS = 500 * 1000,
 };
 
-/* @first: as it was before syncfs(). Return: have any come since? */
-static bool await_writes(int fd, const struct control_writes *first)
-{
-	struct control_writes before = *first, now;
-	uint64_t last = UINT64_MAX; /* that is waited for */
+struct sync_state {
+	unsigned calm, hidden;
+};
 
-	for (int hidden = 0; ioctl(fd, CONTROL_IOC_WRITES, &now) == 0; before = now) {
-		hidden = now.hidden ? hidden + 1 : 0;
-		if (last == UINT64_MAX && now.taken < before.done + LET_IN && (hidden == 0 || hidden >= HIDDEN_ASKS))
-			last = now.taken;
-		if (last != UINT64_MAX && (now.done >= now.taken || now.done >= last + OVERTAKE))
-			return now.taken != first->taken;
-		nanosleep(&(struct timespec){ .tv_nsec = WRITES_PAUSE_NS }, NULL);
+/* One call between two questions. Return: 1: all is there; 0: once more; -errno. */
+static int sync_pass(int fd, const struct control_writes *before, struct sync_state *state)
+{
+	struct control_writes after;
+
+	if (syncfs(fd) < 0 || ioctl(fd, CONTROL_IOC_WRITES, &after) < 0)
+		return -errno;
+	state->hidden = after.hidden ? state->hidden + 1 : 0;
+	if (after.hidden && state->hidden < HIDDEN_ASKS)
+		return 0;
+	if (after.later_taken >= before->later_done + CONGESTED)
+		return 0;
+	state->calm++;
+	return after.taken == before->taken || state->calm >= CALM_PASSES;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int sync_told(int fd, unsigned patience_ms)
+{
+	uint64_t end = now_ms() + patience_ms;
+	struct sync_state state = { 0 };
+
+	for (;;) {
+		struct control_writes before;
+		int r = ioctl(fd, CONTROL_IOC_WRITES, &before) < 0 ? -errno : 0;
+
+		if (r == 0 && before.done >= before.taken)
+			r = sync_pass(fd, &before, &state);
+		if (r != 0)
+			return r < 0 ? r : 0;
+		if (now_ms() >= end)
+			return -EBUSY;
+		nanosleep(&(struct timespec){ .tv_nsec = PASS_PAUSE_NS }, NULL);
 	}
-	return true;
+}
+
+static int sync_for(const char *mountpoint, unsigned patience_ms)
+{
+	AUTO(closep) int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct control_writes writes;
+
+	if (fd < 0)
+		return -errno;
+	/* Other drivers, and those of other users, do not tell. */
+	if (ioctl(fd, CONTROL_IOC_WRITES, &writes) == 0)
+		return sync_told(fd, patience_ms);
+	return syncfs(fd) < 0 ? -errno : 0;
 }
 
 int driver_sync(const char *mountpoint)
 {
-	AUTO(closep) int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct control_writes first;
-	bool tells;
-
-	if (fd < 0)
-		return -errno;
-	/* Other drivers, and those of other users, do not. */
-	tells = ioctl(fd, CONTROL_IOC_WRITES, &first) == 0;
-	if (syncfs(fd) < 0)
-		return -errno;
-	if (tells && await_writes(fd, &first) && syncfs(fd) < 0)
-		return -errno;
-	return 0;
+	return sync_for(mountpoint, DRIVER_SYNC_MS);
 }
 
 int driver_switch_upper(const char *mountpoint)
@@ -314,7 +353,7 @@ static int unmount(const char *mountpoint, struct diag *diag)
 int driver_stop(const char *mountpoint, struct diag *diag)
 {
 	AUTO(closep) int daemon = daemon_pidfd(mountpoint);
-	int r = driver_sync(mountpoint);
+	int r = sync_for(mountpoint, DRIVER_END_SYNC_MS);
 
 	/* Other errors are of a mount that is dead or not ours to open: nothing waits there. */
 	if (r == -ENOSPC || r == -EDQUOT || (r == -EIO && daemon >= 0))

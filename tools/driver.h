@@ -50,7 +50,8 @@ int driver_stop(const char *mountpoint, struct diag *diag);
 /**
  * driver_sync() - make the upper of a live mount hold all that was written
  *
- * The kernel keeps written pages for a while (write-back cache).  Return: 0 or -errno.
+ * The kernel keeps written pages for a while (write-back cache).  Return: 0; -EBUSY: so much
+ * is written or read all the time that it cannot be told; or -errno.
  */
 int driver_sync(const char *mountpoint);
 

@@ -252,6 +252,47 @@ change_oddly() {
 	assert_equal "sha256:$(sha256sum <layer.tar | cut -d ' ' -f 1)" "$(nacre layers --json odd:1 | jq -r '.[-1].DiffId')"
 }
 
+# The kernel writes nothing back while it has many requests under way, and reads ahead are such.
+@test "a commit has what a program has written that goes on, however much is being read" {
+	local live i
+	local -a readers=()
+	printf '#!/bin/sh\nLD_PRELOAD=%s NACRE_FAULT_SLOW_READS=500 exec %s "$@"\n' \
+		"$NACRE_BUILD/tests/fault/libnacre_fault.so" "$NACREFS" >"$BATS_TEST_TMPDIR/driver"
+	chmod +x "$BATS_TEST_TMPDIR/driver"
+	mkdir "$BATS_TEST_TMPDIR/tree"
+	for ((i = 0; i < 32; i++)); do
+		head -c 400000 /dev/urandom >"$BATS_TEST_TMPDIR/tree/large$i"
+	done
+	tar -C "$BATS_TEST_TMPDIR/tree" -c . | nacre import -q - large:1
+	NACREFS=$BATS_TEST_TMPDIR/driver nacre mount --rw large:1 "$MNT"
+	for live in '' --live; do
+		coproc PROGRAM {
+			exec python3 - "$MNT/open$live" 3>&- 4>&- <<-'END'
+				import sys, time
+				file = open(sys.argv[1], "w")
+				print("open", flush=True)
+				time.sleep(1)
+				file.write("written")
+				file.flush()
+				print("written", flush=True)
+				time.sleep(60)
+			END
+		}
+		read -r -u "${PROGRAM[0]}"
+		for i in $([ -n "$live" ] && seq 16 31 || seq 0 15); do
+			cat "$MNT/large$i" >/dev/null 3>&- 4>&- &
+			readers+=($!)
+		done
+		read -r -u "${PROGRAM[0]}"
+		# shellcheck disable=SC2086 # none, or one
+		nacre commit -q $live "$MNT" "app$live:1"
+		kill "$PROGRAM_PID"
+		wait "$PROGRAM_PID" || true
+		assert_equal "$(nacre cat "app$live:1" "/open$live")" written
+	done
+	wait "${readers[@]}"
+}
+
 @test "a commit has what a program has written that goes on, however slow the disk" {
 	local live
 	printf '#!/bin/sh\nLD_PRELOAD=%s NACRE_FAULT_SLOW=10 exec %s "$@"\n' \

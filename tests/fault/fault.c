@@ -12,6 +12,7 @@
  *			that may write for an exclusive lock, and two names cannot be exchanged.  For the programs
  *			that it starts, too.  3: of version 3, which has no xattrs
  *	NACRE_FAULT_SLOW=MS	each write to a file takes so many milliseconds
+ *	NACRE_FAULT_SLOW_READS=MS	each read from a file at a place takes so many
  *	NACRE_FAULT_HOLD=FOLDER	the N-th time that a driver tells the kernel to forget a name, FOLDER/held.N is made,
  *			and it waits until FOLDER/go.N is there, or FOLDER/go
  *
@@ -52,7 +53,7 @@ static struct {
 	atomic_long calls;
 	pid_t pid;
 	long nfs; /* its version; 0: none */
-	useconds_t slow_us;
+	useconds_t slow_us, slow_read_us;
 	const char *hold;
 	atomic_long names;
 } fault;
@@ -62,6 +63,7 @@ __attribute__((constructor)) static void fault_begin(void)
 	static const char *const names[] = { "", "kill", "torn", "ENOSPC", "EIO" };
 	const char *at = getenv("NACRE_FAULT_AT"), *what = getenv("NACRE_FAULT");
 	const char *nfs = getenv("NACRE_FAULT_NFS"), *slow = getenv("NACRE_FAULT_SLOW");
+	const char *slow_reads = getenv("NACRE_FAULT_SLOW_READS");
 
 	fault.pid = getpid();
 	fault.at = at ? atol(at) : 0;
@@ -70,6 +72,7 @@ __attribute__((constructor)) static void fault_begin(void)
 			fault.kind = (enum kind)i;
 	fault.nfs = nfs ? atol(nfs) : 0;
 	fault.slow_us = slow ? (useconds_t)atol(slow) * 1000 : 0;
+	fault.slow_read_us = slow_reads ? (useconds_t)atol(slow_reads) * 1000 : 0;
 	fault.hold = getenv("NACRE_FAULT_HOLD");
 	/* Programs that this one starts are none of our business. */
 	if (!fault.nfs)
@@ -258,6 +261,33 @@ OPEN(open)
 OPEN(open64)
 OPENAT(openat)
 OPENAT(openat64)
+
+/* ---- slow reads ---- */
+
+static void read_slowly(int fd)
+{
+	if (fault.slow_read_us && is_file(fd))
+		usleep(fault.slow_read_us);
+}
+
+ssize_t pread(int fd, void *bytes, size_t count, off_t at)
+{
+	read_slowly(fd);
+	return REAL(ssize_t, "pread", int, void *, size_t, off_t)(fd, bytes, count, at);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t count, off64_t at)
+{
+	read_slowly(fd);
+	return REAL(ssize_t, "pread64", int, void *, size_t, off64_t)(fd, bytes, count, at);
+}
+
+ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t count, unsigned flags)
+{
+	read_slowly(in);
+	return REAL(ssize_t, "splice", int, off64_t *, int, off64_t *, size_t, unsigned)(in, in_at, out, out_at, count,
+											 flags);
+}
 
 /* ---- the kernel's names ---- */
 
