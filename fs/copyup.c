@@ -21,6 +21,7 @@
  */
 
 #include "fs/attrcache.h"
+#include "fs/inumber.h"
 #include "fs/limits.h"
 #include "fs/othernames.h"
 #include "store/base/auto.h"

@@ -10,6 +10,7 @@
  */
 
 #include "fs/attrcache.h"
+#include "fs/inumber.h"
 #include "fs/limits.h"
 #include "fs/served.h"
 #include "store/base/io.h"
@@ -431,6 +432,8 @@ static int link_locked(struct fs *fs, struct node *node, struct dirnode *dir, co
 	if (!link)
 		return -ENOMEM;
 	EXCLUSIVE(&fs->names_lock);
+	if (node->links)
+		ino_keep_home(fs, node->links);
 	r = link_place(fs, node, dir, name, whiteout);
 	if (r < 0) {
 		if (!whiteout)

@@ -118,8 +118,11 @@ struct node {
 		struct {
 			uint64_t dev, ino; /* of the backing inode, where it has several names */
 			uint32_t nlink; /* NODE_INDEXED: names that show; of another lower's: that it has, 0: not known */
-			uint32_t gone;	     /* names of a lower's that were taken away here */
-			uint64_t origin_dev; /* NODE_INDEXED, and the next: what it is a copy of */
+			uint32_t gone; /* names of a lower's that were taken away here */
+			union {
+				uint64_t origin_dev; /* NODE_INDEXED, and the next: what it is a copy of */
+				uint32_t covered;    /* not resolved, of the upper: see ino_covered() */
+			};
 			union {
 				uint64_t origin_ino;
 				uint64_t birth_ns; /* of another lower's with several names, as index.c has it */
@@ -510,12 +513,6 @@ int node_stat_named(struct fs *fs, struct node *node, struct stat *st);
  * The directory of @link is locked, names_lock is not.  May put another node in the link's place.
  */
 int node_resolve(struct fs *fs, struct link *link, struct stat *st);
-#define INO_OF_ROW (1ull << 62) /* in st_ino: it is made from a layer of the store, and the number there */
-
-/** ino_is_passing() - may another file have the number of @node, which is in a lower, when this mount has ended? */
-bool ino_is_passing(const struct fs *fs, const struct node *node);
-/** ino_of_backing() - st_ino of an inode that is its own origin. */
-uint64_t ino_of_backing(struct fs *fs, const struct stat *st);
 /** backing_identity() - device and number on disk of a node that is there. names_lock is held. */
 int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *ino);
 /** node_join() - let the known inode of that identity take the place of @link's node. Return: false: there is none. */
@@ -628,6 +625,12 @@ static inline pthread_mutex_t *time_lock(struct fs *fs, const struct node *node)
 int file_truncate(struct fs *fs, struct node *node, off_t size, unsigned flags);
 /** node_pin() - open what is about to lose its last name, and keep it open. names_lock is held. */
 int node_pin(struct fs *fs, struct node *node);
+
+/* --- rename.c --- */
+
+/** lower_path() - where the lowers have the directory or metacopy, as overlayfs writes it. names_lock is held. */
+struct buf;
+int lower_path(struct fs *fs, struct node *node, struct buf *path);
 
 /* --- xattr.c --- */
 

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/internal.h"
 
-/*
- * From a node to where it is on disk, its attributes and its inode number.
- *
- * st_ino: of a store layer's inode bit 62, the layer and the number in it; of a
- * backing inode its own number, with a small number for the device above bit 48
- * on all devices but the first.  A copy keeps the number of what it was copied
- * from in an xattr of the upper (upper.c).
- */
+/* From a node to where it is on disk, and its attributes. */
 
+#include "fs/inumber.h"
 #include "fs/limits.h"
 #include "fs/served.h"
 #include "store/base/auto.h"
@@ -372,70 +366,7 @@ static int stat_in_locked(struct fs *fs, struct node *node, struct stat *st)
 	return r == -ENOENT ? -ESTALE : r;
 }
 
-/* --- inode numbers --- */
-
-/* With ino32_t: the layer or device, in the upper half, goes where the numbers of small file systems have nothing. */
-static uint64_t ino_shown(const struct fs *fs, uint64_t ino)
-{
-	uint32_t low = (uint32_t)ino ^ (uint32_t)(ino >> 32) * 0x9e3779b1u;
-
-	if (!fs->options->ino32)
-		return ino;
-	return low ? low : 1;
-}
-
-uint64_t ino_of_backing(struct fs *fs, const struct stat *st)
-{
-	uint64_t slot = dev_slot(fs, st->st_dev);
-
-	if (st->st_ino >> 48)
-		return ino_shown(fs, st->st_ino ^ (slot << 40)); /* numbers that large are hashes already */
-	return ino_shown(fs, st->st_ino | slot << 48);
-}
-
-int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *ino)
-{
-	struct node_at at;
-	struct stat st;
-	int r = node_at(fs, node, &at);
-
-	if (r < 0)
-		return r;
-	if (fstatat(at.ref.fd, at.name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
-		r = -errno;
-	fd_put(fs->fds, &at.ref);
-	*dev = st.st_dev;
-	*ino = st.st_ino;
-	return r;
-}
-
-static uint64_t ino_of_row(struct fs *fs, const struct node *node)
-{
-	return ino_shown(fs, INO_OF_ROW | fs->layers[node->layer]->dev << 32 | node->row.no);
-}
-
-bool ino_is_passing(const struct fs *fs, const struct node *node)
-{
-	return !(node->ino & INO_OF_ROW) && backing_is_passing(fs, node);
-}
-
-/* The upper keeps it for what was copied up: names that a lower has too, and what a folder so marked holds. */
-static uint64_t ino_of_upper(struct fs *fs, struct link *link, const struct stat *st)
-{
-	uint64_t ino = 0;
-	struct node_at at;
-
-	if (link_flags(fs, link) & LINK_LOWER || node_is(&link->dir->node, NODE_IMPURE)) {
-		SHARED(&fs->names_lock);
-
-		if (node_at(fs, link->node, &at) == 0) {
-			if (upper_read_ino(fs, at.ref.fd, at.name, &ino) == 0)
-				node_set(link->node, NODE_COPIED);
-			fd_put(fs->fds, &at.ref);
-		}
-	}
-	return ino ? ino_shown(fs, ino) : ino_of_backing(fs, st);
-}
+/* --- inodes of several names --- */
 
 /* Puts the inode that another name brought up in the place of this name's own. Return: false: there is none. */
 bool node_join(struct fs *fs, struct link *link, uint16_t layer, uint64_t dev, uint64_t ino)
@@ -515,6 +446,7 @@ static int join_names(struct fs *fs, struct link *link, struct stat *st, bool *j
 int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 {
 	struct node *node = link->node;
+	const uint32_t covered = ino_covered(fs, node);
 	bool joined = false;
 	int r;
 
@@ -534,7 +466,7 @@ int node_resolve(struct fs *fs, struct link *link, struct stat *st)
 	if (node_is(node, NODE_INDEXED)) /* @st is from before it was known to be a copy */
 		st->st_nlink = node->back.nlink;
 	if (node_in_upper(fs, node) || node_was_upper(fs, node))
-		node->ino = ino_of_upper(fs, link, st);
+		node->ino = ino_of_upper(fs, link, covered, st);
 	else if (node_is(node, NODE_ROW))
 		node->ino = ino_of_row(fs, node);
 	else

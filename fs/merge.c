@@ -553,6 +553,8 @@ static int merge_lower(const struct found *found, void *arg)
 	link->flags |= LINK_LOWER;
 	if (!above_is_dir || !S_ISDIR(found->mode)) {
 		link->flags |= LINK_CLOSED;
+		if (link->node && !above_is_dir)
+			link->node->back.covered = m->layer + 1u;
 		return 0;
 	}
 	if (found->row && found->row->flags & LAYER_OPAQUE)

@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "fs/attrcache.h"
+#include "fs/inumber.h"
 #include "fs/served.h"
 #include "store/base/buf.h"
 #include "store/base/io.h"
@@ -73,8 +74,7 @@ static int redirect_of(struct fs *fs, struct node *node, char **ret)
 	return r;
 }
 
-/* Where the lowers have the directory or metacopy, as overlayfs writes it. names_lock is held. */
-static int lower_path(struct fs *fs, struct node *node, struct buf *path)
+int lower_path(struct fs *fs, struct node *node, struct buf *path)
 {
 	AUTO(freep) char *redirect = NULL;
 	int r;
@@ -138,12 +138,16 @@ static int mark_directory(struct fs *fs, struct dirnode *dir, bool lower_at_new_
 	return r;
 }
 
-static int mark_metacopy(struct fs *fs, struct node *node)
+static int mark_file(struct fs *fs, const struct link *link)
 {
+	struct node *node = link->node;
 	struct buf path = { 0 };
 	int r;
 	SHARED(&fs->names_lock);
 
+	ino_keep_home(fs, link);
+	if (!node_is(node, NODE_METACOPY))
+		return 0;
 	r = lower_path(fs, node, &path);
 	if (r == 0)
 		r = metacopy_keep_place(fs, node, buf_str(&path));
@@ -168,7 +172,7 @@ static int mark_mover(struct fs *fs, struct link *link, const struct link *other
 	int r;
 
 	if (!node_is_dir(link->node))
-		return node_is(link->node, NODE_METACOPY) ? mark_metacopy(fs, link->node) : 0;
+		return mark_file(fs, link);
 	LOCKED(&dir->lock);
 	r = dir_parts_locked(fs, dir);
 	if (r == 0 && dir->part_count > 0 && (fs->options->redirect != FS_REDIRECT_ON || has_passing_part(fs, dir)))

@@ -552,28 +552,30 @@ static ssize_t read_ino_text(struct fs *fs, int dirfd, const char *name, char te
 	return n;
 }
 
-int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret)
+int upper_read_ino(struct fs *fs, int dirfd, const char *name, struct upper_ino *ret)
 {
 	char text[INO_TEXT_BYTES];
 	ssize_t n = read_ino_text(fs, dirfd, name, text);
 	const char *mount = n < 0 ? NULL : strchr(text, '@');
+	long long seconds;
+	long ns;
 
 	if (n < 0)
 		return (int)n;
-	*ret = mount && strtoull(mount + 1, NULL, 16) != fs->mount_id ? 0 : strtoull(text, NULL, 16);
+	*ret = (struct upper_ino){ .birth.tv_nsec = NO_BIRTH, .passing = mount };
+	if (!mount || strtoull(mount + 1, NULL, 16) == fs->mount_id)
+		ret->ino = strtoull(text, NULL, 16);
+	if (sscanf(text, "%*x %lld.%9ld", &seconds, &ns) == 2 && ns >= 0)
+		ret->birth = (struct timespec){ seconds, ns };
 	return 0;
 }
 
 void upper_read_birth(struct fs *fs, int dirfd, const char *name, struct timespec *ret)
 {
-	char text[INO_TEXT_BYTES];
-	long long seconds;
-	long ns;
+	struct upper_ino ino;
 
-	if (read_ino_text(fs, dirfd, name, text) < 0 || sscanf(text, "%*x %lld.%9ld", &seconds, &ns) != 2 || ns < 0)
-		return;
-	ret->tv_sec = seconds;
-	ret->tv_nsec = ns;
+	if (upper_read_ino(fs, dirfd, name, &ino) == 0 && ino.birth.tv_nsec != NO_BIRTH)
+		*ret = ino.birth;
 }
 
 int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, bool passing,

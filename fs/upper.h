@@ -85,11 +85,14 @@ int upper_replace_whiteout(struct fs *fs, const char *work, int dirfd, const cha
 /** upper_get_private(), upper_set_private() - an xattr of overlay's own, {trusted,user}.overlay.WHAT. */
 ssize_t upper_get_private(struct fs *fs, int dirfd, const char *name, const char *what, void *value, size_t bytes);
 int upper_set_private(struct fs *fs, int dirfd, const char *name, const char *what, const void *value, size_t bytes);
-/**
- * upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before, and its birth time
- * @passing: the number may be another file's when this mount has ended: later ones read 0
- */
-int upper_read_ino(struct fs *fs, int dirfd, const char *name, uint64_t *ret);
+/* What a copy keeps of its origin. */
+struct upper_ino {
+	uint64_t ino;	       /* the st_ino that it had before; 0: a mount that has ended had it */
+	bool passing;	       /* another file may have the number when this mount has ended */
+	struct timespec birth; /* tv_nsec NO_BIRTH: not known */
+};
+/** upper_read_ino(), upper_write_ino() - the st_ino that a copied-up inode had before, and its birth time */
+int upper_read_ino(struct fs *fs, int dirfd, const char *name, struct upper_ino *ret);
 int upper_write_ino(struct fs *fs, int dirfd, const char *name, uint64_t ino, bool passing,
 		    const struct timespec *birth);
 /** upper_read_birth() - the birth time of a copy; @ret stays as it is where none was kept. */
