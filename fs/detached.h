@@ -19,6 +19,9 @@ static inline void mounts_freep(struct mounts **mounts)
 /** mounts_are_idmapped() - does what @path is on show other owners than the disk has? */
 bool mounts_are_idmapped(const struct mounts *mounts, const char *path);
 
+/** mounts_between() - is something mounted below @outer on @inner, or on a folder that it is in? Both without symlinks. */
+bool mounts_between(const struct mounts *mounts, const char *outer, const char *inner);
+
 /** detached_open() - a folder. Return: its descriptor, or -errno. */
 int detached_open(const struct mounts *mounts, const char *path);
 

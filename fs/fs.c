@@ -11,6 +11,7 @@
 
 #include "fs/detached.h"
 #include "fs/limits.h"
+#include "fs/overlap.h"
 #include "fs/xattrscan.h"
 #include "store/base/io.h"
 #include "store/image.h"
@@ -202,20 +203,6 @@ static enum ovl_namespace namespace_of(const struct fs_options *options, int wor
 	return OVL_TRUSTED;
 }
 
-static int check_work(struct fs *fs, int workdir, struct diag *diag)
-{
-	struct stat upper, work;
-
-	if (fstat(fs->upper_fd, &upper) < 0 || fstat(workdir, &work) < 0)
-		return -errno;
-	if (upper.st_dev != work.st_dev)
-		return diag_set(diag, -EXDEV, "workdir %s is on another file system than upperdir %s",
-				fs->options->work, fs->options->upper);
-	if (upper.st_ino == work.st_ino)
-		return diag_set(diag, -EINVAL, "workdir and upperdir are the same folder: %s", fs->options->upper);
-	return 0;
-}
-
 /* security.* needs CAP_SYS_ADMIN in the first user namespace, and not each file system keeps user.*: try. */
 static int check_override(const struct fs *fs, struct diag *diag)
 {
@@ -251,7 +238,7 @@ static int upper_open_dirs(struct fs *fs, const struct mounts *mounts, struct di
 	int r = open_folders(fs, mounts, diag, &workdir);
 
 	if (r == 0)
-		r = check_work(fs, workdir, diag);
+		r = overlap_check(fs, mounts, workdir, diag);
 	if (r < 0)
 		return r;
 	if (!options->frozen_upper)

@@ -61,6 +61,45 @@ refused() {
 
 @test "a workdir that is the upperdir, or inside it, is refused" {
 	refused 1 "$UPPER" -o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$UPPER" "$MNT"
+	mkdir "$UPPER/in" "$WORK/in"
+	ln -s upper/in "$BATS_TEST_TMPDIR/link"
+	refused 1 "workdir $UPPER/in is in upperdir $UPPER" -o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$UPPER/in" "$MNT"
+	refused 1 "workdir $UPPER/in is in upperdir $UPPER" \
+		-o "lowerdir=$LOWER,upperdir=$UPPER,workdir=$BATS_TEST_TMPDIR/link" "$MNT"
+	refused 1 "upperdir $WORK/in is in workdir $WORK" -o "lowerdir=$LOWER,upperdir=$WORK/in,workdir=$WORK" "$MNT"
+	assert_equal "$(ls "$UPPER" "$WORK" "$UPPER/in" "$WORK/in" | grep -v : | xargs)" "in in"
+}
+
+@test "a lower that is the upperdir or the workdir, or in one of them, is refused, and nothing in it is touched" {
+	local with=upperdir=$UPPER,workdir=$WORK
+	mkdir -p "$UPPER/in" "$WORK/work/in"
+	echo kept >"$WORK/work/in/file"
+	ln -s upper/in "$BATS_TEST_TMPDIR/link"
+	refused 1 "lowerdir $UPPER is the folder of upperdir $UPPER" -o "lowerdir=$UPPER,$with" "$MNT"
+	refused 1 "lowerdir $UPPER is the folder of upperdir $UPPER" -o "lowerdir=$LOWER:$UPPER/.,$with" "$MNT"
+	refused 1 "lowerdir $UPPER/in is in upperdir $UPPER" -o "lowerdir=$LOWER:$UPPER/in,$with" "$MNT"
+	refused 1 "lowerdir $UPPER/in is in upperdir $UPPER" -o "lowerdir=$BATS_TEST_TMPDIR/link,$with" "$MNT"
+	refused 1 "lowerdir $WORK is the folder of workdir $WORK" -o "lowerdir=$WORK,$with" "$MNT"
+	refused 1 "lowerdir $WORK/work/in is in workdir $WORK" -o "lowerdir=$WORK/work/in,$with" "$MNT"
+	refused 1 "lowerdir $WORK/work is in workdir $WORK" -o "lowerdir=$LOWER::$WORK/work,$with" "$MNT"
+	assert_equal "$(cat "$WORK/work/in/file")" kept
+}
+
+@test "an upperdir and a workdir in a lower, as with podman's -v /:/x:O, and lowers in one another are in order" {
+	local lower=$BATS_TEST_TMPDIR/all
+	mkdir -p "$lower/upper" "$lower/work" "$lower/in/d" "$lower/upper2"
+	echo in >"$lower/in/file"
+	nacrefs -o "lowerdir=$lower,upperdir=$lower/upper,workdir=$lower/work" "$MNT"
+	echo more >>"$MNT/in/file"
+	assert_equal "$(xargs <"$MNT/in/file")" "in more"
+	assert_equal "$(xargs <"$lower/in/file")" in
+	unmount
+	nacrefs -o "lowerdir=/,upperdir=$lower/upper,workdir=$lower/work" "$MNT"
+	assert_equal "$(xargs <"$MNT/$lower/upper/in/file")" "in more"
+	unmount
+	# Of one name as far as it goes, and beside it.
+	nacrefs -o "lowerdir=$lower/in:$lower:$lower/in:$lower/upper2,upperdir=$lower/upper,workdir=$lower/work" "$MNT"
+	assert_equal "$(xargs <"$MNT/file")" in
 }
 
 @test "ID mappings that are none are refused by name" {

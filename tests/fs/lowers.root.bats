@@ -70,6 +70,21 @@ ext4_at() {
 	assert_equal "$(cat low/sub/above)" above
 }
 
+@test "what is mounted in the upperdir is no part of it, and may be a lower; the upperdir by another path may not" {
+	mkdir -p low "$UPPER/low" other
+	echo low >low/file
+	mount --bind low "$UPPER/low"
+	nacrefs -o "lowerdir=$UPPER/low,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	echo more >>"$MNT/file"
+	assert_equal "$(cat low/file "$UPPER/file" | xargs)" "low low more"
+	unmount
+	umount "$UPPER/low"
+	mount --bind "$UPPER" other
+	run nacrefs -o "lowerdir=other,upperdir=$UPPER,workdir=$WORK" "$MNT"
+	umount other
+	assert_equal "$status:$output" "1:nacrefs: lowerdir $PWD/other is the folder of upperdir $UPPER"
+}
+
 @test "a lower on a read-only file system of its own is free at once after the unmount" {
 	local i
 	ext4_at ext
