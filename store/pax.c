@@ -29,6 +29,17 @@ int pax_next(char **at, char *end, struct pax_record *ret)
 	return 1;
 }
 
+bool pax_is_time(const char *text)
+{
+	const char *p = text + (*text == '-');
+	size_t digits = strspn(p, "0123456789");
+
+	p += digits;
+	if (*p == '.')
+		p += 1 + strspn(p + 1, "0123456789");
+	return digits > 0 && !*p;
+}
+
 int64_t pax_time_ns(const char *text)
 {
 	bool negative = *text == '-';

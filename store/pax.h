@@ -22,6 +22,9 @@ struct pax_record {
  */
 int pax_next(char **at, char *end, struct pax_record *ret);
 
+/** pax_is_time() - is it a number of seconds, as "-1.5"? */
+bool pax_is_time(const char *text);
+
 /** pax_time_ns() - decimal seconds, "-1.5"; digits beyond nanoseconds are cut off, times beyond int64_t held there */
 int64_t pax_time_ns(const char *text);
 

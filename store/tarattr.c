@@ -6,6 +6,7 @@
 
 #include <grp.h>
 #include <inttypes.h>
+#include <linux/limits.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -29,7 +30,19 @@ static int add_xattr(struct tar_attrs *a, const char *name, const void *value, s
 	return 0;
 }
 
-static int read_xattrs(struct tar_attrs *a, struct archive_entry *entry)
+/* What no inode of Linux can hold would be an image that nobody can unpack. */
+static int check_xattr(const char *name, size_t bytes, struct diag *diag)
+{
+	if (strlen(name) > XATTR_NAME_MAX)
+		return diag_set(diag, -EBADMSG, "the name of its xattr %.64s... is longer than %d bytes", name,
+				XATTR_NAME_MAX);
+	if (bytes > XATTR_SIZE_MAX)
+		return diag_set(diag, -EBADMSG, "its xattr %s has %zu bytes, more than %d", name, bytes,
+				XATTR_SIZE_MAX);
+	return 0;
+}
+
+static int read_xattrs(struct tar_attrs *a, struct archive_entry *entry, struct diag *diag)
 {
 	const char *name;
 	const void *value;
@@ -43,9 +56,14 @@ static int read_xattrs(struct tar_attrs *a, struct archive_entry *entry)
 		if (name)
 			pax_xattr_unescape((char *)name);
 		/* An image's own overlay marks would be obeyed by whoever mounts it. */
-		if (name && ovl_private_xattr(name))
+		if (name && ovl_private_xattr(name)) {
 			a->left_out++;
-		else if (name && *name)
+			continue;
+		}
+		if (!name || !*name)
+			continue;
+		r = a->known ? 0 : check_xattr(name, bytes, diag);
+		if (r == 0)
 			r = add_xattr(a, name, value ? value : "", bytes);
 	}
 	return r;
@@ -218,7 +236,7 @@ int tar_attrs_read(struct tar_attrs *a, struct archive_entry *entry, struct diag
 	if (r == 0)
 		r = owner_of(archive_entry_gid(entry), "group number", diag, &ret->gid);
 	if (r == 0)
-		r = read_xattrs(a, entry);
+		r = read_xattrs(a, entry, diag);
 	if (r == 0 && !a->without_acls)
 		r = read_acls(a, entry, diag);
 	if (S_ISCHR(ret->mode) || S_ISBLK(ret->mode))

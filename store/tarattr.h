@@ -15,6 +15,7 @@ struct tar_attrs {
 	struct buf acl[2];
 	uint64_t left_out; /* xattrs that are an overlay's own marks, of all entries */
 	bool without_acls; /* set by the caller: they are passed over */
+	bool known; /* set by the caller: it came in before, so that what no inode can have is no reason to refuse it */
 };
 
 void tar_attrs_release(struct tar_attrs *attrs);
@@ -22,7 +23,7 @@ void tar_attrs_release(struct tar_attrs *attrs);
 /**
  * tar_attrs_read() - all but type, size and content
  * @ret: its xattrs are borrowed from @attrs and @entry
- * Return: 0; -EBADMSG with the reason: an owner or device number that no inode can have.
+ * Return: 0; -EBADMSG with the reason: an owner, device number or xattr that no inode can have.
  */
 int tar_attrs_read(struct tar_attrs *attrs, struct archive_entry *entry, struct diag *diag, struct tree_entry *ret);
 

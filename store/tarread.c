@@ -238,9 +238,10 @@ static void walk_headers(char *headers, size_t bytes, const char **ret)
 
 /*
  * libarchive takes the minus of "-1.5" for the seconds alone, so that it becomes -1 + 0.5; of "-0.5" it
- * leaves nothing to see. Where that can have happened, the header says what is meant.
+ * leaves nothing to see; of what is no number it takes the digits that it begins with, or 0. Where that can have
+ * happened, the header says what is meant; one that means nothing is refused, as Go's archive/tar does.
  */
-static int correct_mtime(struct reader *rd, struct archive_entry *entry, struct tree_entry *e)
+static int correct_mtime(struct reader *rd, struct archive_entry *entry, struct tree_entry *e, struct diag *why)
 {
 	uint64_t start = (uint64_t)archive_read_header_position(rd->archive);
 	uint64_t end = (uint64_t)archive_filter_bytes(rd->archive, 0);
@@ -248,14 +249,16 @@ static int correct_mtime(struct reader *rd, struct archive_entry *entry, struct 
 	const char *mtime = NULL;
 	size_t bytes;
 
-	if (archive_entry_mtime(entry) > 0 || archive_entry_mtime_nsec(entry) == 0 || end <= start ||
-	    end - start > UNPACK_BLOCK_BYTES)
+	if ((archive_entry_mtime(entry) > 0 && archive_entry_mtime_nsec(entry) != 0) ||
+	    end <= start + TAR_BLOCK_BYTES || end - start > UNPACK_BLOCK_BYTES)
 		return 0;
 	headers = malloc((size_t)(end - start));
 	if (!headers)
 		return -ENOMEM;
 	bytes = peek(rd, start, headers, (size_t)(end - start));
 	walk_headers(headers, bytes, &mtime);
+	if (mtime && *mtime && !pax_is_time(mtime) && !rd->attrs.known)
+		return diag_set(why, -EBADMSG, "its time is no number: \"%.64s\"", mtime);
 	if (mtime && *mtime == '-')
 		e->mtime_ns = pax_time_ns(mtime);
 	return 0;
@@ -285,7 +288,7 @@ static int put_entry(struct reader *rd, struct archive_entry *entry, const struc
 		return tree_link(rd->tree, place, link, why);
 	r = tar_attrs_read(&rd->attrs, entry, why, &e);
 	if (r == 0)
-		r = correct_mtime(rd, entry, &e);
+		r = correct_mtime(rd, entry, &e, why);
 	if (r < 0)
 		return r;
 	switch (e.mode & S_IFMT) {
@@ -388,7 +391,7 @@ static int reader_init(struct reader *rd, bool contents)
 		r = sink_init(&rd->sink, rd->stage, FILE_MEMORY_BYTES);
 	if (r < 0)
 		return r;
-	rd->attrs.without_acls = !contents;
+	rd->attrs.without_acls = rd->attrs.known = !contents;
 	/*
 	 * libarchive converts pax names from UTF-8 to the locale's charset, and on the way composes what was
 	 * decomposed. In the C locale that fails for all but ASCII, and it then gives the bytes as they are.

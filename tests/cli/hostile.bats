@@ -20,7 +20,11 @@ import_odd() {
 		"hardlink-folder:link:which is a directory" "hardlink-through-symlink:link:not in the archive" \
 		"root-as-file:.:replace the root" "nameless::empty" "long-path:nnnn:longer than" "owner:owner:out of range" \
 		"whiteout:.wh.:no possible name" "whiteout-of-parent:.wh...:no possible name" "negative-size::" \
-		"huge-size:size:the allowed" "long-comment::header too large"; do
+		"huge-size:size:the allowed" "long-comment::header too large" \
+		'mtime-word:dated:its time is no number: "yesterday"' 'mtime-rest:dated:its time is no number: "1600000000s"' \
+		'mtime-sign:dated:its time is no number: "-"' 'mtime-fraction:dated:its time is no number: ".5"' \
+		"xattr-value:overfull:its xattr user.large has 65537 bytes, more than 65536" \
+		"xattr-name:overlong:its xattr user.lll"; do
 		IFS=: read -r kind entry reason <<<"$kind"
 		make_archive bad "$kind" "$BATS_TEST_TMPDIR/bad.tar"
 		assert_refused_unchanged "$entry" nacre import "$BATS_TEST_TMPDIR/bad.tar" bad

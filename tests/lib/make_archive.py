@@ -129,6 +129,15 @@ def bad(kind, out):
         w.add("d/.wh.", data=b"")
     elif kind == "whiteout-of-parent":
         w.add("d/.wh...", data=b"")
+    elif kind in ("mtime-word", "mtime-rest", "mtime-sign", "mtime-fraction"):
+        w.add("dated", data=b"x", mtime={"mtime-word": "yesterday", "mtime-rest": "1600000000s", "mtime-sign": "-",
+                                         "mtime-fraction": ".5"}[kind])
+    elif kind == "xattr-value":
+        w.add("marked", data=b"x", xattrs={"user.most": "m" * 65536})
+        w.add("overfull", data=b"x", xattrs={"user.large": "l" * 65537})
+    elif kind == "xattr-name":
+        w.add("marked", data=b"x", xattrs={"user." + "m" * 250: "1"})
+        w.add("overlong", data=b"x", xattrs={"user." + "l" * 251: "1"})
     elif kind in ("negative-size", "huge-size"):
         size = -512 if kind == "negative-size" else 2**62
         header = bytearray(tarfile.TarInfo("size").tobuf(tarfile.GNU_FORMAT))

@@ -3,6 +3,9 @@
 
 #include "store/check.h"
 #include "store/content.h"
+#include "store/stage.h"
+#include "store/tarread.h"
+#include "store/unpack.h"
 
 /* Faults as lines "IMAGES|PATH|TEXT\n". */
 struct faults {
@@ -403,6 +406,54 @@ static void a_page_of_noise_in_the_index_is_found(void **state)
 	}
 }
 
+static int read_rows(const struct buf *tar, struct db *rows, struct diag *diag, struct tree_totals *ret)
+{
+	const struct ingest_options options = { .name = "rows.tar", .blob_bytes = -1 };
+	struct bytes_at at = { .bytes = tar->data, .left = tar->len };
+	struct stage stage = { .db = rows };
+	struct unpack *unpack = NULL;
+	int r = unpack_new((struct byte_source){ .read = bytes_read, .arg = &at }, &options, NULL, &unpack);
+
+	if (r == 0)
+		r = tar_read_rows(&stage, unpack, options.name, diag, ret);
+	unpack_free(unpack);
+	return r;
+}
+
+/* A layer may be older than the reason to refuse it: verify must not call it damaged. */
+static void what_would_be_refused_today_is_read_again_as_it_came_in(void **state)
+{
+	AUTO(store_closep) struct store *store = test_store();
+	AUTO(buf_release) struct buf tar = { 0 };
+	AUTO(freep) char *large = calloc(1, 65537);
+	struct tree_totals totals;
+	struct diag diag = { 0 };
+	struct db *rows = NULL;
+	sqlite3_stmt *stmt;
+
+	assert_non_null(large);
+	tar_pax(&tar, "mtime", "yesterday", 9);
+	tar_file(&tar, "dated", "1");
+	assert_refused(store, &tar, "its time is no number");
+	tar_pax(&tar, "SCHILY.xattr.user.large", large, 65537);
+	tar_file(&tar, "marked", "1");
+	tar_end(&tar);
+	assert_int_equal(stage_rows_open("", &rows), 0);
+	if (read_rows(&tar, rows, &diag, &totals) < 0)
+		fail_msg("%s", diag.text);
+	assert_int_equal(db_stmt(rows,
+				 "SELECT max(length(value)) FROM xattr UNION ALL"
+				 " SELECT mtime_ns FROM entry WHERE name = CAST('dated' AS BLOB)",
+				 &stmt),
+			 0);
+	assert_int_equal(db_step(stmt), 1);
+	assert_int_equal(sqlite3_column_int(stmt, 0), 65537);
+	assert_int_equal(db_step(stmt), 1);
+	assert_int_equal(sqlite3_column_int(stmt, 0), 0);
+	sqlite3_reset(stmt);
+	db_close(rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +468,7 @@ int main(void)
 		cmocka_unit_test(only_the_images_asked_for_are_read),
 		cmocka_unit_test(what_a_crash_left_is_no_fault),
 		cmocka_unit_test(a_page_of_noise_in_the_index_is_found),
+		cmocka_unit_test(what_would_be_refused_today_is_read_again_as_it_came_in),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
