@@ -297,12 +297,18 @@ bool baseviews_lookup(struct baseviews *views, const char *name, struct fs_entry
 
 /* --- its numbers --- */
 
+/* Is it of a view beside what can be written to? */
+static bool is_marked(const struct mount *mount, fuse_ino_t ino)
+{
+	return mount->baseviews && trees_number(ino) && !fs_read_only(mount->fs);
+}
+
 void base_dir_open(const struct mount *mount, fuse_ino_t dir, struct base_dir *ret)
 {
 	bool same = false;
 
 	*ret = (struct base_dir){ 0 };
-	if (!mount->baseviews || !trees_number(dir) || fs_read_only(mount->fs))
+	if (!is_marked(mount, dir))
 		return;
 	/* Without an answer all of it has changed: it will be looked at. */
 	(void)fs_counterpart(trees_get(mount->trees, trees_number(dir)), trees_node(dir), mount->fs, &ret->node, &same);
@@ -318,5 +324,12 @@ void base_dir_close(struct base_dir *dir)
 void base_dir_mark(const struct base_dir *dir, const char *name, struct stat *st)
 {
 	if (dir->fs && (!dir->node || fs_has_changed(dir->fs, dir->node, name)))
+		st->st_ino ^= CHANGED_BIT;
+}
+
+void base_mark(const struct mount *mount, fuse_ino_t ino, struct stat *st)
+{
+	if (is_marked(mount, ino) &&
+	    fs_node_has_changed(trees_get(mount->trees, trees_number(ino)), trees_node(ino), mount->fs))
 		st->st_ino ^= CHANGED_BIT;
 }

@@ -60,5 +60,7 @@ void base_dir_open(const struct mount *mount, fuse_ino_t dir, struct base_dir *r
 void base_dir_close(struct base_dir *dir);
 /** base_dir_mark() - an entry of it that has changed gets a number that no file of the container has. */
 void base_dir_mark(const struct base_dir *dir, const char *name, struct stat *st);
+/** base_mark() - the same of one whose folder is not at hand, when its attributes are asked for again. */
+void base_mark(const struct mount *mount, fuse_ino_t ino, struct stat *st);
 
 #endif

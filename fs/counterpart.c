@@ -43,28 +43,37 @@ static int step(struct fs *fs, struct node *from, const char *name, struct fs_en
 	return 0;
 }
 
-int fs_counterpart(struct fs *of, struct node *dir, struct fs *fs, struct node **ret, bool *ret_same)
+/* @start, @end: the names of a folder, as path_of() gives them. Return: as fs_counterpart(). */
+static int walk(struct fs *fs, const char *start, const char *end, struct node **ret, bool *ret_same)
 {
 	struct fs_entry entry = { .node = fs_root(fs) };
+	int r = 1;
+
+	*ret = NULL;
+	*ret_same = false;
+	node_get(fs, entry.node);
+	for (const char *at = end; r > 0 && at > start;) {
+		const char *name = name_before(start, at - 1);
+
+		r = step(fs, entry.node, name, &entry, ret_same);
+		at = name;
+	}
+	if (r > 0)
+		*ret = entry.node;
+	return r < 0 ? r : 0;
+}
+
+int fs_counterpart(struct fs *of, struct node *dir, struct fs *fs, struct node **ret, bool *ret_same)
+{
 	struct buf names = { 0 };
 	int r;
 
 	*ret = NULL;
 	*ret_same = false;
 	path_of(of, dir, &names);
-	r = buf_error(&names) < 0 ? -ENOMEM : 1;
-	if (r > 0)
-		node_get(fs, entry.node);
-	for (const char *at = names.data + names.len; r > 0 && at > names.data;) {
-		const char *name = name_before(names.data, at - 1);
-
-		r = step(fs, entry.node, name, &entry, ret_same);
-		at = name;
-	}
+	r = buf_error(&names) < 0 ? -ENOMEM : walk(fs, names.data, names.data + names.len, ret, ret_same);
 	buf_release(&names);
-	if (r > 0)
-		*ret = entry.node;
-	return r < 0 ? r : 0;
+	return r;
 }
 
 bool fs_has_changed(struct fs *fs, struct node *node, const char *name)
@@ -78,6 +87,25 @@ bool fs_has_changed(struct fs *fs, struct node *node, const char *name)
 		return true;
 	link = dir_find(fs, dir, name, len);
 	return !link || !link->node || link_flags(fs, link) & LINK_UPPER || node_in_upper(fs, link->node);
+}
+
+bool fs_node_has_changed(struct fs *of, struct node *node, struct fs *fs)
+{
+	struct buf names = { 0 };
+	struct node *dir = NULL;
+	bool same = false, changed = true;
+
+	path_of(of, node, &names);
+	if (buf_error(&names) == 0 && names.len == 0) {
+		changed = false;
+	} else if (buf_error(&names) == 0) {
+		(void)walk(fs, names.data + strlen(names.data) + 1, names.data + names.len, &dir, &same);
+		changed = !same && (!dir || fs_has_changed(fs, dir, names.data));
+	}
+	if (dir)
+		fs_forget(fs, dir, 1);
+	buf_release(&names);
+	return changed;
 }
 
 /* The copy of a file of several names shows under all of them, also in folders that the upper does not have. */

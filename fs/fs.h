@@ -174,6 +174,8 @@ int fs_getattr(struct fs *fs, struct node *node, struct stat *st);
 int fs_counterpart(struct fs *of, struct node *dir, struct fs *fs, struct node **ret, bool *ret_same);
 /** fs_has_changed() - is @name of that folder no more what the lowers show? */
 bool fs_has_changed(struct fs *fs, struct node *dir, const char *name);
+/** fs_node_has_changed() - is what stands in @fs where @node stands in @of, another tree, no more what the lowers show? */
+bool fs_node_has_changed(struct fs *of, struct node *node, struct fs *fs);
 /** fs_changes_are_in_upper() - does the upper have every folder below which something has changed? */
 bool fs_changes_are_in_upper(struct fs *fs);
 /** fs_root_lookups() - how many are counted of its root; one is for whoever has the fs. */

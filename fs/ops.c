@@ -173,6 +173,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	ops_telling(req, ino);
 	r = fs_getattr(fs_of(req, ino), node, &st);
 	listing_asked(mount_of(req), ino, r == 0 && !S_ISDIR(st.st_mode));
+	if (r == 0)
+		base_mark(mount_of(req), ino, &st);
 	reply_attr(req, r, node, &st);
 }
 
@@ -506,6 +508,7 @@ static void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct
 		fuse_reply_err(req, -r);
 		return;
 	}
+	base_mark(mount_of(req), ino, &st);
 	stx.stx_mask = STATX_BASIC_STATS;
 	stx.stx_blksize = (uint32_t)st.st_blksize;
 	stx.stx_nlink = (uint32_t)st.st_nlink;

@@ -286,6 +286,26 @@ assert_same_changes() {
 	done
 }
 
+# The kernel asks when it may not use what it was told, as where it has forgotten something else meanwhile.
+@test "a number that is asked for again is the one that was told" {
+	container
+	echo more >>"$H/ctr/merged/same/low1"
+	base
+	assert_shared
+	python3 - "$H/base/merged" <<-'END'
+		import os, subprocess, sys
+		count = 0
+		for folder, names, files in os.walk(sys.argv[1]):
+		    with os.scandir(folder) as found:
+		        for entry in found:
+		            count += 1
+		            for form in "%i", "%i %W": # with the birth time it is another request
+		                out = subprocess.check_output(["stat", "--cached=never", "-c", form, entry.path])
+		                assert int(out.split()[0]) == entry.inode(), entry.path
+		assert count > 100
+	END
+}
+
 @test "who is in another mount namespace is given none" {
 	container
 	# shellcheck disable=SC2016
