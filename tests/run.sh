@@ -33,7 +33,7 @@ pressed='fs/basic.bats fs/meta.bats fs/model.bats fs/names.bats fs/rename.bats f
 # io_uring, where the kernel has it: what it changes is how requests come, and on which threads; some in the thread build too.
 passed_through='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/flags.bats fs/flags.root.bats
 	fs/holes.bats fs/layers.root.bats fs/limits.bats fs/locks.bats fs/loop.root.bats fs/lowers.bats fs/meta.bats
-	fs/metacopy.bats fs/metacopy.root.bats fs/model.bats fs/privbits.root.bats fs/programs.bats fs/realtree.bats
+	fs/metacopy.bats fs/metacopy.root.bats fs/model.bats fs/privbits.root.bats fs/programs.bats
 	fs/size.bats fs/sqlite.bats fs/stats.bats fs/stats.root.bats fs/torture.bats fs/vanish.bats fs/write.bats'
 ringed='fs/basic.bats fs/errors.root.bats fs/faults.bats fs/faults.root.bats fs/flags.bats fs/flags.root.bats fs/holes.bats
 	fs/limits.bats fs/locks.bats fs/loop.root.bats fs/model.bats fs/size.bats fs/sqlite.bats fs/stats.bats
@@ -44,12 +44,12 @@ not_passed_through='fs/restack.bats'
 # Of the suites on the tree those that do one thing after the other: for ThreadSanitizer there is more in the others.
 one_by_one='fs/acl.bats fs/badinput.bats fs/badinput.root.bats fs/context.root.bats fs/interop.root.bats fs/meta.bats
 	fs/meta.root.bats fs/nested.bats fs/oddlowers.root.bats fs/options.bats fs/privbits.root.bats
-	fs/whiteouts.bats'
+	fs/rename.bats fs/whiteouts.bats'
 # Suites of commands that others test one by one: in the release build only.
 retold='cli/completion.bats cli/docker.bats cli/help.bats cli/walk.bats'
 # Commands with threads of their own, or with a driver that is more than a mount: for ThreadSanitizer.
 threaded='cli/commit.bats cli/container.bats cli/forest.bats cli/import.bats cli/live.bats cli/live.root.bats cli/load.bats
-	cli/mount.bats cli/pull.bats cli/push.bats cli/repair.bats cli/run.bats cli/save.bats cli/serve-layers.bats
+	cli/mount.bats cli/pull.bats cli/push.bats cli/run.bats cli/save.bats cli/serve-layers.bats
 	cli/together.bats cli/verify.bats'
 # Containers get a mount namespace to themselves, as a booted machine has it: shared, but without copies of the mounts of
 # other tests, whose drivers could not leave as long as there are any.  For podman, since crun refuses a mixture of both
@@ -329,6 +329,7 @@ run_bats() {
 	mapfile -t sanitizers < <(sanitizer_environment "$reports")
 	mapfile -t prefix < <(prefix_for "$name")
 	[ "$name" = release ] || tags=(--filter-tags '!slow')
+	! is_rest "$name" "$identity" "$file" || tags=(--filter-tags slow)
 	command=(env -u XDG_RUNTIME_DIR -u XDG_DATA_HOME -u NACRE_STORE -u NACREFS
 		"TMPDIR=$tmp" "HOME=$home/home" "NACRE_TOP=$work/stage" "NACRE_BUILD=$work/stage/$dir"
 		"NACRE_SANITIZER=${name#release}" "NACRE_TEST_USER=$user" "NACRE_TEST_CACHE=$work/cache"
@@ -477,6 +478,11 @@ suits() {
 	esac
 }
 
+# is_rest BUILD IDENTITY FILE: does the plain user run it in the address build, so that only what is slow is left for this one?
+is_rest() {
+	[[ $1:$2 == release:user && $3 != *.user.bats && " ${good[*]} " == *" address "* ]] && suits address "$3"
+}
+
 # runs_as BUILD IDENTITY FILE: of those that this user can be.  Each identity once: root in the release build, the plain
 # user, for whom the driver does more with its memory, in the address build, or in the release build what that one leaves out.
 runs_as() {
@@ -484,10 +490,7 @@ runs_as() {
 	case $1:$2:$3 in
 	*.root.bats) [ "$2" = root ] ;;
 	*.user.bats) [ "$2" = user ] ;;
-	release:user:*)
-		[[ " ${good[*]} " != *" address "* ]] || ! suits address "$3" ||
-			grep -q '^# bats test_tags=.*slow' "tests/$3"
-		;;
+	release:user:*) ! is_rest "$@" || grep -q '^# bats test_tags=.*slow' "tests/$3" ;;
 	release:*) ;;
 	address:*) [ "$2" = user ] ;;
 	*) [ "$2" = "${identities[0]}" ] ;;

@@ -109,7 +109,7 @@ while [ $# -gt 0 ]; do
 done
 
 if [ -n "$quick" ]; then
-	passes=10 turns=400 sample_timeout=60
+	passes=4 turns=400 sample_timeout=60
 	wide_entries=4000 tree_entries=1500 install_files=1500 layer_files=2000 diff_files=3000 million_files=20000
 	big_bytes=$((32 << 20)) huge_bytes=$((64 << 20)) inserts=50 fio_calls=4000
 	huge_files=64 project_folders=store

@@ -16,6 +16,6 @@ teardown_file() { lowers_unchanged; }
 
 @test "operations give the same as on a plain directory, and after remounts" {
 	# Without volatile each copy-up waits for the disk.
-	run_model 1 "$(count 12500 1000)" "" volatile volatile,metacopy=on volatile,metacopy=off volatile,timeout=0 \
+	run_model 1 "$(count 8000 1000)" "" volatile volatile,metacopy=on volatile,metacopy=off volatile,timeout=0 \
 		volatile,writeback=0 timeout=0,metacopy=on
 }

@@ -157,7 +157,7 @@ sample_in() {
 # forgotten of all mounts; nor to read from the disk what the one before had in the page cache.
 settle() {
 	sync
-	[ ${#kept_warm[@]} = 0 ] || keep_warm='' warm "${kept_warm[@]}"
+	[ -n "$quick" ] || [ ${#kept_warm[@]} = 0 ] || keep_warm='' warm "${kept_warm[@]}"
 	[[ $1 == *-cold ]] || return 0
 	echo 2 >/proc/sys/vm/drop_caches
 	await_idle
@@ -180,7 +180,7 @@ await_idle() {
 
 # warm PATH...: all that is below is in the page cache, the names and attributes too.  The trees and the stores that a
 # group is about are, before its first column is measured: else that one reads from the disk what the others do not.  Where
-# the rows are about reading, and $keep_warm says so, again before each sample.
+# the rows are about reading, and $keep_warm says so, again before each sample; --quick has no time for that.
 warm() {
 	local path
 	local -a there=()
