@@ -28,6 +28,7 @@
  * drops what it has below it, unless that is mounted.
  */
 
+#include "fs/control.h"
 #include "fs/ops_internal.h"
 #include "store/base/auto.h"
 #include "store/ovl.h"
@@ -187,8 +188,6 @@ static bool is_neighbour(pid_t pid)
 	       mine.st_dev == other.st_dev && mine.st_ino == other.st_ino;
 }
 
-enum { CONGESTED = 9 }; /* FUSE_DEFAULT_CONGESTION_THRESHOLD in fs/fuse/inode.c */
-
 /*
  * Since somebody saw what @ask says, has no write come, and was so little under way that the kernel left none for later (see
  * driver_sync())?  A thread that reads may have one that is not counted yet; while none does, each that came before the
@@ -197,7 +196,8 @@ enum { CONGESTED = 9 }; /* FUSE_DEFAULT_CONGESTION_THRESHOLD in fs/fuse/inode.c 
 static bool is_quiet(struct mount *mount, const struct base_ask *ask)
 {
 	return atomic_load(&mount->readers) == 0 && mount_writes_taken(mount) == ask->writes &&
-	       atomic_load(&mount->writes_done) == ask->writes && mount_later_taken(mount) < ask->done + CONGESTED;
+	       atomic_load(&mount->writes_done) == ask->writes &&
+	       mount_later_taken(mount) < ask->done + CONTROL_CONGESTED;
 }
 
 /* Return: the index of a view to be used, -EBUSY, or another error. */

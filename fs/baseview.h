@@ -14,10 +14,10 @@ enum { BASE_VIEWS = 16, BASE_KEY_BYTES = 16, BASE_NAME_BYTES = 32 };
 /* Another process asks for one by these on the root of the mount. */
 struct base_ask {
 	uint8_t key[BASE_KEY_BYTES]; /* in: base_keys() of the mount that is wanted */
-	uint64_t writes,
-		done;  /* out of the first, into the second: WRITE requests, and how many were answered of all */
-	uint32_t used; /* out of the first: a bit for each view that nobody need have any more */
-	char name[BASE_NAME_BYTES]; /* out of the second: where it is in the root, to be looked up once */
+	uint64_t writes;	     /* out of the first, into the second: WRITE requests that have come, */
+	uint64_t done;		     /* and how many were answered of all that may wait in the kernel */
+	uint32_t used;		     /* out of the first: a bit for each view that nobody need have any more */
+	char name[BASE_NAME_BYTES];  /* out of the second: where it is in the root, to be looked up once */
 };
 #define BASE_IOC_BEGIN _IOWR('N', 0x72, struct base_ask)
 #define BASE_IOC_MAKE  _IOWR('N', 0x73, struct base_ask)

@@ -34,6 +34,9 @@ struct control_layer {
 };
 enum { CONTROL_REFUSED = 1, CONTROL_USED = 2 }; /* results of those that are no errors */
 
+/* While so many are under way the kernel sends no page of a file: FUSE_DEFAULT_CONGESTION_THRESHOLD in fs/fuse/inode.c. */
+enum { CONTROL_CONGESTED = 9 };
+
 struct control_writes {
 	uint64_t taken;	      /* WRITE requests that have come so far */
 	uint64_t done;	      /* those of them that were answered */

@@ -134,8 +134,7 @@ bool mounts_are_idmapped(const struct mounts *mounts, const char *path)
 	return idmapped;
 }
 
-/* Is @path @folder, or in it? */
-static bool is_within(const char *path, const char *folder)
+bool path_is_within(const char *path, const char *folder)
 {
 	size_t len = folder[1] ? strlen(folder) : 0;
 
@@ -147,7 +146,7 @@ bool mounts_between(const struct mounts *mounts, const char *outer, const char *
 	for (size_t i = 0; mounts && i < mounts->count; i++) {
 		const char *point = mounts->points[i].path;
 
-		if (is_within(inner, point) && is_within(point, outer) && strcmp(point, outer) != 0)
+		if (path_is_within(inner, point) && path_is_within(point, outer) && strcmp(point, outer) != 0)
 			return true;
 	}
 	return false;

@@ -19,6 +19,8 @@ static inline void mounts_freep(struct mounts **mounts)
 /** mounts_are_idmapped() - does what @path is on show other owners than the disk has? */
 bool mounts_are_idmapped(const struct mounts *mounts, const char *path);
 
+/** path_is_within() - is @path @folder, or in it? Both absolute and without symlinks. */
+bool path_is_within(const char *path, const char *folder);
 /** mounts_between() - is something mounted below @outer on @inner, or on a folder that it is in? Both without symlinks. */
 bool mounts_between(const struct mounts *mounts, const char *outer, const char *inner);
 

@@ -628,8 +628,8 @@ int node_pin(struct fs *fs, struct node *node);
 
 /* --- rename.c --- */
 
-/** lower_path() - where the lowers have the directory or metacopy, as overlayfs writes it. names_lock is held. */
 struct buf;
+/** lower_path() - where the lowers have the directory or metacopy, as overlayfs writes it. names_lock is held. */
 int lower_path(struct fs *fs, struct node *node, struct buf *path);
 
 /* --- xattr.c --- */

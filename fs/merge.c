@@ -553,7 +553,7 @@ static int merge_lower(const struct found *found, void *arg)
 	link->flags |= LINK_LOWER;
 	if (!above_is_dir || !S_ISDIR(found->mode)) {
 		link->flags |= LINK_CLOSED;
-		if (link->node && !above_is_dir)
+		if (link->node && !above_is_dir && !node_is(link->node, NODE_RESOLVED))
 			link->node->back.covered = m->layer + 1u;
 		return 0;
 	}

@@ -42,10 +42,8 @@ static bool is_same(const struct folder *a, const struct folder *b)
 /* By path, and so that nothing else is mounted in between: what is there then is no part of it. */
 static bool is_in(const struct folder *folder, const struct folder *of, const struct mounts *mounts)
 {
-	size_t len = of->path[1] ? strlen(of->path) : 0;
-
-	return folder->dev == of->dev && strncmp(folder->path, of->path, len) == 0 && folder->path[len] == '/' &&
-	       folder->path[len + 1] && !mounts_between(mounts, of->path, folder->path);
+	return folder->dev == of->dev && strcmp(folder->path, of->path) != 0 &&
+	       path_is_within(folder->path, of->path) && !mounts_between(mounts, of->path, folder->path);
 }
 
 static int refuse(struct diag *diag, int error, const struct folder *folder, const char *how, const struct folder *of)

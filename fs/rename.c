@@ -143,8 +143,10 @@ static int mark_file(struct fs *fs, const struct link *link)
 	struct node *node = link->node;
 	struct buf path = { 0 };
 	int r;
-	SHARED(&fs->names_lock);
 
+	if (!node_is(node, NODE_METACOPY) && !node_is(node, NODE_COPIED))
+		return 0;
+	SHARED(&fs->names_lock);
 	ino_keep_home(fs, link);
 	if (!node_is(node, NODE_METACOPY))
 		return 0;

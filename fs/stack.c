@@ -239,9 +239,8 @@ static int open_store_layer(struct fs *fs, const char *what, struct diag *diag, 
 static bool is_within(const char *path, const char *folder)
 {
 	AUTO(freep) char *full = folder ? realpath(folder, NULL) : NULL;
-	size_t len = full ? strlen(full) : 0;
 
-	return full && strncmp(path, full, len) == 0 && (path[len] == '/' || path[len] == '\0');
+	return full && path_is_within(path, full);
 }
 
 static int open_folder(struct fs *fs, const char *path, struct diag *diag, struct layer **ret)

@@ -190,18 +190,17 @@ int driver_start(const struct driver_mount *mount, struct diag *diag)
  * syncfs(2) on FUSE has the kernel send what was written to the driver.  It does not always wait for the answers: before
  * 6.16 a page counted as written once it was sent, and later releases of 6.18, and what followed, only begin
  * (SB_I_NO_DATA_INTEGRITY).  And what it begins so it leaves undone where it finds much under way: no page of a file is sent
- * while CONGESTED background requests are, of which many are reads ahead, nor one that is being written already.  So the
+ * while CONTROL_CONGESTED background requests are, of which many are reads ahead, nor one that is being written already.  So the
  * driver is asked before and after:
  *
  * A call of syncfs() passes over nothing if none of the writes that had come before was still at work, and if all the
  * requests that could be under way meanwhile were few.  Those are what had come afterwards, without what was answered before:
- * as long as they are fewer than CONGESTED, none waits in the kernel for its turn (it lets in 12 at a time), and they stood
+ * as long as they are fewer than that, none waits in the kernel for its turn (it lets in 12 at a time), and they stood
  * before our question in the queue.  A thread of the driver that runs may have taken one that is not counted yet; then it is
  * asked again.  If no write has come in such a call there was nothing to write.  A program that goes on writing makes some come each
  * time; after a few such calls what it had written before the first is there, since what they brought is done before the next.
  */
 enum {
-	CONGESTED = 9, /* FUSE_DEFAULT_CONGESTION_THRESHOLD in fs/fuse/inode.c */
 	CALM_PASSES = 5,
 	HIDDEN_ASKS = 20,
 	PASS_PAUSE_NS = 500 * 1000,
@@ -221,7 +220,7 @@ static int sync_pass(int fd, const struct control_writes *before, struct sync_st
 	state->hidden = after.hidden ? state->hidden + 1 : 0;
 	if (after.hidden && state->hidden < HIDDEN_ASKS)
 		return 0;
-	if (after.later_taken >= before->later_done + CONGESTED)
+	if (after.later_taken >= before->later_done + CONTROL_CONGESTED)
 		return 0;
 	state->calm++;
 	return after.taken == before->taken || state->calm >= CALM_PASSES;
