@@ -28,6 +28,12 @@ static int new_socket(const char *dir, struct sockaddr_un *ret_address, int *ret
 	return fd < 0 ? -errno : fd;
 }
 
+/* When a monitor ends, its peers see that by any of these, as it had taken their connection and message or not. */
+static int gone_or(int err)
+{
+	return err == ENOENT || err == ECONNREFUSED || err == ECONNRESET || err == EPIPE ? -ESRCH : -err;
+}
+
 int control_connect(const char *dir)
 {
 	AUTO(closep) int dirfd = -1;
@@ -35,9 +41,9 @@ int control_connect(const char *dir)
 	AUTO(closep) int fd = new_socket(dir, &address, &dirfd);
 
 	if (fd < 0)
-		return fd;
+		return gone_or(-fd);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
+		return gone_or(errno);
 	return TAKE_FD(fd);
 }
 
@@ -61,7 +67,7 @@ int control_send(int fd, enum control_verb verb, int value, const char *text)
 	struct control_message message = { .verb = verb, .value = value };
 
 	snprintf(message.text, sizeof(message.text), "%s", text ? text : "");
-	return send(fd, &message, sizeof(message), MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return send(fd, &message, sizeof(message), MSG_NOSIGNAL) < 0 ? gone_or(errno) : 0;
 }
 
 int control_receive(int fd, struct control_message *ret)
@@ -72,9 +78,9 @@ int control_receive(int fd, struct control_message *ret)
 		n = recv(fd, ret, sizeof(*ret), 0);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return -errno;
+		return gone_or(errno);
 	if (n != sizeof(*ret))
-		return -EPIPE;
+		return -ESRCH;
 	ret->text[sizeof(ret->text) - 1] = '\0';
 	return 0;
 }

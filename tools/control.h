@@ -37,13 +37,15 @@ struct control_message {
 	char text[1024];
 };
 
-/** control_connect() - to the monitor of the container in folder @dir. Return: a descriptor; -errno: nobody is there. */
+/** control_connect() - to the monitor of the container in folder @dir. Return: a descriptor; -ESRCH: nobody is there. */
 int control_connect(const char *dir);
 /** control_listen() - the monitor's end, in place of what an earlier one left. Return: a descriptor or -errno. */
 int control_listen(const char *dir);
 
+/* Of all that talk with a monitor -ESRCH means that it has gone. */
+
 int control_send(int fd, enum control_verb verb, int value, const char *text);
-/** control_receive() - Return: 0; -EPIPE: the other has gone. */
+/** control_receive() - Return: 0 or -errno. */
 int control_receive(int fd, struct control_message *ret);
 
 /** control_ask() - send, and wait for the answer. Return: its value, or -errno. */

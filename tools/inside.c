@@ -19,7 +19,7 @@ int inside_find(const struct target *target, struct diag *diag, pid_t *ret_monit
 	AUTO(closep) int control = control_connect(target->container.dir);
 	int r = control < 0 ? control : control_peer(control, ret_monitor);
 
-	if (target->run.status != RUN_RUNNING || r == -ECONNREFUSED || r == -ENOENT)
+	if (target->run.status != RUN_RUNNING || r == -ESRCH)
 		return diag_set(diag, -EINVAL, "it is not running; 'nacre start' starts one that has ended");
 	return r < 0 ? diag_errno(diag, r, "its monitor does not answer") : 0;
 }

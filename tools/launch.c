@@ -145,9 +145,8 @@ int launch(const struct container_info *container, const json_t *spec, bool deta
 int launch_signal(const char *dir, int signal)
 {
 	AUTO(closep) int control = control_connect(dir);
-	int r = control < 0 ? control : control_ask(control, CONTROL_SIGNAL, signal);
 
-	return r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE || r == -ECONNRESET ? -ESRCH : r;
+	return control < 0 ? control : control_ask(control, CONTROL_SIGNAL, signal);
 }
 
 /* Return: 1 when it has ended, with its status if its monitor could tell, 0 after the time. */
@@ -174,8 +173,6 @@ int launch_wait(const char *dir, int *ret_status)
 	int status = -1;
 	int r = control < 0 ? control : control_send(control, CONTROL_WAIT, 0, NULL);
 
-	if (r == -ENOENT || r == -ECONNREFUSED || r == -EPIPE)
-		return -ESRCH;
 	if (r == 0)
 		wait_for_end(control, -1, &status);
 	*ret_status = status;
@@ -185,13 +182,12 @@ int launch_wait(const char *dir, int *ret_status)
 int launch_stop(const char *dir, int signal, int seconds)
 {
 	AUTO(closep) int control = control_connect(dir);
-	int status, r;
+	int r = control < 0 ? control : control_ask(control, CONTROL_SIGNAL, seconds == 0 ? SIGKILL : signal);
+	int status;
 
-	if (control < 0)
-		return control == -ENOENT || control == -ECONNREFUSED ? 0 : control;
-	r = control_ask(control, CONTROL_SIGNAL, seconds == 0 ? SIGKILL : signal);
-	if (r < 0 && r != -ESRCH)
-		return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+	/* Its process may have ended, and its monitor not yet. */
+	if (control < 0 || (r < 0 && r != -ESRCH))
+		return r == -ESRCH ? 0 : r;
 	r = control_send(control, CONTROL_WAIT, 0, NULL);
 	if (r < 0 || wait_for_end(control, seconds > 0 ? seconds * 1000 : -1, &status) == 1)
 		return 0;

@@ -22,6 +22,8 @@ static const char *why_no_switch(int err)
 		return "it was mounted with io=passthrough, so that the kernel writes to its files by itself";
 	case -EMFILE:
 		return "it has done so too often; unmount it and mount it again";
+	case -ESRCH:
+		return "it has ended meanwhile";
 	case -EBUSY:
 		return "too much is going on in it; try again";
 	default:

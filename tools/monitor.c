@@ -27,7 +27,7 @@
 #include <time.h>
 
 /* How long what a container wrote last may take to get through when it has ended. */
-enum { DRAIN_MS = 2000, ERROR_TEXT_MS = 200 };
+enum { DRAIN_MS = 2000, ERROR_TEXT_MS = 200, LEAVE_MS = 5000, LOCK_RETRY_US = 5000 };
 
 /*
  * Mounting and unmounting its root.
@@ -366,7 +366,9 @@ static void accept_peer(struct monitor *m)
 			m->peers[i] = (struct peer){ .fd = fd };
 			return;
 		}
-	closep(&fd); /* too many: it has to come again */
+	if (fd >= 0)
+		control_send(fd, CONTROL_DONE, -EBUSY, NULL);
+	closep(&fd);
 }
 
 /* Children that have ended: the container's first process, and what the driver and the runtime left. */
@@ -456,12 +458,25 @@ static int watch_signals(struct monitor *m)
 	return m->signals < 0 ? -errno : 0;
 }
 
+/* An earlier one says how all has ended a moment before it leaves. */
+static bool lock_in_time(int fd)
+{
+	int64_t end = now_ms() + LEAVE_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (now_ms() >= end)
+			return false;
+		usleep(LOCK_RETRY_US);
+	}
+	return true;
+}
+
 static int open_files(struct monitor *m, struct diag *diag)
 {
 	m->lock = open("lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (m->lock < 0)
 		return diag_errno(diag, -errno, "cannot make its lock in %s", m->container->dir);
-	if (flock(m->lock, LOCK_EX | LOCK_NB) < 0)
+	if (!lock_in_time(m->lock))
 		return diag_set(diag, -EBUSY, "it is running already");
 	m->log = open("log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	m->listen = control_listen(m->container->dir);

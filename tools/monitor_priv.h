@@ -10,7 +10,7 @@
 #include "tools/relay.h"
 #include "tools/runtime.h"
 
-enum { PEER_STARTER, PEERS_MAX = 16 };
+enum { PEER_STARTER, PEERS_MAX = 64 };
 enum { RELAY_IN, RELAY_OUT, RELAY_ERR, RELAYS };
 
 struct peer {

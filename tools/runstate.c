@@ -82,31 +82,42 @@ int run_state_write(const char *dir, const struct run_state *state)
 	return write_json(dir, "state.json", json);
 }
 
-int run_state_read(const char *dir, struct run_state *ret)
+static int read_state(const char *dir, struct run_state *ret)
 {
 	AUTO(json_freep) json_t *json = NULL;
-	int r;
+	int r = read_json(dir, "state.json", &json);
 
-	*ret = (struct run_state){ 0 };
-	r = run_spec_read(dir, &ret->spec);
-	if (r == -ENOENT)
-		return 0;
-	ret->status = RUN_CREATED;
-	if (r == 0)
-		r = read_json(dir, "state.json", &json);
 	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+		return r;
 	for (enum run_status i = RUN_CREATED; i <= RUN_EXITED; i++)
 		if (strcmp(words[i], json_string_value(json_object_get(json, "Status")) ?: "") == 0)
 			ret->status = i;
 	ret->exit_code = (int)json_integer_value(json_object_get(json, "ExitCode"));
 	ret->started = json_integer_value(json_object_get(json, "Started"));
 	ret->finished = json_integer_value(json_object_get(json, "Finished"));
-	if (ret->status == RUN_RUNNING && !run_is_live(dir)) {
+	return 0;
+}
+
+int run_state_read(const char *dir, struct run_state *ret)
+{
+	*ret = (struct run_state){ 0 };
+	int r = run_spec_read(dir, &ret->spec);
+	if (r == -ENOENT)
+		return 0;
+	ret->status = RUN_CREATED;
+	if (r == 0)
+		r = read_state(dir, ret);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (ret->status != RUN_RUNNING || run_is_live(dir))
+		return 0;
+	/* Its monitor may have written the end and left since that was read: what was killed wrote none. */
+	r = read_state(dir, ret);
+	if (r == 0 && ret->status == RUN_RUNNING) {
 		ret->status = RUN_EXITED;
 		ret->exit_code = KILLED;
 	}
-	return 0;
+	return r;
 }
 
 void run_state_release(struct run_state *state)

@@ -75,7 +75,7 @@ static int flush_running(const char *dir, struct diag *diag)
 	int r = control < 0 ? control : control_ask(control, CONTROL_SYNC, 0);
 
 	/* Where it has ended meanwhile all is written. */
-	if (r == 0 || r == -ECONNREFUSED || r == -ENOENT || r == -EPIPE || r == -ECONNRESET)
+	if (r == 0 || r == -ESRCH)
 		return 0;
 	return diag_errno(diag, r, "what it wrote last cannot be kept");
 }

@@ -42,7 +42,6 @@ rows() {
 		docker=${commands[0]}
 		for command in "${commands[@]:1}"; do
 			command=${command//registry.example.org/$REGISTRY}
-			echo "# $command"
 			run bash -c "$command" 3>&- 9<&- </dev/null
 			[ "$status" = 0 ] || fail "$docker: '$command' ended with $status: $output"
 			check_row "$command"

@@ -400,6 +400,44 @@ monitor_of() { find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$NACRE_STORE
 	assert_equal "$output" ""
 }
 
+# at_its_end COMMAND...: of a container that runs, which ends after the command has reached its monitor and before that takes
+# what it says.
+at_its_end() {
+	local id monitor hold=$BATS_TEST_TMPDIR/hold
+	id=$(nacre run -d --name last base:1 sleep 100)
+	monitor=$(monitor_of "$id")
+	mkdir "$hold"
+	kill -STOP "$monitor"
+	LD_PRELOAD=$NACRE_BUILD/tests/fault/libnacre_fault.so NACRE_FAULT_HOLD_SENDS=$hold "$NACRE" "$@" \
+		>"$BATS_TEST_TMPDIR/said" 2>&1 3>&- 4>&- &
+	wait_until test -e "$hold/held.1"
+	kill -KILL "$monitor"
+	wait_gone "$monitor"
+	touch "$hold/go"
+	status=0
+	wait $! || status=$?
+	output=$(<"$BATS_TEST_TMPDIR/said")
+	rm -r "$hold"
+	nacre rm -f last >/dev/null 2>&1 || true
+}
+
+@test "it ends while a command has just connected" {
+	at_its_end wait last
+	assert_equal "$status $output" "0 137"
+	at_its_end stop -t 0 last
+	assert_equal "$status $output" "0 last"
+	at_its_end rm -f last
+	assert_equal "$status $output" "0 last"
+	at_its_end diff last
+	assert_equal "$status $output" "0 "
+	at_its_end kill last
+	assert_equal "$status" 1
+	assert_output_has "cannot kill last: it is not running"
+	at_its_end commit --live last new:1
+	assert_equal "$status" 1
+	assert_output_has "it has ended meanwhile"
+}
+
 @test "run --rm and rm -f of one that runs" {
 	nacre run -d --rm --name gone base:1 sleep 100
 	run nacre rm -f gone

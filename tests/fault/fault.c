@@ -15,6 +15,7 @@
  *	NACRE_FAULT_SLOW_READS=MS	each read from a file at a place takes so many
  *	NACRE_FAULT_HOLD=FOLDER	the N-th time that a driver tells the kernel to forget a name, FOLDER/held.N is made,
  *			and it waits until FOLDER/go.N is there, or FOLDER/go
+ *	NACRE_FAULT_HOLD_SENDS=FOLDER	the same for each message that is sent over a socket
  *
  * Calls to what is no regular file (terminals, pipes) are not counted.  The
  * counter is this process's own: a child begins at 0 and is left alone.
@@ -33,6 +34,7 @@
 #include <linux/fuse.h>
 #include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -54,8 +56,8 @@ static struct {
 	pid_t pid;
 	long nfs; /* its version; 0: none */
 	useconds_t slow_us, slow_read_us;
-	const char *hold;
-	atomic_long names;
+	const char *hold, *hold_sends;
+	atomic_long names, sends;
 } fault;
 
 __attribute__((constructor)) static void fault_begin(void)
@@ -74,6 +76,7 @@ __attribute__((constructor)) static void fault_begin(void)
 	fault.slow_us = slow ? (useconds_t)atol(slow) * 1000 : 0;
 	fault.slow_read_us = slow_reads ? (useconds_t)atol(slow_reads) * 1000 : 0;
 	fault.hold = getenv("NACRE_FAULT_HOLD");
+	fault.hold_sends = getenv("NACRE_FAULT_HOLD_SENDS");
 	/* Programs that this one starts are none of our business. */
 	if (!fault.nfs)
 		unsetenv("LD_PRELOAD");
@@ -289,7 +292,7 @@ ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t count, u
 											 flags);
 }
 
-/* ---- the kernel's names ---- */
+/* ---- the kernel's names, and messages ---- */
 
 static bool forgets_name(const struct iovec *iov)
 {
@@ -298,15 +301,15 @@ static bool forgets_name(const struct iovec *iov)
 	return iov->iov_len == sizeof(*out) && out->unique == 0 && out->error == FUSE_NOTIFY_INVAL_ENTRY;
 }
 
-static void hold(void)
+static void hold(const char *folder, atomic_long *count)
 {
-	long n = atomic_fetch_add(&fault.names, 1) + 1;
+	long n = atomic_fetch_add(count, 1) + 1;
 	char held[PATH_MAX], go[PATH_MAX], all[PATH_MAX];
 	int fd;
 
-	snprintf(held, sizeof(held), "%s/held.%ld", fault.hold, n);
-	snprintf(go, sizeof(go), "%s/go.%ld", fault.hold, n);
-	snprintf(all, sizeof(all), "%s/go", fault.hold);
+	snprintf(held, sizeof(held), "%s/held.%ld", folder, n);
+	snprintf(go, sizeof(go), "%s/go.%ld", folder, n);
+	snprintf(all, sizeof(all), "%s/go", folder);
 	fd = open(held, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		close(fd);
@@ -317,8 +320,15 @@ static void hold(void)
 ssize_t writev(int fd, const struct iovec *iov, int count)
 {
 	if (fault.hold && count > 0 && forgets_name(iov))
-		hold();
+		hold(fault.hold, &fault.names);
 	return REAL(ssize_t, "writev", int, const struct iovec *, int)(fd, iov, count);
+}
+
+ssize_t send(int fd, const void *bytes, size_t count, int flags)
+{
+	if (fault.hold_sends)
+		hold(fault.hold_sends, &fault.sends);
+	return REAL(ssize_t, "send", int, const void *, size_t, int)(fd, bytes, count, flags);
 }
 
 /* ---- NFS ---- */
