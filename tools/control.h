@@ -37,12 +37,12 @@ struct control_message {
 	char text[1024];
 };
 
-/** control_connect() - to the monitor of the container in folder @dir. Return: a descriptor; -ESRCH: nobody is there. */
+/** control_connect() - to the monitor of the container in folder @dir. Return: a descriptor or -errno. */
 int control_connect(const char *dir);
 /** control_listen() - the monitor's end, in place of what an earlier one left. Return: a descriptor or -errno. */
 int control_listen(const char *dir);
 
-/* Of all that talk with a monitor -ESRCH means that it has gone. */
+/* Of control_connect() and these -ESRCH means that the monitor has gone, -EBUSY that it has too many to talk to. */
 
 int control_send(int fd, enum control_verb verb, int value, const char *text);
 /** control_receive() - Return: 0 or -errno. */

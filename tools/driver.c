@@ -187,18 +187,19 @@ int driver_start(const struct driver_mount *mount, struct diag *diag)
 /*
  * What the kernel holds.
  *
- * syncfs(2) on FUSE has the kernel send what was written to the driver.  It does not always wait for the answers: before
- * 6.16 a page counted as written once it was sent, and later releases of 6.18, and what followed, only begin
- * (SB_I_NO_DATA_INTEGRITY).  And what it begins so it leaves undone where it finds much under way: no page of a file is sent
- * while CONTROL_CONGESTED background requests are, of which many are reads ahead, nor one that is being written already.  So the
- * driver is asked before and after:
+ * syncfs(2) on FUSE has the kernel send what was written to the driver. It does not always wait for the answers:
+ * before 6.16 a page counted as written once it was sent, and later releases of 6.18, and what followed, only begin
+ * (SB_I_NO_DATA_INTEGRITY). And what it begins so it leaves undone where it finds much under way: no page of a file
+ * is sent while CONTROL_CONGESTED background requests are, of which many are reads ahead, nor one that is being
+ * written already. So the driver is asked before and after:
  *
- * A call of syncfs() passes over nothing if none of the writes that had come before was still at work, and if all the
- * requests that could be under way meanwhile were few.  Those are what had come afterwards, without what was answered before:
- * as long as they are fewer than that, none waits in the kernel for its turn (it lets in 12 at a time), and they stood
- * before our question in the queue.  A thread of the driver that runs may have taken one that is not counted yet; then it is
- * asked again.  If no write has come in such a call there was nothing to write.  A program that goes on writing makes some come each
- * time; after a few such calls what it had written before the first is there, since what they brought is done before the next.
+ * A call of syncfs() passes over nothing if none of the writes that had come before was still at work, and if all
+ * the requests that could be under way meanwhile were few. Those are what had come afterwards, without what was
+ * answered before: as long as they are fewer than that, none waits in the kernel for its turn (it lets in 12 at a
+ * time), and they stood before our question in the queue. A thread of the driver that runs may have taken one that
+ * is not counted yet; then it is asked again. If no write has come in such a call there was nothing to write. A
+ * program that goes on writing makes some come each time; after a few such calls what it had written before the
+ * first is there, since what they brought is done before the next.
  */
 enum {
 	CALM_PASSES = 5,

@@ -28,6 +28,8 @@ static int cannot(int err, struct diag *diag)
 	case -EOPNOTSUPP:
 		return diag_set(diag, err,
 				"not with io=passthrough, of the images of podman, and of several images at once");
+	case -ESRCH:
+		return diag_set(diag, err, "it has ended meanwhile");
 	default:
 		return diag_errno(diag, err, "its driver does not answer");
 	}

@@ -27,7 +27,7 @@
 #include <time.h>
 
 /* How long what a container wrote last may take to get through when it has ended. */
-enum { DRAIN_MS = 2000, ERROR_TEXT_MS = 200, LEAVE_MS = 5000, LOCK_RETRY_US = 5000 };
+enum { DRAIN_MS = 2000, ERROR_TEXT_MS = 200, LEAVE_MS = 5000, LOCK_RETRY_US = 5000, TURN_AWAY_MS = 100 };
 
 /*
  * Mounting and unmounting its root.
@@ -357,6 +357,16 @@ static void peer_close(struct monitor *m, struct peer *peer)
 	*peer = (struct peer){ .fd = -1 };
 }
 
+/* There are too many.  What was not read of a peer would take with it what it was told. */
+static void turn_away(int fd)
+{
+	struct pollfd asks = { .fd = fd, .events = POLLIN };
+	struct control_message message;
+
+	if (poll(&asks, 1, TURN_AWAY_MS) > 0 && control_receive(fd, &message) == 0)
+		control_send(fd, CONTROL_DONE, -EBUSY, NULL);
+}
+
 static void accept_peer(struct monitor *m)
 {
 	int fd = accept4(m->listen, NULL, NULL, SOCK_CLOEXEC);
@@ -367,7 +377,7 @@ static void accept_peer(struct monitor *m)
 			return;
 		}
 	if (fd >= 0)
-		control_send(fd, CONTROL_DONE, -EBUSY, NULL);
+		turn_away(fd);
 	closep(&fd);
 }
 
@@ -459,16 +469,16 @@ static int watch_signals(struct monitor *m)
 }
 
 /* An earlier one says how all has ended a moment before it leaves. */
-static bool lock_in_time(int fd)
+static int lock_in_time(int fd)
 {
 	int64_t end = now_ms() + LEAVE_MS;
 
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (now_ms() >= end)
-			return false;
+		if (errno != EWOULDBLOCK || now_ms() >= end)
+			return -errno;
 		usleep(LOCK_RETRY_US);
 	}
-	return true;
+	return 0;
 }
 
 static int open_files(struct monitor *m, struct diag *diag)
@@ -476,8 +486,11 @@ static int open_files(struct monitor *m, struct diag *diag)
 	m->lock = open("lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (m->lock < 0)
 		return diag_errno(diag, -errno, "cannot make its lock in %s", m->container->dir);
-	if (!lock_in_time(m->lock))
+	int r = lock_in_time(m->lock);
+	if (r == -EWOULDBLOCK)
 		return diag_set(diag, -EBUSY, "it is running already");
+	if (r < 0)
+		return diag_errno(diag, r, "cannot lock it in %s", m->container->dir);
 	m->log = open("log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	m->listen = control_listen(m->container->dir);
 	for (size_t i = RELAY_OUT; i <= RELAY_ERR; i++)

@@ -105,6 +105,7 @@ static int follow(const struct runlog_reader *reader, FILE *log, const char *pat
 {
 	AUTO(closep) int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	AUTO(closep) int control = -1;
+	struct control_message message;
 	char events[4096];
 	int r = 0;
 
@@ -122,6 +123,9 @@ static int follow(const struct runlog_reader *reader, FILE *log, const char *pat
 		if (r < 0 || !live || poll(fds, ARRAY_SIZE(fds), -1) < 0)
 			continue;
 		if (fds[0].revents) {
+			/* Not the end, but that it has too many to tell of it. */
+			if (control_receive(control, &message) == 0 && message.verb == CONTROL_DONE)
+				r = message.value;
 			close(control);
 			control = -1;
 		}

@@ -113,11 +113,13 @@ int run_state_read(const char *dir, struct run_state *ret)
 		return 0;
 	/* Its monitor may have written the end and left since that was read: what was killed wrote none. */
 	r = read_state(dir, ret);
-	if (r == 0 && ret->status == RUN_RUNNING) {
+	if (r < 0 && r != -ENOENT) /* one of run --rm takes all with it */
+		return r;
+	if (ret->status == RUN_RUNNING) {
 		ret->status = RUN_EXITED;
 		ret->exit_code = KILLED;
 	}
-	return r;
+	return 0;
 }
 
 void run_state_release(struct run_state *state)

@@ -445,6 +445,24 @@ at_its_end() {
 	assert_output_has "it has ended meanwhile"
 }
 
+@test "more commands at one container than its monitor talks to are told so" {
+	local n
+	local -a waiting=()
+	nacre run -d --name many base:1 sleep 100
+	for ((n = 0; n < 64; n++)); do
+		"$NACRE" wait many >/dev/null 2>&1 3>&- 4>&- &
+		waiting+=($!)
+	done
+	# One that only looks whether it runs takes a place for a moment.
+	wait_until sh -c 'for n in 1 2 3 4 5 6 7 8 9 10; do ! "$0" kill -s HUP many || exit 1; done' "$NACRE"
+	assert_refused "cannot kill many: Device or resource busy" nacre kill -s HUP many
+	assert_refused "Device or resource busy" nacre logs -f many
+	assert_equal "$(nacre ps --format '{{.Name}} {{.State}}')" "many running"
+	kill "${waiting[@]}"
+	wait_until nacre kill many
+	assert_equal "$(nacre wait many)" 137
+}
+
 @test "run --rm and rm -f of one that runs" {
 	nacre run -d --rm --name gone base:1 sleep 100
 	run nacre rm -f gone
