@@ -28,6 +28,7 @@ static void forest_leavep(struct forest_visit *visit)
 
 /* --- what is said of places and roots --- */
 
+/* The forest is locked. */
 static void place_stat(const struct forest *forest, const char *path, struct stat *st)
 {
 	*st = (struct stat){
@@ -42,49 +43,6 @@ static void place_stat(const struct forest *forest, const char *path, struct sta
 		.st_ctim = forest->changed,
 		.st_atim = forest->changed,
 	};
-}
-
-static int root_row(const struct layer_entry *row, void *arg)
-{
-	struct stat *st = arg;
-
-	st->st_mode = row->mode;
-	st->st_uid = row->uid;
-	st->st_gid = row->gid;
-	st->st_mtim.tv_sec = row->mtime_ns / SECOND_NS;
-	return row->flags & LAYER_IMPLICIT ? 1 : 0;
-}
-
-/* Nobody has entered it yet: what its rows say will do, for it is asked again each time. */
-static int unopened_stat(const struct tree *tree, struct stat *st)
-{
-	const struct forest *forest = tree->forest;
-	int r = 1;
-
-	for (size_t i = tree->leaf.layer_count; r > 0 && i > 0; i--)
-		r = layer_root(forest->shared.store, tree->leaf.layers[i - 1], root_row, st);
-	if (forest->whole.fakeroot && st->st_uid == 0)
-		st->st_uid = forest->owner_uid;
-	if (forest->whole.fakeroot && st->st_gid == 0)
-		st->st_gid = forest->owner_gid;
-	return r == -ENOENT ? -ESTALE : r < 0 ? r : 0;
-}
-
-static int tree_root_stat(struct tree *tree, struct stat *st)
-{
-	struct fs *fs;
-	int r;
-
-	place_stat(tree->forest, tree->leaf.path, st);
-	pthread_mutex_lock(&tree->lock);
-	fs = tree->fs; /* stays until the kernel forgets it */
-	r = tree->dead ? -ESTALE : 0;
-	pthread_mutex_unlock(&tree->lock);
-	if (r == 0)
-		r = fs ? fs_getattr(fs, fs_root(fs), st) : unopened_stat(tree, st);
-	st->st_ino = ino_of_path(tree->forest, tree->leaf.path);
-	st->st_nlink = 1; /* how many folders are in it is known to who has entered it */
-	return r;
 }
 
 static int root_has_any(const struct layer_entry *row, void *arg)

@@ -39,6 +39,8 @@ struct tree {
 	unsigned busy;	     /* requests in it */
 	int64_t left_ns;     /* when the last was done */
 	bool dead;
+	bool has_stat;
+	struct stat root_stat; /* what stat(2) says of its root, which never changes */
 };
 
 struct forest {
@@ -70,6 +72,8 @@ struct forest {
 
 /** tree_get_locked() - the tree of @leaf, a new one if there is none; forest->lock is held, and the caller counts a lookup. */
 int tree_get_locked(struct forest *forest, const struct leaf *leaf, struct tree **ret);
+/** tree_root_stat() - of its root; no lease is taken for that. Return: 0, -ESTALE if it is not there any more. */
+int tree_root_stat(struct tree *tree, struct stat *st);
 /** tree_forget() - so many lookups fewer: with the last it is freed. */
 void tree_forget(struct forest *forest, struct tree *tree, uint64_t lookups);
 /** forest_trees_free() - all of them, for forest_free(). */

@@ -232,16 +232,44 @@ void tree_forget(struct forest *forest, struct tree *tree, uint64_t lookups)
 	tree_free(tree);
 }
 
-static int tree_open_locked(struct tree *tree)
+static int tree_open_locked(struct tree *tree, struct fs **ret)
 {
 	struct forest *forest = tree->forest;
 	const struct fs_options *options = tree->leaf.one_layer ? &forest->single : &forest->whole;
-
-	int r = fs_new_tree(options, &forest->shared, tree->leaf.layers, tree->leaf.layer_count, NULL, &tree->fs);
+	int r = fs_new_tree(options, &forest->shared, tree->leaf.layers, tree->leaf.layer_count, NULL, ret);
 
 	/* It has one already, from before it was open; mixed twice it comes out again. */
 	if (r == 0)
-		tree->fs->root->node.ino = ino_of(tree, ino_of_path(forest, tree->leaf.path));
+		(*ret)->root->node.ino = ino_of(tree, ino_of_path(forest, tree->leaf.path));
+	return r;
+}
+
+/* A listing of all images asks for each one's root: of what nobody has entered nothing stays open. */
+static int root_stat_read_locked(struct tree *tree)
+{
+	struct fs *fs = tree->fs;
+	int r = fs ? 0 : tree_open_locked(tree, &fs);
+
+	if (r == 0)
+		r = fs_getattr(fs, fs_root(fs), &tree->root_stat);
+	if (fs != tree->fs)
+		fs_free(fs);
+	tree->root_stat.st_ino = ino_of_path(tree->forest, tree->leaf.path);
+	tree->root_stat.st_nlink = 1; /* how many folders are in it is known to who has entered it */
+	tree->has_stat = r == 0;
+	return r == -ENOENT ? -ESTALE : r;
+}
+
+int tree_root_stat(struct tree *tree, struct stat *st)
+{
+	int r;
+	LOCKED(&tree->lock);
+
+	r = tree->dead ? -ESTALE : 0;
+	if (r == 0 && !tree->has_stat)
+		r = root_stat_read_locked(tree);
+	if (r == 0)
+		*st = tree->root_stat;
 	return r;
 }
 
@@ -254,7 +282,7 @@ static int tree_enter(struct tree *tree)
 	if (r == 0 && !tree->lease && !tree->forest->lease)
 		r = tree_lease_locked(tree);
 	if (r == 0 && !tree->fs)
-		r = tree_open_locked(tree);
+		r = tree_open_locked(tree, &tree->fs);
 	if (r == 0)
 		tree->busy++;
 	return r;

@@ -114,6 +114,24 @@ same_tree() {
 	cd /
 }
 
+@test "--all: what stat says of an image's root is the same before somebody enters it and after" {
+	of_roots() { stat -c '%n %i %u %g %a %s %b %h %x %y %z' "$MNT"/images/*/* "$MNT"/layers/*; }
+	mkdir "$BATS_TEST_TMPDIR/root"
+	touch -d '2001-02-03 04:05:06.789' "$BATS_TEST_TMPDIR/root"
+	tar -C "$BATS_TEST_TMPDIR/root" --format=pax --owner=:11 --group=:12 -cf "$BATS_TEST_TMPDIR/root.tar" .
+	nacre import -q "$BATS_TEST_TMPDIR/root.tar" timed:1 >/dev/null
+	local all=("" squash_to_uid=7,squash_to_gid=8)
+	[ "$EUID" != 0 ] || all+=(uidmapping=5000:0:100,gidmapping=6000:0:100) # a user's mounts give the image's owners
+	for options in "${all[@]}"; do
+		nacre mount --all ${options:+-o "$options"} "$MNT"
+		of_roots >"$BATS_TEST_TMPDIR/before"
+		ls "$MNT"/images/*/* "$MNT"/layers/* >/dev/null
+		of_roots | diff "$BATS_TEST_TMPDIR/before" -
+		nacre umount "$MNT"
+		grep -q '^[^ ]*/timed/1 .* 2001-02-03 04:05:06.789000000' "$BATS_TEST_TMPDIR/before"
+	done
+}
+
 @test "--all: 1,000 layers are mounted at once, and opened only as they are entered" {
 	python3 - "$NACRE_STORE" <<-'END'
 		import hashlib, json, sqlite3, sys
@@ -176,6 +194,7 @@ same_tree() {
 	for i in 1 2 3; do
 		(for _ in 1 2 3; do find "$MNT" -type f -exec cat {} + >/dev/null 2>&1 || true; done) &
 	done
+	(for _ in {1..50}; do stat "$MNT"/images "$MNT"/images/*/* "$MNT"/layers/* >/dev/null 2>&1 || true; done) &
 	for i in 1 2 3 4 5; do
 		nacre tag base:1 "more:$i"
 		nacre tag two:1 "more:$i"
