@@ -158,9 +158,17 @@ sample_in() {
 settle() {
 	sync
 	[ -n "$quick" ] || [ ${#kept_warm[@]} = 0 ] || keep_warm='' warm "${kept_warm[@]}"
-	[[ $1 == *-cold ]] || return 0
-	echo 2 >/proc/sys/vm/drop_caches
-	await_idle
+	if [[ $1 == *-cold ]]; then
+		echo 2 >/proc/sys/vm/drop_caches
+		await_idle
+	fi
+	touch_memory
+}
+
+# A guest's free memory may be its host's, who gives it back page by page as it is used: the next quarter of a gigabyte that
+# anybody needs is there.  Free memory is handed over again two seconds after it was freed.
+touch_memory() {
+	[ -n "$quick" ] || [ ! -e /sys/module/page_reporting ] || python3 -c 'b"x" * (256 << 20)'
 }
 
 # busy_ticks: of all processors, in hundredths of a second
