@@ -60,7 +60,7 @@ bool forest_is_bare(struct forest *forest, uint64_t id)
 	if (!tree || id & NODE_MASK)
 		return !tree;
 	pthread_mutex_lock(&tree->lock);
-	closed = !tree->fs && !tree->dead;
+	closed = !tree->fs && !atomic_load(&tree->dead);
 	pthread_mutex_unlock(&tree->lock);
 	if (!closed)
 		return false;

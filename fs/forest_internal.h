@@ -30,15 +30,15 @@ struct tree {
 	struct leaf leaf; /* owned; fixed, as is the slot */
 	uint32_t slot;
 	struct forest *forest;	  /* borrowed */
-	_Atomic uint64_t lookups; /* that the kernel has of anything in it */
+	_Atomic uint64_t lookups; /* that the kernel has of anything in it, and one for each request in it */
 	bool replaced;		  /* dead, and not in forest->trees any more; the forest's lock guards it */
+	_Atomic bool dead;	  /* for good; set with the tree's lock held */
 
 	pthread_mutex_t lock;
 	struct fs *fs;	     /* owned; NULL until somebody enters it */
 	struct lease *lease; /* owned; NULL: nobody was in it for a while */
 	unsigned busy;	     /* requests in it */
 	int64_t left_ns;     /* when the last was done */
-	bool dead;
 	bool has_stat;
 	struct stat root_stat; /* what stat(2) says of its root, which never changes */
 };
@@ -74,7 +74,7 @@ struct forest {
 int tree_get_locked(struct forest *forest, const struct leaf *leaf, struct tree **ret);
 /** tree_root_stat() - of its root; no lease is taken for that. Return: 0, -ESTALE if it is not there any more. */
 int tree_root_stat(struct tree *tree, struct stat *st);
-/** tree_forget() - so many lookups fewer: with the last it is freed. */
+/** tree_forget() - so many lookups fewer: with the last it is freed. No lock is held. */
 void tree_forget(struct forest *forest, struct tree *tree, uint64_t lookups);
 /** forest_trees_free() - all of them, for forest_free(). */
 void forest_trees_free(struct forest *forest);

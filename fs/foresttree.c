@@ -89,8 +89,10 @@ static int tree_lease_locked(struct tree *tree)
 		r = check_layers(store, &tree->leaf, image);
 	if (r < 0) {
 		lease_drop(TAKE(tree->lease));
-		tree->dead = r == -ENOENT || r == -ESTALE;
-		return tree->dead ? -ESTALE : r;
+		if (r != -ENOENT && r != -ESTALE)
+			return r;
+		atomic_store(&tree->dead, true);
+		return -ESTALE;
 	}
 	LOCKED(&forest->idle_lock);
 	forest->leased++;
@@ -197,20 +199,13 @@ static int tree_new_locked(struct forest *forest, const struct leaf *leaf, struc
 	return r;
 }
 
-static bool tree_is_dead(struct tree *tree)
-{
-	LOCKED(&tree->lock);
-
-	return tree->dead;
-}
-
 int tree_get_locked(struct forest *forest, const struct leaf *leaf, struct tree **ret)
 {
 	const struct tree key = { .leaf = *leaf };
 	struct tree **at = tfind(&key, &forest->trees, tree_order);
 
 	*ret = at ? *at : NULL;
-	if (*ret && tree_is_dead(*ret)) { /* the same was removed, and is there again */
+	if (*ret && atomic_load(&(*ret)->dead)) { /* the same was removed, and is there again */
 		(*ret)->replaced = true;
 		tdelete(&key, &forest->trees, tree_order);
 		*ret = NULL;
@@ -218,8 +213,22 @@ int tree_get_locked(struct forest *forest, const struct leaf *leaf, struct tree 
 	return *ret ? 0 : tree_new_locked(forest, leaf, ret);
 }
 
+/* The last one is given back with the lock held: then nobody finds the tree by its name meanwhile. */
+static bool forget_all_but_last(struct tree *tree, uint64_t lookups)
+{
+	uint64_t had = atomic_load(&tree->lookups);
+
+	while (had > lookups) {
+		if (atomic_compare_exchange_weak(&tree->lookups, &had, had - lookups))
+			return true;
+	}
+	return false;
+}
+
 void tree_forget(struct forest *forest, struct tree *tree, uint64_t lookups)
 {
+	if (forget_all_but_last(tree, lookups))
+		return;
 	pthread_mutex_lock(&forest->lock);
 	if (atomic_fetch_sub(&tree->lookups, lookups) != lookups) {
 		pthread_mutex_unlock(&forest->lock);
@@ -265,7 +274,7 @@ int tree_root_stat(struct tree *tree, struct stat *st)
 	int r;
 	LOCKED(&tree->lock);
 
-	r = tree->dead ? -ESTALE : 0;
+	r = atomic_load(&tree->dead) ? -ESTALE : 0;
 	if (r == 0 && !tree->has_stat)
 		r = root_stat_read_locked(tree);
 	if (r == 0)
@@ -278,7 +287,7 @@ static int tree_enter(struct tree *tree)
 	int r;
 	LOCKED(&tree->lock);
 
-	r = tree->dead ? -ESTALE : 0;
+	r = atomic_load(&tree->dead) ? -ESTALE : 0;
 	if (r == 0 && !tree->lease && !tree->forest->lease)
 		r = tree_lease_locked(tree);
 	if (r == 0 && !tree->fs)
@@ -294,17 +303,26 @@ int forest_enter(struct forest *forest, uint64_t id, struct forest_visit *ret)
 	struct node *node = (struct node *)(uintptr_t)(id & NODE_MASK);
 	int r = tree ? tree_enter(tree) : -EISDIR;
 
-	if (r == 0)
-		*ret = (struct forest_visit){ .fs = tree->fs, .node = node ? node : fs_root(tree->fs), .tree = tree };
-	return r;
+	if (r < 0)
+		return r;
+	/* A request that is answered keeps the kernel from forgetting the tree no more, but may still be in it. */
+	atomic_fetch_add(&tree->lookups, 1);
+	*ret = (struct forest_visit){ .fs = tree->fs, .node = node ? node : fs_root(tree->fs), .tree = tree };
+	return 0;
+}
+
+static void tree_leave(struct tree *tree)
+{
+	LOCKED(&tree->lock);
+
+	tree->busy--;
+	tree->left_ns = now_ns();
 }
 
 void forest_leave(struct forest_visit *visit)
 {
-	LOCKED(&visit->tree->lock);
-
-	visit->tree->busy--;
-	visit->tree->left_ns = now_ns();
+	tree_leave(visit->tree);
+	tree_forget(visit->tree->forest, visit->tree, 1);
 }
 
 int idler_start(struct forest *forest)

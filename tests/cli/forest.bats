@@ -169,6 +169,59 @@ same_tree() {
 	assert_equal "$(leases)" 1
 }
 
+# No library can be put before a sanitizer's.
+# bats test_tags=slow
+@test "--all: the kernel may forget a tree once it has its answer, whoever has not done with the request yet" {
+	local hold=$BATS_TEST_TMPDIR/hold tries
+	mkdir "$hold"
+	# What is freed is filled with bytes that make a lock a robust one that somebody has: who takes it waits for ever.
+	printf '#!/bin/sh\nLD_PRELOAD=%s NACRE_FAULT_HOLD_READ=%s GLIBC_TUNABLES=%s exec %s "$@"\n' \
+		"$NACRE_BUILD/tests/fault/libnacre_fault.so" "$hold" glibc.malloc.perturb=16:glibc.malloc.tcache_count=0 \
+		"$NACREFS" >"$BATS_TEST_TMPDIR/driver"
+	chmod +x "$BATS_TEST_TMPDIR/driver"
+	head -c 20000 /dev/zero >"$BATS_TEST_TMPDIR/zeros"
+	tar -C "$BATS_TEST_TMPDIR" -c zeros | nacre import -q - held:1
+	NACREFS=$BATS_TEST_TMPDIR/driver nacre mount --all "$MNT"
+	assert_equal "$(cat "$MNT/images/held/1/zeros" | wc -c)" 20000
+	for ((tries = 0; tries < 600; tries++)); do
+		[ ! -e "$hold/held.1" ] || break
+		sleep .05
+	done
+	[ -e "$hold/held.1" ] || fail "no answer was held up"
+	nacre tag base:1 held:1
+	[ -d "$MNT/images/held/1" ]
+	for ((tries = 0; tries < 600; tries++)); do
+		[ "$(nacrefs --stats --json "$MNT" | jq '.RequestsByOpcode | .FORGET + .BATCH_FORGET')" = 0 ] || break
+		sleep .05
+	done
+	sleep .5
+	touch "$hold/go"
+	assert_equal "$(cat "$MNT/images/held/1/etc/motd" "$MNT/images/two/1/etc/motd" | xargs)" "welcome second"
+	unmount "$MNT"
+}
+
+@test "--all: who waits for the store is waited for by nobody who looks at other images" {
+	local tries
+	nacre mount --all "$MNT"
+	ls "$MNT/images/two" >/dev/null
+	exec 5<"$NACRE_STORE/lock"
+	flock 5 # as gc has it
+	cat "$MNT/images/two/1/etc/motd" >"$BATS_TEST_TMPDIR/read" 5<&- 3>&- &
+	sleep .3
+	stat "$MNT/images/two/1" >/dev/null 5<&- 3>&- &
+	sleep .3
+	ls "$MNT/images" >"$BATS_TEST_TMPDIR/listed" 5<&- 3>&- & # who waits cannot be ended
+	for ((tries = 0; tries < 100; tries++)); do
+		[ ! -s "$BATS_TEST_TMPDIR/listed" ] || break
+		sleep .05
+	done
+	cat "$BATS_TEST_TMPDIR/listed" "$BATS_TEST_TMPDIR/read" >"$BATS_TEST_TMPDIR/meanwhile"
+	exec 5<&-
+	wait
+	assert_equal "$(xargs <"$BATS_TEST_TMPDIR/meanwhile")" "base two"
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/read")" second
+}
+
 @test "--all is of who mounts it, who may read in the images what root may" {
 	nacre mount --all "$MNT"
 	assert_equal "$(stat -c '%U %a' "$MNT/images/base/1/etc/shadow")" "$(id -un) 640"
@@ -195,6 +248,19 @@ same_tree() {
 		(for _ in 1 2 3; do find "$MNT" -type f -exec cat {} + >/dev/null 2>&1 || true; done) &
 	done
 	(for _ in {1..50}; do stat "$MNT"/images "$MNT"/images/*/* "$MNT"/layers/* >/dev/null 2>&1 || true; done) &
+	# Tags that move from one image to another: each time the kernel forgets a tree that somebody may be reading.
+	for i in 1 2; do
+		(for _ in {1..150}; do cat "$MNT/images/more/moved$i/etc/motd" >/dev/null 2>&1 || true; done) &
+		python3 - "$NACRE_STORE/index.db" "more:moved$i" <<-'END' &
+			import sqlite3, sys, time
+			db = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+			images = [row[0] for row in db.execute("SELECT id FROM image")]
+			for i in range(300):
+			    db.execute("INSERT OR REPLACE INTO tag VALUES(?, ?)", (sys.argv[2], images[i % 2]))
+			    time.sleep(.005)
+			db.execute("DELETE FROM tag WHERE name = ?", (sys.argv[2],))
+		END
+	done
 	for i in 1 2 3 4 5; do
 		nacre tag base:1 "more:$i"
 		nacre tag two:1 "more:$i"

@@ -16,6 +16,8 @@
  *	NACRE_FAULT_HOLD=FOLDER	the N-th time that a driver tells the kernel to forget a name, FOLDER/held.N is made,
  *			and it waits until FOLDER/go.N is there, or FOLDER/go
  *	NACRE_FAULT_HOLD_SENDS=FOLDER	the same for each message that is sent over a socket
+ *	NACRE_FAULT_HOLD_READ=FOLDER	the same when a driver has answered a request with more than 16 KiB of data, and so
+ *			before it has done with that request
  *
  * Calls to what is no regular file (terminals, pipes) are not counted.  The
  * counter is this process's own: a child begins at 0 and is left alone.
@@ -41,6 +43,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+enum { LARGE_ANSWER = 16 * 1024 };
+
 enum kind {
 	NOTHING,
 	KILL,
@@ -56,8 +60,8 @@ static struct {
 	pid_t pid;
 	long nfs; /* its version; 0: none */
 	useconds_t slow_us, slow_read_us;
-	const char *hold, *hold_sends;
-	atomic_long names, sends;
+	const char *hold, *hold_sends, *hold_read;
+	atomic_long names, sends, answers;
 } fault;
 
 __attribute__((constructor)) static void fault_begin(void)
@@ -77,6 +81,7 @@ __attribute__((constructor)) static void fault_begin(void)
 	fault.slow_read_us = slow_reads ? (useconds_t)atol(slow_reads) * 1000 : 0;
 	fault.hold = getenv("NACRE_FAULT_HOLD");
 	fault.hold_sends = getenv("NACRE_FAULT_HOLD_SENDS");
+	fault.hold_read = getenv("NACRE_FAULT_HOLD_READ");
 	/* Programs that this one starts are none of our business. */
 	if (!fault.nfs)
 		unsetenv("LD_PRELOAD");
@@ -319,9 +324,14 @@ static void hold(const char *folder, atomic_long *count)
 
 ssize_t writev(int fd, const struct iovec *iov, int count)
 {
+	ssize_t n;
+
 	if (fault.hold && count > 0 && forgets_name(iov))
 		hold(fault.hold, &fault.names);
-	return REAL(ssize_t, "writev", int, const struct iovec *, int)(fd, iov, count);
+	n = REAL(ssize_t, "writev", int, const struct iovec *, int)(fd, iov, count);
+	if (fault.hold_read && n > LARGE_ANSWER && !is_file(fd))
+		hold(fault.hold_read, &fault.answers);
+	return n;
 }
 
 ssize_t send(int fd, const void *bytes, size_t count, int flags)
