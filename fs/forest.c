@@ -86,6 +86,7 @@ static int catalog_refresh(struct forest *forest)
 	catalog_release(&forest->catalog);
 	forest->catalog = fresh;
 	clock_gettime(CLOCK_REALTIME, &forest->changed);
+	watch_read(forest->watch);
 	return 0;
 }
 

@@ -79,7 +79,6 @@ struct imagestore {
 	pthread_mutex_t lock;
 	pthread_mutex_t making; /* held while an archive is made; none of the others is then */
 	struct watch *watch;	/* owned */
-	bool stale;		/* the lists are to be read again */
 	struct version *newest; /* owned; NULL: not read yet */
 	void *nodes;		/* owned: a tsearch(3) tree; by number */
 	void *shown;		/* the same by what they show */
@@ -206,13 +205,11 @@ static int refresh_locked(struct imagestore *is)
 	bool changed;
 	int r = watch_changed(is->watch, &changed);
 
-	if (r < 0)
+	if (r < 0 || !changed)
 		return r;
-	is->stale |= changed || !is->newest;
-	if (!is->stale)
-		return 0;
 	r = read_lists_locked(is);
-	is->stale = r < 0;
+	if (r == 0)
+		watch_read(is->watch);
 	return r;
 }
 

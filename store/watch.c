@@ -5,8 +5,9 @@
 
 /* SQLite tells a connection apart from all others: so it is one that is used for nothing else. */
 struct watch {
-	struct db *db;	 /* owned */
-	int64_t version; /* 0: not asked yet */
+	struct db *db; /* owned */
+	int64_t read;  /* the version that was read last; 0: none */
+	int64_t seen;  /* and when it was asked last */
 };
 
 int watch_new(struct store *store, struct watch **ret)
@@ -35,12 +36,15 @@ void watch_free(struct watch *watch)
 
 int watch_changed(struct watch *watch, bool *ret)
 {
-	int64_t version;
-	int r = db_int(watch->db, "PRAGMA data_version", &version);
+	int r = db_int(watch->db, "PRAGMA data_version", &watch->seen);
 
 	if (r < 0)
 		return r;
-	*ret = version != watch->version;
-	watch->version = version;
+	*ret = watch->seen != watch->read;
 	return 0;
+}
+
+void watch_read(struct watch *watch)
+{
+	watch->read = watch->seen;
 }

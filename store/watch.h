@@ -12,7 +12,9 @@ struct watch; /* one thread at a time */
 int watch_new(struct store *store, struct watch **ret);
 void watch_free(struct watch *watch);
 
-/** watch_changed() - *@ret: did anybody change the index since it was asked last? True the first time. */
+/** watch_changed() - *@ret: did anybody change the index since it was read last? True the first time. */
 int watch_changed(struct watch *watch, bool *ret);
+/** watch_read() - it was read after watch_changed(): what that saw is no change any more. */
+void watch_read(struct watch *watch);
 
 #endif

@@ -2,6 +2,7 @@
 #include "store_unit.h"
 
 #include "store/container.h"
+#include "store/watch.h"
 
 #include <sys/wait.h>
 
@@ -125,6 +126,34 @@ static void an_image_is_found_by_tag_id_and_prefix(void **state)
 }
 
 /* ---- images ---- */
+
+/* Else who could not read the index this once would never read it again. */
+static void a_change_is_told_until_it_was_read(void **state)
+{
+	AUTO(store_closep) struct store *store = test_store();
+	struct diag diag = { 0 };
+	struct watch *watch;
+	bool changed;
+
+	simple_image(store, "a", "a:1");
+	assert_int_equal(watch_new(store, &watch), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(watch_changed(watch, &changed), 0);
+		assert_true(changed);
+	}
+	watch_read(watch);
+	assert_int_equal(watch_changed(watch, &changed), 0);
+	assert_false(changed);
+	assert_int_equal(image_tag(store, "a:1", "b:2", &diag), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(watch_changed(watch, &changed), 0);
+		assert_true(changed);
+	}
+	watch_read(watch);
+	assert_int_equal(watch_changed(watch, &changed), 0);
+	assert_false(changed);
+	watch_free(watch);
+}
 
 static void an_image_keeps_its_config_layers_and_tags(void **state)
 {
@@ -432,6 +461,7 @@ int main(void)
 		cmocka_unit_test(references_are_normalised),
 		cmocka_unit_test(an_image_is_found_by_tag_id_and_prefix),
 		cmocka_unit_test(an_image_keeps_its_config_layers_and_tags),
+		cmocka_unit_test(a_change_is_told_until_it_was_read),
 		cmocka_unit_test(adding_an_image_again_only_moves_the_tag),
 		cmocka_unit_test(a_config_must_fit_its_layers),
 		cmocka_unit_test(images_are_listed_newest_first),
