@@ -136,11 +136,6 @@ void layerstore_free(struct layerstore *ls)
 	free(ls);
 }
 
-void layerstore_end(struct layerstore *ls)
-{
-	layertrees_end(ls->trees);
-}
-
 void layerstore_stop(struct layerstore *ls)
 {
 	layertrees_stop(ls->trees);

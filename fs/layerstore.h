@@ -17,8 +17,7 @@ struct layerstore;
 int layerstore_new(const char *dir, struct mount *mount, struct diag *diag, struct layerstore **ret);
 void layerstore_free(struct layerstore *ls);
 
-/** layerstore_end() - before the mount goes. layerstore_stop(): when it has gone, before the session does. */
-void layerstore_end(struct layerstore *ls);
+/** layerstore_stop() - before the session is unmounted, while requests are served, or nobody can send any. */
 void layerstore_stop(struct layerstore *ls);
 
 /** layerstore_ops() - the handlers of such a mount, whose struct mount has a layerstore. */

@@ -355,18 +355,13 @@ int layertrees_new(const char *dir, struct mount *mount, struct diag *diag, stru
 	return 0;
 }
 
-void layertrees_end(struct layertrees *lt)
-{
-	lt->ending = true;
-	wake(lt);
-}
-
-/* He may be looking something up in the mount: so not before that has gone. */
+/* He may be looking something up in the mount, and that is answered; and he tells the kernel, so it must still be the mount's. */
 void layertrees_stop(struct layertrees *lt)
 {
 	if (!lt->has_janitor)
 		return;
-	layertrees_end(lt);
+	lt->ending = true;
+	wake(lt);
 	pthread_join(lt->janitor, NULL);
 	lt->has_janitor = false;
 }

@@ -13,12 +13,11 @@ struct layertrees;
  * layertrees_new() - of the store in folder @dir
  * @mount: borrowed; has trees
  *
- * In the end: layertrees_end() while the mount is there; when it has gone layertrees_stop(); trees_free(); layertrees_free().
+ * In the end: layertrees_stop() while requests are served, or nobody can send any; trees_free(); layertrees_free().
  *
  * Return: 0; an error of store_open(), with diag.
  */
 int layertrees_new(const char *dir, struct mount *mount, struct diag *diag, struct layertrees **ret);
-void layertrees_end(struct layertrees *lt);
 void layertrees_stop(struct layertrees *lt);
 void layertrees_free(struct layertrees *lt);
 

@@ -585,6 +585,7 @@ int loop_run(struct mount *mount, const struct loop_options *options)
 	}
 	jobs_end(mount->jobs); /* they wait for requests that must still be served */
 	jobs_end(mount->controls);
+	options->ending(options->arg);
 	stop(&loop, 0);
 	loop_join(&loop);
 	if (loop.rings)

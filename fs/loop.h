@@ -25,6 +25,7 @@ struct loop_options {
 	unsigned max_threads; /* that serve requests; 1: one request at a time; 0: as many as have something to do */
 	void (*serving)(void *arg); /* called in the thread of loop_run() when requests are served */
 	void (*asked)(void *arg);   /* called in the thread of loop_run() when SIGUSR1 comes */
+	void (*ending)(void *arg);  /* likewise at the end, while requests are still served, if anybody can send some */
 	void *arg;
 };
 

@@ -217,6 +217,15 @@ static void report_stats(void *arg)
 	buf_release(&text);
 }
 
+/* Who works for the mount by himself may be looking something up in it, and tells the kernel: so he ends before it does. */
+static void end_helpers(void *arg)
+{
+	const struct service *service = arg;
+
+	if (service->mount->layerstore)
+		layerstore_stop(service->mount->layerstore);
+}
+
 static int rings_add(const struct mount_options *o, struct mount *mount, struct diag *diag)
 {
 	if (o->threads == 1)
@@ -256,6 +265,7 @@ static int serve_session(const struct mount_options *o, struct mount *mount, int
 		.max_threads = o->threads,
 		.serving = report_ready,
 		.asked = report_stats,
+		.ending = end_helpers,
 		.arg = &service,
 	};
 	struct fuse_session *session = mount->session;
@@ -268,17 +278,14 @@ static int serve_session(const struct mount_options *o, struct mount *mount, int
 	if (r < 0) {
 		if (mount->rings)
 			rings_stop(mount->rings);
+		end_helpers(&service);
 		fuse_session_unmount(session);
 		return fail(&diag, r);
 	}
 	r = loop_run(mount, &options);
 	status = r < 0 ? fail(&diag, diag_errno(&diag, r, "cannot serve %s", o->mountpoint)) : EXIT_DONE;
 	jobs_free(TAKE(mount->controls)); /* they answer through the session */
-	if (mount->layerstore)
-		layerstore_end(mount->layerstore);
 	fuse_session_unmount(session);
-	if (mount->layerstore)
-		layerstore_stop(mount->layerstore);
 	return status;
 }
 
