@@ -55,7 +55,7 @@ struct entry {
 	uint64_t asked_bytes;
 	struct layer_info layer;
 	struct shown_layer shown; /* of a layer */
-	/* Of a blob; guarded by lock: */
+	/* Of a blob; guarded by making: */
 	struct layerfile file; /* made when it is read */
 	/* Of the information: */
 	char info[INFO_BYTES];
@@ -66,7 +66,8 @@ struct layerstore {
 	struct layertrees *trees;  /* owned */
 	struct store *store;	   /* borrowed from the trees */
 	struct imagestore *images; /* owned */
-	pthread_mutex_t lock;
+	pthread_mutex_t making;	   /* held while an archive is made */
+	pthread_mutex_t lock;	   /* to add an entry */
 	_Atomic size_t count;
 	struct entry *entries[ENTRIES_MAX]; /* owned; those below @count never change */
 };
@@ -110,6 +111,7 @@ int layerstore_new(const char *dir, struct mount *mount, struct diag *diag, stru
 		return r;
 	}
 	ls->mount = mount;
+	pthread_mutex_init(&ls->making, NULL);
 	pthread_mutex_init(&ls->lock, NULL);
 	*ret = ls;
 	return 0;
@@ -132,6 +134,7 @@ void layerstore_free(struct layerstore *ls)
 		entry_free(ls->entries[i]);
 	imagestore_free(ls->images);
 	layertrees_free(ls->trees);
+	pthread_mutex_destroy(&ls->making);
 	pthread_mutex_destroy(&ls->lock);
 	free(ls);
 }
@@ -203,46 +206,63 @@ static int entry_fill(struct layerstore *ls, const struct entry *in, const char 
 	return r;
 }
 
-static int entry_add(struct layerstore *ls, fuse_ino_t parent, const char *name, fuse_ino_t *ret)
+static int entry_new(struct layerstore *ls, fuse_ino_t parent, const char *name, struct entry **ret)
 {
-	size_t count = atomic_load(&ls->count);
-	struct entry *entry;
+	struct entry *entry = calloc(1, sizeof(*entry));
 	int r;
 
-	if (count == ENTRIES_MAX)
-		return -ENFILE;
-	entry = calloc(1, sizeof(*entry));
 	if (!entry)
 		return -ENOMEM;
 	entry->file.fd = -1;
 	entry->parent = parent;
 	entry->name = strdup(name);
 	r = entry->name ? entry_fill(ls, entry_of(ls, parent), name, entry) : -ENOMEM;
-	if (r < 0) {
+	if (r < 0)
 		entry_free(entry);
-		return r;
-	}
-	ls->entries[count] = entry;
-	*ret = entry->shown.parent = FIRST_INO + count;
-	atomic_store(&ls->count, count + 1); /* pairs with entry_of() */
-	return 0;
+	else
+		*ret = entry;
+	return r;
 }
 
+/* Also by the layer: one that was removed and came again is another. */
+static bool entry_is(const struct entry *a, const struct entry *b)
+{
+	return a->parent == b->parent && a->layer.id.value == b->layer.id.value && strcmp(a->name, b->name) == 0;
+}
+
+/* Return: the place of @entry, or of one that is the same; ENTRIES_MAX: there is no room. */
+static size_t entry_place_locked(struct layerstore *ls, struct entry *entry)
+{
+	size_t count = atomic_load(&ls->count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (entry_is(ls->entries[i], entry))
+			return i;
+	}
+	if (count == ENTRIES_MAX)
+		return count;
+	entry->shown.parent = FIRST_INO + count;
+	ls->entries[count] = entry;
+	atomic_store(&ls->count, count + 1); /* pairs with entry_of() */
+	return count;
+}
+
+/* The store is asked each time: what is here may have been removed. */
 static int entry_get(struct layerstore *ls, fuse_ino_t parent, const char *name, fuse_ino_t *ret)
 {
-	int r;
+	struct entry *entry;
+	size_t place;
+	int r = entry_new(ls, parent, name, &entry);
 
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&ls->lock);
-	for (size_t i = 0; i < atomic_load(&ls->count); i++) {
-		if (ls->entries[i]->parent == parent && strcmp(ls->entries[i]->name, name) == 0) {
-			pthread_mutex_unlock(&ls->lock);
-			*ret = FIRST_INO + i;
-			return 0;
-		}
-	}
-	r = entry_add(ls, parent, name, ret);
+	place = entry_place_locked(ls, entry);
 	pthread_mutex_unlock(&ls->lock);
-	return r;
+	*ret = FIRST_INO + place;
+	if (entry_of(ls, *ret) != entry)
+		entry_free(entry);
+	return place == ENTRIES_MAX ? -ENFILE : 0;
 }
 
 /* --- answers --- */
@@ -415,10 +435,10 @@ static int blob_open(struct layerstore *ls, struct entry *entry)
 {
 	int r = 0;
 
-	pthread_mutex_lock(&ls->lock);
+	pthread_mutex_lock(&ls->making);
 	if (entry->file.fd < 0)
 		r = layerfile_make(ls->store, entry->layer.id, false, NULL, NULL, &entry->file);
-	pthread_mutex_unlock(&ls->lock);
+	pthread_mutex_unlock(&ls->making);
 	return r < 0 ? r : entry->file.fd;
 }
 

@@ -289,19 +289,21 @@ int layertrees_enter(struct layertrees *lt, struct shown_layer *layer, struct fu
 {
 	const struct layer_tree *tree;
 	struct fs_entry entry;
+	unsigned number;
 	int r = 0;
 
 	pthread_mutex_lock(&lt->lock);
 	tree = lt->trees[layer->tree];
 	if (!tree || tree->parent != layer->parent)
 		r = tree_make_locked(lt, layer);
+	number = layer->tree;
 	if (r == 0)
-		r = fs_root_entry(trees_get(lt->mount->trees, layer->tree), &entry);
+		r = fs_root_entry(trees_get(lt->mount->trees, number), &entry);
 	pthread_mutex_unlock(&lt->lock);
 	if (r < 0)
 		return r;
 	*ret = (struct fuse_entry_param){
-		.ino = trees_ino(layer->tree, entry.node),
+		.ino = trees_ino(number, entry.node),
 		.attr = entry.st,
 		.attr_timeout = lt->mount->timeout,
 		.entry_timeout = lt->mount->timeout,

@@ -120,6 +120,70 @@ teardown() { unmount_all; }
 	[ "$(cat "dir/$DIFF_ID/diff/sub/file")" = text ]
 }
 
+@test "a layer that was only asked for goes with its image, and comes again" {
+	nacre serve-layers dir
+	[ "$(jq -r '."diff-digest"' "dir/$DIFF_ID/info")" = "$DIFF_ID" ]
+	cmp layer.tar "dir/$DIFF_ID/blob"
+	nacre rmi base:1
+	sleep 1.1
+	[ ! -e "dir/$DIFF_ID" ]
+	nacre import -q layer.tar base:1
+	sleep 1.1
+	[ "$(cat "dir/$DIFF_ID/diff/sub/file")" = text ]
+	[ "$(jq -r '."diff-digest"' "dir/$DIFF_ID/info")" = "$DIFF_ID" ]
+	cmp layer.tar "dir/$DIFF_ID/blob"
+}
+
+# No library can be put before a sanitizer's.
+# bats test_tags=slow
+@test "while a layer's archive is made others are found" {
+	local other reader
+	printf '#!/bin/sh\nLD_PRELOAD=%s NACRE_FAULT_SLOW=4000 exec %s "$@"\n' \
+		"$NACRE_BUILD/tests/fault/libnacre_fault.so" "$NACREFS" >driver
+	chmod +x driver
+	echo other >tree/other
+	tar -C tree --owner=0 --group=0 -cf other.tar .
+	nacre import -q other.tar other:1
+	other=$(nacre inspect other:1 | jq -r '.[0].RootFS.Layers[0]')
+	NACREFS=$PWD/driver nacre serve-layers dir
+	cmp layer.tar "dir/$DIFF_ID/blob" 3>&- &
+	reader=$!
+	sleep .5
+	assert_equal "$(ls "dir/$other")" $'blob\ndiff\ninfo'
+	kill -0 "$reader" || fail "it was waited for"
+	wait "$reader"
+}
+
+@test "what stat says of an image's files is the same in the next mount" {
+	of_all() { find dir/images ! -name '*.json' ! -name '*.lock' ! -path '*/diff/*' -printf '%p %m %n %u %g %s %t\n' | sort; }
+	nacre serve-layers dir
+	of_all >before
+	nacre umount dir
+	sleep .1
+	nacre serve-layers dir
+	of_all | diff before -
+}
+
+@test "many look around while images come and go" {
+	local i
+	nacre serve-layers dir
+	for i in 1 2 3; do
+		(for _ in {1..6}; do
+			find dir/images -printf '%p %l\n' -name '*json' -exec cat {} + >/dev/null 2>&1 || true
+			cat "dir/$DIFF_ID/info" >/dev/null
+		done) 3>&- &
+	done
+	for i in 1 2 3 4 5 6; do
+		echo "$i" >tree/sub/file
+		tar -C tree --owner=0 --group=0 -c . | nacre import -q - "more:$i"
+		nacre tag base:1 "again:$i"
+		nacre rmi "more:$i" "again:$i" >/dev/null || true # somebody may be reading it
+	done
+	wait
+	assert_equal "$(jq -r '.[].names[]' dir/images/overlay-images/images.json | grep -c base:1)" 1
+	assert_equal "$(find dir/images -xtype l)" ""
+}
+
 @test "bad uses are refused" {
 	run nacre serve-layers
 	assert_status 2
