@@ -19,7 +19,7 @@ void image_node_free(struct image_node *node)
 	free(node);
 }
 
-struct image_node *image_node_new(fuse_ino_t parent, const char *name, struct timespec mtime)
+struct image_node *image_node_new(fuse_ino_t parent, const char *name)
 {
 	struct image_node *node = calloc(1, sizeof(*node));
 
@@ -27,7 +27,6 @@ struct image_node *image_node_new(fuse_ino_t parent, const char *name, struct ti
 		return NULL;
 	node->split.tar.fd = -1;
 	node->parent = parent;
-	node->mtime = mtime;
 	node->name = strdup(name);
 	if (node->name)
 		return node;
@@ -174,6 +173,7 @@ int image_node_image(const struct podmanindex *index, const char *name, struct i
 	if (!image)
 		return -ENOENT;
 	ret->kind = NODE_IMAGE;
+	ret->mtime = image->created;
 	memcpy(ret->id, image->id, sizeof(ret->id));
 	return 0;
 }
@@ -188,7 +188,7 @@ int image_node_layer(const struct podmanindex *index, const char *name, struct i
 	ret->layer = *layer;
 	ret->shown.info = layer->info;
 	snprintf(ret->shown.place, sizeof(ret->shown.place), "images/overlay/%s", layer->id);
-	ret->mtime = (struct timespec){ .tv_sec = layer->info.created };
+	ret->mtime = layer->info.created;
 	memcpy(ret->id, layer->id, sizeof(ret->id));
 	return 0;
 }
@@ -207,6 +207,7 @@ int image_node_split(const struct podmanindex *index, const char *name, struct i
 	if (!layer)
 		return -ENOENT;
 	ret->kind = NODE_SPLIT;
+	ret->mtime = layer->info.created;
 	ret->layer = *layer;
 	ret->bytes = tarsplit_bytes(layer->info.tar_bytes);
 	return 0;
@@ -229,6 +230,7 @@ int image_node_link(const struct podmanindex *index, const char *name, struct im
 	if (!layer)
 		return -ENOENT;
 	ret->kind = NODE_SYMLINK;
+	ret->mtime = layer->info.created;
 	buf_addf(&text, "../%s/diff", layer->id);
 	return set_text(ret, &text);
 }
@@ -236,6 +238,7 @@ int image_node_link(const struct podmanindex *index, const char *name, struct im
 int image_node_below(struct store *store, const struct podmanindex *index, const struct image_node *in,
 		     const char *name, struct image_node *ret)
 {
+	ret->mtime = in->mtime;
 	if (in->kind == NODE_LAYER)
 		return fill_in_layer(index, in, name, ret);
 	return in->kind == NODE_IMAGE ? fill_in_image(store, index, in, name, ret) : -ENOENT;

@@ -9,8 +9,6 @@
 #include "store/podmanindex.h"
 #include "store/tarsplit.h"
 
-#include <time.h>
-
 #define IMAGE_NODE_SPLIT_END ".tar-split.gz"
 
 enum node_kind { NODE_IMAGE, NODE_LAYER, NODE_EMPTY, NODE_FILE, NODE_SYMLINK, NODE_SPLIT };
@@ -23,14 +21,14 @@ struct image_node {
 	char *name; /* owned */
 	char *text; /* owned: of a file or symlink */
 	size_t bytes;
-	struct timespec mtime;
+	int64_t mtime;			/* of what it belongs to: the same whenever it is looked up */
 	char id[PODMANINDEX_ID_BYTES];	/* of an image or layer */
 	struct podmanindex_layer layer; /* of a layer */
 	struct tarsplit split;		/* of an archive; see imagestore_read() */
 	struct shown_layer shown;	/* of a layer: its tree */
 };
 
-struct image_node *image_node_new(fuse_ino_t parent, const char *name, struct timespec mtime);
+struct image_node *image_node_new(fuse_ino_t parent, const char *name);
 void image_node_free(struct image_node *node);
 /** image_node_order() - for tsearch(3): equal are those that show the same by the same name. */
 int image_node_order(const void *a, const void *b);

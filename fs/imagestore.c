@@ -90,7 +90,7 @@ bool imagestore_has(fuse_ino_t ino)
 	return ino >= FOLDERS && ino < KINDS_END;
 }
 
-/* The kernel knows it while a request on it is served: so long it stays. */
+/* The kernel knows it until a request on it is answered: so long it stays. */
 static struct image_node *node_of_ino_locked(const struct imagestore *is, fuse_ino_t ino)
 {
 	const struct image_node key = { .ino = ino };
@@ -320,7 +320,7 @@ static int node_add_locked(struct imagestore *is, struct image_node *node)
 /* One that shows the same as another is that one. A lookup is counted. */
 static int node_get_locked(struct imagestore *is, fuse_ino_t parent, const char *name, fuse_ino_t *ret)
 {
-	struct image_node *node = image_node_new(parent, name, is->newest->made), **at;
+	struct image_node *node = image_node_new(parent, name), **at;
 	int r = node ? node_fill_locked(is, parent, name, node) : -ENOMEM;
 
 	at = r == 0 ? tfind(node, &is->shown, image_node_order) : NULL;
@@ -386,9 +386,7 @@ static int stat_locked(const struct imagestore *is, fuse_ino_t ino, struct stat 
 		.st_size = (off_t)bytes,
 		.st_blocks = (blkcnt_t)((bytes + 511) / 512),
 		.st_blksize = 4096,
-		.st_mtim = node	     ? node->mtime
-			   : version ? version->made
-				     : (struct timespec){ 0 },
+		.st_mtim = version ? version->made : (struct timespec){ .tv_sec = node ? node->mtime : 0 },
 	};
 	ret->st_nlink = S_ISDIR(ret->st_mode) ? 2 : 1;
 	ret->st_atim = ret->st_ctim = ret->st_mtim;
@@ -438,14 +436,14 @@ int imagestore_stat(struct imagestore *is, fuse_ino_t ino, struct stat *ret)
 	return r;
 }
 
-int imagestore_link(struct imagestore *is, fuse_ino_t ino, const char **ret)
+int imagestore_link(struct imagestore *is, fuse_ino_t ino, char **ret)
 {
 	const struct image_node *node = node_of_ino(is, ino);
 
 	if (!node || node->kind != NODE_SYMLINK)
 		return -EINVAL;
-	*ret = node->text;
-	return 0;
+	*ret = strdup(node->text);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static ssize_t read_split(struct imagestore *is, struct image_node *node, char *buf, size_t size, off_t offset)

@@ -26,8 +26,8 @@ void imagestore_forget(struct imagestore *is, fuse_ino_t ino, uint64_t lookups);
 int imagestore_stat(struct imagestore *is, fuse_ino_t ino, struct stat *ret);
 /** imagestore_read() - of a file. Return: how many bytes; 0: the end. */
 ssize_t imagestore_read(struct imagestore *is, fuse_ino_t ino, char *buf, size_t size, off_t offset);
-/** imagestore_link() - where a symlink leads; borrowed while the kernel knows the node. */
-int imagestore_link(struct imagestore *is, fuse_ino_t ino, const char **ret);
+/** imagestore_link() - where a symlink leads; to free(): who has read it may let the kernel forget the node. */
+int imagestore_link(struct imagestore *is, fuse_ino_t ino, char **ret);
 /** imagestore_names() - of a folder: NUL-terminated, one after the other, without "." and ".."; to free() */
 int imagestore_names(struct imagestore *is, fuse_ino_t ino, char **ret, size_t *ret_bytes);
 

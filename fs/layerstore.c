@@ -484,7 +484,7 @@ static void ls_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 
 static void ls_readlink(fuse_req_t req, fuse_ino_t ino)
 {
-	const char *text;
+	AUTO(freep) char *text = NULL;
 	int r;
 
 	if (!imagestore_has(ino)) {

@@ -320,6 +320,7 @@ static int image_read(struct making *making, struct image_id id, struct podmanin
 	if (r < 0)
 		return r;
 	id_set(image->id, &o.id);
+	image->created = o.image.created;
 	r = set_layers(making, image, &o);
 	if (r == 0)
 		r = image_write(image, &o.image, &files);

@@ -37,6 +37,7 @@ struct podmanindex_layer {
 struct podmanindex_image {
 	char id[PODMANINDEX_ID_BYTES];
 	struct image_id image;
+	int64_t created;
 	XXH128_hash_t stamp; /* of what may change in its rows */
 	struct podmanindex_text text;
 	struct podmanindex_layer **layers; /* owned, and a reference to each; lowest first */
