@@ -38,7 +38,7 @@ int stage_sweep(struct store *store)
 	AUTO(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	AUTO(closep) int moment = -1;
 	struct dirent *de;
-	int r = 0;
+	int r = 0, first = 0;
 
 	if (!dir) {
 		r = -errno;
@@ -47,10 +47,11 @@ int stage_sweep(struct store *store)
 	}
 	r = store_lock_moment(store, &moment);
 	while (r == 0 && (de = readdir(dir))) {
-		if (strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0)
-			r = sweep_one(fd, de->d_name);
+		int one = strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0 ? sweep_one(fd, de->d_name) : 0;
+
+		first = first < 0 ? first : one;
 	}
-	return r;
+	return r < 0 ? r : first;
 }
 
 /* ---- a writer ---- */
@@ -67,10 +68,10 @@ int writer_open(struct store *store, struct diag *diag, struct writer **ret)
 	if (store->mode != STORE_WRITE)
 		return diag_set(diag, -EROFS, "%s: the store was opened for reading only", store->dir);
 	r = store_lock(store, LOCK_SH, &writer->lockfd);
-	if (r == 0)
-		r = stage_sweep(store);
 	if (r < 0)
 		return diag_errno(diag, r, "cannot write to the store %s", store->dir);
+	/* What cannot be removed, since something is mounted there or the medium has a fault, is in nobody's way: gc says so. */
+	(void)stage_sweep(store);
 	*ret = TAKE(writer);
 	return 0;
 }

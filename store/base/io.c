@@ -337,6 +337,12 @@ static int remove_children(int fd)
 	return first;
 }
 
+/* Whoever else removes it may be the first. */
+static int unless_gone(int err)
+{
+	return err == ENOENT ? 0 : -err;
+}
+
 int io_remove_tree(int dirfd, const char *name)
 {
 	struct stat st;
@@ -347,22 +353,24 @@ int io_remove_tree(int dirfd, const char *name)
 	if (errno != EISDIR && errno != EPERM && errno != EACCES)
 		return -errno;
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return -errno;
+		return unless_gone(errno);
 	if (!S_ISDIR(st.st_mode)) {
 		/* The folder above forbids it; it is ours, or nothing can be done. */
 		if (fchmod(dirfd, 0700) < 0 || unlinkat(dirfd, name, 0) < 0)
-			return -errno;
+			return unless_gone(errno);
 		return 0;
 	}
-	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
+	if (errno == EBUSY) /* a mount point: what is there is not ours to remove */
+		return -EBUSY;
 	fd = open_dir_for_removal(dirfd, name);
 	if (fd < 0)
-		return fd;
+		return unless_gone(-fd);
 	if ((st.st_mode & 0700) != 0700)
 		(void)fchmod(fd, 0700); /* else removing the children says why it failed */
 	r = remove_children(fd);
-	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0)
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return r < 0 ? r : -errno;
 	return r;
 }

@@ -69,7 +69,8 @@ int io_mkdirs(const char *path, mode_t mode);
  * io_remove_tree() - rm -rf of @name under @dirfd, on one file system
  *
  * Follows no symlink.  Gives directories it owns write permission where that
- * is missing.  Return: 0 (also if there was nothing), or the first -errno.
+ * is missing.  Others may remove the same at the same time.
+ * Return: 0 (also if there was nothing), -EBUSY: something is mounted in it; or the first -errno.
  */
 int io_remove_tree(int dirfd, const char *name);
 

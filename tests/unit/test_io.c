@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
+
 static int open_new(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -156,6 +158,38 @@ static void a_tree_is_removed_without_following_links(void **state)
 	assert_int_equal(io_remove_tree(AT_FDCWD, "victim"), 0);
 }
 
+static void *remove_shared(void *arg)
+{
+	pthread_barrier_wait(arg);
+	return (void *)(intptr_t)io_remove_tree(AT_FDCWD, "shared");
+}
+
+static void two_remove_the_same_tree(void **state)
+{
+	pthread_barrier_t both;
+
+	assert_int_equal(pthread_barrier_init(&both, NULL, 2), 0);
+	for (int round = 0; round < 20; round++) {
+		pthread_t other;
+		struct stat st;
+		char path[64];
+		void *r;
+
+		for (int i = 0; i < 20; i++) {
+			snprintf(path, sizeof(path), "shared/%d/a/b", i);
+			assert_int_equal(io_mkdirs(path, 0755), 0);
+			snprintf(path, sizeof(path), "shared/%d/a/file", i);
+			write_text(path, "x");
+		}
+		assert_int_equal(pthread_create(&other, NULL, remove_shared, &both), 0);
+		assert_int_equal((intptr_t)remove_shared(&both), 0);
+		assert_int_equal(pthread_join(other, &r), 0);
+		assert_int_equal((intptr_t)r, 0);
+		assert_int_equal(lstat("shared", &st), -1);
+	}
+	pthread_barrier_destroy(&both);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +202,7 @@ int main(void)
 		cmocka_unit_test(a_small_file_is_read_whole_up_to_its_limit),
 		cmocka_unit_test(folders_are_made_with_their_parents),
 		cmocka_unit_test(a_tree_is_removed_without_following_links),
+		cmocka_unit_test(two_remove_the_same_tree),
 	};
 
 	return cmocka_run_group_tests_name("io", tests, scratch_setup, scratch_teardown);
