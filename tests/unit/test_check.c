@@ -2,6 +2,7 @@
 #include "store_unit.h"
 
 #include "store/check.h"
+#include "store/container.h"
 #include "store/content.h"
 #include "store/stage.h"
 #include "store/tarread.h"
@@ -353,6 +354,36 @@ static void only_the_images_asked_for_are_read(void **state)
 	assert_string_equal(buf_str(&f.text), "other:1|other|its content is damaged\n");
 }
 
+static void remove_container(const struct check_fault *fault, void *arg)
+{
+	AUTO(store_closep) struct store *store = NULL;
+	struct container_info container;
+
+	note_fault(fault, arg);
+	assert_int_equal(store_open("store", STORE_WRITE, NULL, &store), 0);
+	if (container_find(store, "goes", NULL, &container) < 0)
+		return;
+	assert_int_equal(container_remove(store, container.id, NULL), 0);
+	container_info_release(&container);
+}
+
+static void a_container_that_is_removed_meanwhile_is_no_fault(void **state)
+{
+	struct image_id image;
+	AUTO(store_closep) struct store *store = sample(&image);
+	const struct check_options options = { .bytes = true };
+	AUTO(faults_release) struct faults f = { 0 };
+	struct container_info container;
+
+	assert_int_equal(container_new(store, image, "goes", false, NULL, &container), 0);
+	container_info_release(&container);
+	change("UPDATE pack SET live = live + 1");
+	assert_int_equal(store_check(store, &options, remove_container, &f, NULL, &f.result), 0);
+	assert_int_equal(query(store, "SELECT count(*) FROM container"), 0);
+	assert_non_null(strstr(buf_str(&f.text), "are counted"));
+	assert_int_equal(f.result.faults, 1);
+}
+
 static void what_a_crash_left_is_no_fault(void **state)
 {
 	struct image_id image;
@@ -466,6 +497,7 @@ int main(void)
 		cmocka_unit_test(exchanged_contents_are_found),
 		cmocka_unit_test(broken_invariants_are_found),
 		cmocka_unit_test(only_the_images_asked_for_are_read),
+		cmocka_unit_test(a_container_that_is_removed_meanwhile_is_no_fault),
 		cmocka_unit_test(what_a_crash_left_is_no_fault),
 		cmocka_unit_test(a_page_of_noise_in_the_index_is_found),
 		cmocka_unit_test(what_would_be_refused_today_is_read_again_as_it_came_in),
