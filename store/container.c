@@ -250,6 +250,8 @@ static int make_row(struct store *store, const struct container_info *info, stru
 		r = insert_row(txn_db(txn), info);
 	if (r == -EEXIST)
 		return diag_set(diag, r, "there is a container named %s already", info->name ? info->name : info->id);
+	if (r == -ENOENT)
+		return diag_set(diag, r, "its image has just been removed");
 	return r < 0 ? r : txn_commit(TAKE(txn));
 }
 

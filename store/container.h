@@ -40,7 +40,7 @@ int container_list(struct store *store, struct diag *diag, struct container_info
 void container_list_free(struct container_info *list, size_t count);
 /** container_rename() - -EINVAL: @name is no name; -EEXIST: another container has it; -ENOENT. */
 int container_rename(struct store *store, const char *id, const char *name, struct diag *diag);
-/** container_remove() - with its upper. The caller made sure that it is not mounted. */
+/** container_remove() - with its upper. Locked (frozen.h), unless nobody else knows of it yet, and not mounted. */
 int container_remove(struct store *store, const char *id, struct diag *diag);
 
 #endif

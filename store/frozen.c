@@ -30,6 +30,8 @@
 
 enum { NAME_BYTES = 80 };
 
+#define LOCK_NAME "lock.commit"
+
 static const char *path_in(const struct container_info *container, const char *name, char path[static NAME_BYTES])
 {
 	snprintf(path, NAME_BYTES, "containers/%s/%s", container->id, name);
@@ -72,7 +74,19 @@ static int put_right(int folder)
 	return rename_in(folder, "fresh", "upper");
 }
 
-int container_lock(struct store *store, const char *id, struct diag *diag, int *ret_fd)
+/* Who removes it has the lock until then. */
+static int check_is_there(struct store *store, const char *id, int lock)
+{
+	struct stat ours, named;
+	char path[NAME_BYTES];
+
+	snprintf(path, sizeof(path), "containers/%s/" LOCK_NAME, id);
+	if (fstat(lock, &ours) < 0 || fstatat(store->dirfd, path, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return ours.st_ino == named.st_ino && ours.st_dev == named.st_dev ? 0 : -ENOENT;
+}
+
+static int lock_container(struct store *store, const char *id, int operation, struct diag *diag, int *ret_fd)
 {
 	AUTO(closep) int folder = -1, fd = -1;
 	char path[NAME_BYTES];
@@ -81,16 +95,28 @@ int container_lock(struct store *store, const char *id, struct diag *diag, int *
 	snprintf(path, sizeof(path), "containers/%s", id);
 	r = open_folder(store, path, &folder);
 	/* A file, open for writing: NFS locks nothing else. */
-	if (r == 0 && (fd = openat(folder, "lock.commit", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
+	if (r == 0 && (fd = openat(folder, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
 		r = -errno;
-	if (r == 0 && flock(fd, LOCK_EX) < 0)
-		r = -errno;
+	if (r == 0 && flock(fd, operation) < 0)
+		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (r == 0)
+		r = check_is_there(store, id, fd);
 	if (r == 0)
 		r = put_right(folder);
 	if (r < 0)
 		return diag_errno(diag, r, "container %s cannot be locked", id);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int container_lock(struct store *store, const char *id, struct diag *diag, int *ret_fd)
+{
+	return lock_container(store, id, LOCK_EX, diag, ret_fd);
+}
+
+int container_try_lock(struct store *store, const char *id, struct diag *diag, int *ret_fd)
+{
+	return lock_container(store, id, LOCK_EX | LOCK_NB, diag, ret_fd);
 }
 
 /* ---- freezing ---- */

@@ -10,7 +10,7 @@
 #include "store/container.h"
 
 /**
- * container_lock() - be the only one who freezes or commits the container
+ * container_lock() - be the only one who commits, mounts, starts or removes the container
  * @ret_fd: close it to unlock
  *
  * Waits for who does.  What a crash left in the middle of container_freeze() is put right.
@@ -18,6 +18,8 @@
  * Return: 0; -ENOENT: it was removed meanwhile; ... .
  */
 int container_lock(struct store *store, const char *id, struct diag *diag, int *ret_fd);
+/** container_try_lock() - -EBUSY instead of waiting. */
+int container_try_lock(struct store *store, const char *id, struct diag *diag, int *ret_fd);
 
 /**
  * container_freeze() - put the upper aside, and an empty one in its place, durably

@@ -49,7 +49,7 @@ one_by_one='fs/acl.bats fs/badinput.bats fs/badinput.root.bats fs/context.root.b
 retold='cli/completion.bats cli/docker.bats cli/help.bats cli/walk.bats'
 # Commands with threads of their own, or with a driver that is more than a mount: for ThreadSanitizer.
 threaded='cli/commit.bats cli/container.bats cli/forest.bats cli/import.bats cli/live.bats cli/live.root.bats cli/load.bats
-	cli/mount.bats cli/pull.bats cli/push.bats cli/run.bats cli/save.bats cli/serve-layers.bats
+	cli/mount.bats cli/pull.bats cli/push.bats cli/removal.bats cli/run.bats cli/save.bats cli/serve-layers.bats
 	cli/together.bats cli/verify.bats'
 # Containers get a mount namespace to themselves, as a booted machine has it: shared, but without copies of the mounts of
 # other tests, whose drivers could not leave as long as there are any.  For podman, since crun refuses a mixture of both

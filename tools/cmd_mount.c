@@ -3,6 +3,7 @@
 
 #include "store/base/auto.h"
 #include "store/container.h"
+#include "store/frozen.h"
 #include "tools/driver.h"
 #include "tools/imageconf.h"
 #include "tools/live.h"
@@ -223,8 +224,11 @@ static int mount_container(struct cli *cli, const struct request *request, const
 static int mount_new(struct cli *cli, const struct request *request, const struct image_info *image, struct diag *diag)
 {
 	AUTO(container_info_release) struct container_info container = { 0 };
+	AUTO(closep) int lock = -1;
 	int r = container_new(cli->store, image->id, request->name, geteuid() != 0, diag, &container);
 
+	if (r == 0)
+		r = container_lock(cli->store, container.id, diag, &lock);
 	if (r < 0)
 		return r;
 	r = mount_container(cli, request, image, &container, diag);
@@ -246,12 +250,12 @@ static int mount_again(struct cli *cli, const struct request *request, struct di
 		return r;
 	if (target.run.status == RUN_RUNNING)
 		return diag_set(diag, -EBUSY, "it is running");
-	if (target.mounted)
-		return diag_set(diag, -EBUSY, "it is mounted already, on %s", target.container.mountpoint);
 	r = live_begin(cli->store, &target, diag, &lock);
 	if (r < 0)
 		return r;
-	if (target.mounted) /* by another, while we waited for him */
+	if (target.run.status == RUN_RUNNING) /* by another, while we waited for him */
+		return diag_set(diag, -EBUSY, "it is running");
+	if (target.mounted)
 		return diag_set(diag, -EBUSY, "it is mounted already, on %s", target.container.mountpoint);
 	r = image_info(cli->store, target.container.image, diag, &image);
 	if (r == 0)

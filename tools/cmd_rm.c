@@ -3,44 +3,62 @@
 
 #include "store/base/auto.h"
 #include "tools/detach.h"
+#include "tools/driver.h"
 #include "tools/launch.h"
+#include "tools/live.h"
 #include "tools/target.h"
 #include "tools/ui.h"
 
 #include <signal.h>
 
-/* One of run --rm may have removed itself when it was ended. */
-static int remove_stopped(struct store *store, const struct target *target, struct diag *diag)
+/* With the lock, so that nobody starts or mounts it any more. */
+static int remove_locked(struct cli *cli, const struct target *target, bool force, struct diag *diag)
 {
-	struct diag reason = { 0 };
-	bool ran = target->run.status == RUN_RUNNING;
-	int r = container_remove(store, target->container.id, &reason);
+	int r = 0;
 
-	return r == 0 || (ran && r == -ENOENT) ? 0 : diag_set(diag, r, "%s", diag_text(&reason, r));
+	launch_tidy(target->container.id);
+	if (target->mounted && !force)
+		return diag_set(diag, -EBUSY, "it is mounted on %s", target->container.mountpoint);
+	if (target->mounted)
+		r = driver_stop(target->container.mountpoint, diag);
+	return r < 0 ? r : container_remove(cli->store, target->container.id, diag);
+}
+
+static int end(const struct target *target, bool force, struct diag *diag)
+{
+	if (!force)
+		return diag_set(diag, -EBUSY, "it is running");
+	int r = launch_stop(target->container.dir, SIGKILL, 0);
+	return r < 0 ? diag_errno(diag, r, "it cannot be ended") : 0;
 }
 
 static int remove_one(struct cli *cli, const char *what, bool force, struct diag *diag)
 {
 	AUTO(target_release) struct target target = { 0 };
+	struct diag reason = { 0 };
+	bool ran = false;
 	int r = target_of_container(cli->store, what, diag, &target);
 
-	if (r < 0)
-		return r;
-	if (target.run.status == RUN_RUNNING && !force)
-		return diag_set(diag, -EBUSY, "it is running");
-	if (target.run.status == RUN_RUNNING)
-		r = launch_stop(target.container.dir, SIGKILL, 0);
-	if (r < 0)
-		return diag_errno(diag, r, "it cannot be ended");
-	launch_tidy(target.container.id);
-	if (target.mounted && !force)
-		return diag_set(diag, -EBUSY, "it is mounted on %s", target.container.mountpoint);
-	if (target.mounted)
-		r = detach_container(cli, &target.container, diag);
-	if (r == 0)
-		r = remove_stopped(cli->store, &target, diag);
-	if (r == 0)
+	while (r == 0) {
+		AUTO(closep) int lock = -1;
+
+		if (target.run.status == RUN_RUNNING)
+			r = end(&target, force, diag);
+		if (r < 0)
+			return r;
+		ran |= target.run.status == RUN_RUNNING;
+		r = live_lock(cli->store, &target, &reason, &lock);
+		/* Another may have started it meanwhile. */
+		if (r == 0 && target.run.status == RUN_RUNNING)
+			continue;
+		if (r == 0)
+			r = remove_locked(cli, &target, force, &reason);
+		/* One of run --rm may have removed itself when it was ended. */
+		if (r < 0 && !(ran && r == -ENOENT))
+			return diag_set(diag, r, "%s", diag_text(&reason, r));
 		puts(what);
+		return 0;
+	}
 	return r;
 }
 

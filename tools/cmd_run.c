@@ -3,8 +3,10 @@
 
 #include "store/base/auto.h"
 #include "store/container.h"
+#include "store/frozen.h"
 #include "tools/imageconf.h"
 #include "tools/launch.h"
+#include "tools/live.h"
 #include "tools/runspec.h"
 #include "tools/runstate.h"
 #include "tools/runtime.h"
@@ -68,7 +70,7 @@ static void remove_unstarted(struct cli *cli, const char *id)
 	struct diag ignored = { 0 };
 
 	if (cli_open(cli, STORE_WRITE) == 0)
-		container_remove(cli->store, id, &ignored);
+		live_remove(cli->store, id, &ignored);
 }
 
 int cmd_run(struct cli *cli, const struct args *args)
@@ -78,17 +80,20 @@ int cmd_run(struct cli *cli, const struct args *args)
 	AUTO(freep) char *action = ui_format("run %s", args_operand(args, 0));
 	bool detach = args_has(args, "detach"), started = false;
 	const char *hint = NULL;
+	AUTO(closep) int lock = -1;
 	struct diag diag = { 0 };
 
 	if (cli_open(cli, STORE_WRITE) < 0)
 		return LAUNCH_FAILED;
 	int r = make(cli, args, &diag, &container, &spec, &hint);
+	if (r == 0)
+		r = container_lock(cli->store, container.id, &diag, &lock);
 	if (r < 0) {
 		ui_fail(r, &diag, hint, "cannot %s", action);
 		return LAUNCH_FAILED;
 	}
 	store_close(TAKE(cli->store));
-	int status = launch(&container, spec, detach, action, &started);
+	int status = launch(&container, spec, detach, action, TAKE_FD(lock), &started);
 	if (!started && args_has(args, "rm"))
 		remove_unstarted(cli, container.id);
 	if (detach && started)

@@ -85,7 +85,7 @@ static int umount_container(struct cli *cli, const struct container_info *contai
 	if (r < 0)
 		return r;
 	if (rm)
-		return container_remove(cli->store, container->id, diag);
+		return live_remove(cli->store, container->id, diag);
 	ui_note("The changes are kept in container %s, which 'nacre ps -a' lists;", container->id);
 	ui_note("'nacre mount --container %s DIR' mounts it again.", container->id);
 	return 0;

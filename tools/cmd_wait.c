@@ -26,6 +26,8 @@ static int wait_one(struct cli *cli, const char *what, struct diag *diag, int *r
 		run_state_release(&target.run);
 		r = run_state_read(target.container.dir, &target.run);
 	}
+	if (r == 0 && target.run.status == RUN_NEVER)
+		return diag_set(diag, -ENOENT, "it has removed itself when it ended: nobody knows how");
 	*ret_status = target.run.exit_code;
 	return r;
 }

@@ -318,6 +318,11 @@ static bool comes_from_somebody(const struct copying *c)
 	return c->cp->stream && !c->cp->out && fstat(c->in, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
+static bool is_mounted_elsewhere(const struct target *target, const char *own)
+{
+	return target->mounted && strcmp(target->container.mountpoint, own) != 0;
+}
+
 /*
  * Neither running nor mounted by anybody else: others who come to copy wait for the lock, and what one left who was
  * killed is used and unmounted.
@@ -337,8 +342,15 @@ static int copy_mounted(struct cli *cli, struct copying *c, struct target *targe
 	r = live_begin(cli->store, target, c->diag, &lock);
 	if (r < 0)
 		return r;
-	if (target->run.status == RUN_RUNNING)
-		return diag_set(c->diag, -EBUSY, "somebody else has just started it");
+	/* Somebody may have started or mounted it while we waited for him. */
+	if (target->run.status == RUN_RUNNING) {
+		close(TAKE_FD(lock));
+		return copy_running(cli, c, target);
+	}
+	if (is_mounted_elsewhere(target, mountpoint)) {
+		close(TAKE_FD(lock));
+		return copy_in_mount(c, target->container.mountpoint);
+	}
 	if (!target->mounted)
 		r = mount_for_copy(cli, &target->container, mountpoint, c->diag);
 	if (r < 0)
@@ -362,7 +374,7 @@ static int copy_either(struct cli *cli, struct copying *c)
 		return copy_running(cli, c, &target);
 	if (asprintf(&own, "%s/rootfs", target.container.dir) < 0)
 		ui_out_of_memory();
-	if (target.mounted && strcmp(target.container.mountpoint, own) != 0)
+	if (is_mounted_elsewhere(&target, own))
 		return copy_in_mount(c, target.container.mountpoint);
 	return copy_mounted(cli, c, &target, own);
 }

@@ -359,6 +359,8 @@ int driver_stop(const char *mountpoint, struct diag *diag)
 	if (r == -ENOSPC || r == -EDQUOT || (r == -EIO && daemon >= 0))
 		return diag_set(diag, r, "what was written last cannot be kept: %s", strerror(-r));
 	r = unmount(mountpoint, diag);
+	if (r == -EINVAL)
+		return diag_set(diag, r, "somebody else has just unmounted it");
 	if (r < 0)
 		return r;
 	struct pollfd gone = { .fd = daemon, .events = POLLIN };

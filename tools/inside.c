@@ -14,6 +14,8 @@
 
 enum { PID_FILE_LIMIT = 64 };
 
+#define INSIDE_ENDED "it has just ended"
+
 int inside_find(const struct target *target, struct diag *diag, pid_t *ret_monitor)
 {
 	AUTO(closep) int control = control_connect(target->container.dir);
@@ -75,6 +77,9 @@ int inside_call(pid_t monitor, int (*fn)(void *arg), void *arg, struct diag *dia
 	close(TAKE_FD(failed));
 	if (r >= 0 && io_read_full(from, &why, sizeof(why)) == sizeof(why))
 		r = why;
+	/* In a process namespace whose first process has ended fork() finds no memory. */
+	if ((r == -ENOENT || r == -ESRCH || r == -ENOMEM) && kill(monitor, 0) < 0)
+		return diag_set(diag, r, INSIDE_ENDED);
 	return r < 0 ? diag_errno(diag, r, "its namespaces cannot be entered") : r;
 }
 
@@ -86,9 +91,13 @@ int inside_root(const char *dir, struct diag *diag)
 	if (asprintf(&file, "%s/" RUNTIME_PID_FILE, dir) < 0)
 		ui_out_of_memory();
 	int r = io_read_file(AT_FDCWD, file, PID_FILE_LIMIT, &pid, &bytes);
+	if (r == -ENOENT)
+		return diag_set(diag, r, INSIDE_ENDED);
 	if (r < 0)
 		return diag_errno(diag, r, "its first process is not known");
 	path = ui_format("/proc/%d/root", atoi(pid));
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return diag_set(diag, -ENOENT, INSIDE_ENDED);
 	return fd < 0 ? diag_errno(diag, -errno, "cannot open its root") : fd;
 }

@@ -116,10 +116,11 @@ static int accompany(struct session *session, const json_t *spec, const char *ac
 	return message.value;
 }
 
-int launch(const struct container_info *container, const json_t *spec, bool detach, const char *action,
+int launch(const struct container_info *container, const json_t *spec, bool detach, const char *action, int lock,
 	   bool *ret_started)
 {
 	AUTO(session_end) struct session session = { .control = -1, .signals = -1 };
+	AUTO(closep) int until_started = lock;
 	struct control_message message;
 	struct diag diag = { 0 };
 	int r = detach ? 0 : catch_signals(&session);
@@ -135,6 +136,8 @@ int launch(const struct container_info *container, const json_t *spec, bool deta
 	if (message.verb == CONTROL_FAILED)
 		return failed(&session, action, NULL, message.value, message.text);
 	*ret_started = true;
+	closep(&until_started);
+	until_started = -1;
 	return detach ? 0 : accompany(&session, spec, action);
 }
 

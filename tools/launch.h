@@ -13,11 +13,12 @@ enum { LAUNCH_FAILED = 125, LAUNCH_NOT_RUNNABLE = 126, LAUNCH_NOT_FOUND = 127 };
 /**
  * launch() - start @container, and unless @detach pass input, output and signals on until it ends
  * @action: for messages: "cannot ACTION: ..."
+ * @lock: of live_begin(), to be closed when it has started or could not: it is closed then
  * @ret_started: did it run?
  *
  * No store may be open.  Return: the status to exit with; what went wrong has been said.
  */
-int launch(const struct container_info *container, const json_t *spec, bool detach, const char *action,
+int launch(const struct container_info *container, const json_t *spec, bool detach, const char *action, int lock,
 	   bool *ret_started);
 
 /**

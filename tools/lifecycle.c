@@ -53,17 +53,25 @@ int lifecycle_stop(struct cli *cli, const char *what, int seconds, struct diag *
 	return r;
 }
 
-static int find_startable(struct cli *cli, const char *what, struct diag *diag, struct target *ret)
+static int check_not_running(const struct target *target, struct diag *diag)
+{
+	return target->run.status == RUN_RUNNING ? diag_set(diag, -EBUSY, "it is running already") : 0;
+}
+
+/* Nobody else starts or mounts it when we have the lock, and who copies has unmounted it. */
+static int find_startable(struct cli *cli, const char *what, struct diag *diag, struct target *ret, int *ret_lock)
 {
 	int r = lifecycle_find(cli, what, diag, ret);
 
-	if (r < 0)
-		return r;
-	if (ret->run.status == RUN_RUNNING)
-		return diag_set(diag, -EBUSY, "it is running already");
-	if (ret->mounted)
-		return diag_set(diag, -EBUSY, "it is mounted on %s", ret->container.mountpoint);
-	return 0;
+	if (r == 0)
+		r = check_not_running(ret, diag);
+	if (r == 0)
+		r = live_begin(cli->store, ret, diag, ret_lock);
+	if (r == 0)
+		r = check_not_running(ret, diag);
+	if (r == 0 && ret->mounted)
+		r = diag_set(diag, -EBUSY, "it is mounted on %s", ret->container.mountpoint);
+	return r;
 }
 
 /* A live commit has given it another image than it was made of. */
@@ -88,9 +96,7 @@ int lifecycle_start(struct cli *cli, const char *verb, const char *what, bool at
 
 	if (cli_open(cli, STORE_WRITE) < 0)
 		return attach ? LAUNCH_FAILED : FAILED;
-	int r = find_startable(cli, what, &diag, &target);
-	if (r == 0)
-		r = live_begin(cli->store, &target, &diag, &lock);
+	int r = find_startable(cli, what, &diag, &target, &lock);
 	if (r == 0)
 		r = use_image(cli->store, &target, &diag);
 	store_close(TAKE(cli->store));
@@ -98,7 +104,7 @@ int lifecycle_start(struct cli *cli, const char *verb, const char *what, bool at
 		ui_fail(r, &diag, target_hint(r), "cannot %s", action);
 		return attach ? LAUNCH_FAILED : FAILED;
 	}
-	int status = launch(&target.container, target.run.spec, !attach, action, &started);
+	int status = launch(&target.container, target.run.spec, !attach, action, TAKE_FD(lock), &started);
 	if (attach)
 		return status;
 	if (started)

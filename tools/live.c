@@ -79,18 +79,44 @@ static int resume(struct store *store, struct target *target, struct diag *diag)
 	return r < 0 ? r : make_layer(store, container, &options, diag, &image);
 }
 
-int live_begin(struct store *store, struct target *target, struct diag *diag, int *ret_lock)
+int live_lock(struct store *store, struct target *target, struct diag *diag, int *ret_lock)
 {
 	char id[CONTAINER_ID_HEX + 1];
 	AUTO(closep) int lock = -1;
+	struct diag why = { 0 };
 	int r;
 
 	memcpy(id, target->container.id, sizeof(id));
-	r = container_lock(store, id, diag, &lock);
-	if (r < 0)
-		return r;
+	r = container_lock(store, id, &why, &lock);
+	if (r < 0 && r != -ENOENT)
+		return diag_set(diag, r, "%s", diag_text(&why, r));
 	target_release(target);
 	r = target_of_container(store, id, diag, target);
+	if (r == 0)
+		*ret_lock = TAKE_FD(lock);
+	return r;
+}
+
+int live_remove(struct store *store, const char *container_id, struct diag *diag)
+{
+	AUTO(target_release) struct target target = { 0 };
+	AUTO(closep) int lock = -1;
+	int r = target_of_container(store, container_id, diag, &target);
+
+	if (r == 0)
+		r = live_lock(store, &target, diag, &lock);
+	if (r == 0 && is_in_use(&target))
+		r = diag_set(diag, -EBUSY, "somebody else uses it now");
+	return r < 0 ? r : container_remove(store, target.container.id, diag);
+}
+
+int live_begin(struct store *store, struct target *target, struct diag *diag, int *ret_lock)
+{
+	AUTO(closep) int lock = -1;
+	int r = live_lock(store, target, diag, &lock);
+
+	if (r == 0 && lock < 0)
+		r = diag_set(diag, -EIO, "the folder of container %s is lost", target->container.id);
 	if (r == 0)
 		r = resume(store, target, diag);
 	if (r == 0 && !is_in_use(target))

@@ -2,10 +2,23 @@
 #ifndef NACRE_TOOLS_LIVE_H
 #define NACRE_TOOLS_LIVE_H
 
-/* Commits of a container that is in use: its upper becomes a layer, a fresh one takes its place. */
+/*
+ * Commits of a container that is in use: its upper becomes a layer, a fresh one takes its place.  And the lock that
+ * keeps from one another all who commit, mount, start or remove a container.
+ */
 
 #include "store/commit.h"
 #include "tools/target.h"
+
+/**
+ * live_lock() - before the container is removed: nobody else commits, mounts or starts it
+ * @target: looked up anew
+ * @ret_lock: close it when all is done; -1: its folder is lost
+ */
+int live_lock(struct store *store, struct target *target, struct diag *diag, int *ret_lock);
+
+/** live_remove() - a container that is not in use. -EBUSY: it is. */
+int live_remove(struct store *store, const char *container_id, struct diag *diag);
 
 /**
  * live_begin() - before the container is committed or mounted: nobody else does, and what

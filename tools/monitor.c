@@ -4,6 +4,7 @@
 #include "fs/control.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
+#include "store/frozen.h"
 #include "tools/bundle.h"
 #include "tools/control.h"
 #include "tools/driver.h"
@@ -327,6 +328,8 @@ static bool serve(struct monitor *m, struct peer *peer)
 
 	if (control_receive(peer->fd, &message) < 0)
 		return false;
+	if (m->ended && message.verb != CONTROL_WAIT)
+		return control_send(peer->fd, CONTROL_DONE, -ESRCH, NULL) == 0;
 	switch (message.verb) {
 	case CONTROL_SIGNAL:
 		return control_send(peer->fd, CONTROL_DONE, send_signal(m, message.value), NULL) == 0;
@@ -501,12 +504,19 @@ static int open_files(struct monitor *m, struct diag *diag)
 	return 0;
 }
 
-static void remove_container(const struct monitor *m)
+/* Who has the lock, since he commits it, may be waiting for an answer of ours. */
+static void remove_container(struct monitor *m)
 {
 	AUTO(store_closep) struct store *store = NULL;
+	AUTO(closep) int lock = -1;
 	struct diag ignored = { 0 };
+	int r = store_open(runspec_text(m->spec, "Store"), STORE_WRITE, &ignored, &store);
 
-	if (store_open(runspec_text(m->spec, "Store"), STORE_WRITE, &ignored, &store) == 0)
+	while (r == 0 && (r = container_try_lock(store, m->container->id, &ignored, &lock)) == -EBUSY) {
+		turn(m, LOCK_RETRY_US / 1000);
+		r = 0;
+	}
+	if (r == 0)
 		container_remove(store, m->container->id, &ignored);
 }
 
@@ -539,10 +549,14 @@ static int live(struct monitor *m, struct diag *diag, bool *ret_failed)
 		status = m->status;
 	}
 	runtime_delete(&m->runtime);
-	for (size_t i = 0; i < RELAYS; i++)
+	for (size_t i = 0; i < RELAYS; i++) {
 		relay_close(&m->relays[i]);
+		m->relays[i] = (struct relay){ .from = -1, .to = -1, .log = -1 };
+	}
 	closep(&m->terminal);
+	m->terminal = -1;
 	unmount_root(m, diag);
+	m->ended = true;
 	state.status = *ret_failed ? RUN_CREATED : RUN_EXITED;
 	state.exit_code = status;
 	state.finished = time(NULL);
@@ -562,7 +576,8 @@ int monitor_main(struct monitor *m)
 
 	if (r == 0) {
 		status = live(m, &diag, &failed);
-		if (runspec_is(m->spec, "Remove"))
+		/* Who started it has the lock until he knows that it runs: what never did he removes himself. */
+		if (runspec_is(m->spec, "Remove") && !failed)
 			remove_container(m);
 		/* Who is told may start it anew at once. */
 		unlink("control");

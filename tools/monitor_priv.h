@@ -27,6 +27,7 @@ struct monitor {
 	bool attached;	       /* descriptors 0 to 2 are those of who started it */
 	pid_t init;	       /* the container's first process; 0: it has ended */
 	int status;	       /* what it ended with */
+	bool ended;	       /* there is no mount any more */
 	struct etc_places etc; /* what was put into its /etc to be mounted on */
 	int lock, log, listen, signals;
 	int terminal; /* owned: the other end of the container's; -1: it has none */
