@@ -78,7 +78,7 @@ int inside_call(pid_t monitor, int (*fn)(void *arg), void *arg, struct diag *dia
 	if (r >= 0 && io_read_full(from, &why, sizeof(why)) == sizeof(why))
 		r = why;
 	/* In a process namespace whose first process has ended fork() finds no memory. */
-	if ((r == -ENOENT || r == -ESRCH || r == -ENOMEM) && kill(monitor, 0) < 0)
+	if (r == -ENOENT || r == -ESRCH || (r == -ENOMEM && kill(monitor, 0) < 0))
 		return diag_set(diag, r, INSIDE_ENDED);
 	return r < 0 ? diag_errno(diag, r, "its namespaces cannot be entered") : r;
 }
