@@ -211,7 +211,7 @@ same_tree() {
 	stat "$MNT/images/two/1" >/dev/null 5<&- 3>&- &
 	sleep .3
 	ls "$MNT/images" >"$BATS_TEST_TMPDIR/listed" 5<&- 3>&- & # who waits cannot be ended
-	for ((tries = 0; tries < 100; tries++)); do
+	for ((tries = 0; tries < 1200; tries++)); do
 		[ ! -s "$BATS_TEST_TMPDIR/listed" ] || break
 		sleep .05
 	done

@@ -37,7 +37,8 @@ on_terminal() {
 }
 
 @test "a bar for work of more than a second, wiped away at the end" {
-	on_terminal "{ head -c 20000 $BASE_TAR; sleep 1.5; tail -c +20001 $BASE_TAR; } | $NACRE import - slow"
+	# More than a pipe holds, so that the time runs from when it reads.
+	on_terminal "{ head -c 300000 $BASE_TAR; sleep 1.5; tail -c +300001 $BASE_TAR; } | $NACRE import - slow"
 	assert_status 0
 	assert_output_has $'\r\e[K-  '
 	assert_output_has "B/s"
@@ -50,7 +51,7 @@ on_terminal() {
 	on_terminal "$NACRE import $BASE_TAR quick"
 	# On a busy machine it may take its second after all.
 	[ "$SECONDS" -ge 1 ] || refute_output_has $'\e'
-	on_terminal "{ head -c 20000 $BASE_TAR; sleep 1.5; tail -c +20001 $BASE_TAR; } | $NACRE import -q - slow"
+	on_terminal "{ head -c 300000 $BASE_TAR; sleep 1.5; tail -c +300001 $BASE_TAR; } | $NACRE import -q - slow"
 	refute_output_has $'\e'
 }
 
