@@ -29,6 +29,7 @@ struct making {
 	struct stat st; /* type, mode, owner, rdev wanted */
 	const char *target;
 	gid_t born_gid;
+	bool has_acl;	   /* the directory has a default ACL */
 	struct link *link; /* the whiteout to replace, or a new one */
 	bool whiteout;
 	int fd; /* of a new regular file */
@@ -43,7 +44,8 @@ static int making_owner(struct making *m, const struct fs_cred *cred)
 	m->st.st_uid = cred->uid;
 	m->st.st_gid = cred->gid;
 	m->born_gid = (gid_t)-1;
-	if (!dir_has_default_acl(m->fs, &m->dir->node) && !S_ISLNK(m->st.st_mode))
+	m->has_acl = dir_has_default_acl(m->fs, &m->dir->node);
+	if (!m->has_acl && !S_ISLNK(m->st.st_mode))
 		m->st.st_mode &= ~cred->umask;
 	if (!(m->dir->node.mode & S_ISGID))
 		return 0;
@@ -63,7 +65,7 @@ static int make_in_work(struct making *m, int dirfd, const char *work)
 	struct cradle cradle;
 	int r;
 
-	if (!node_is(&m->dir->node, NODE_DEFAULT_ACL))
+	if (!m->has_acl)
 		return upper_make(fs, fs->work_fd, work, &m->st, m->target, (gid_t)-1, &m->fd);
 	r = cradle_open(fs, dirfd, &cradle);
 	if (r < 0)
@@ -149,8 +151,7 @@ static void made(struct making *m, struct node *node, const struct stat *st)
 	node->ino = ino_of_backing(fs, st);
 	/* A new directory's table is complete as it is: empty. */
 	node_set(node, NODE_RESOLVED | (node_is_dir(node) ? NODE_PARTS_FINAL | NODE_LOADED : 0) |
-			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0) |
-			       (node_is(&m->dir->node, NODE_DEFAULT_ACL) ? 0 : NODE_PLAIN));
+			       (st->st_mode & (S_ISUID | S_ISGID) ? NODE_KILLPRIV : 0) | (m->has_acl ? 0 : NODE_PLAIN));
 	keep_attrs(fs, node, st);
 	if (node_is_dir(node))
 		stats_add(fs->stats, STAT_TABLES, 1);
@@ -262,7 +263,7 @@ static int make_nameless(struct making *m)
 	int r;
 	SHARED(&fs->names_lock);
 
-	if (!node_is(&m->dir->node, NODE_DEFAULT_ACL))
+	if (!m->has_acl)
 		return upper_make_nameless(fs, fs->work_fd, &m->st, &m->fd);
 	r = upper_dir(fs, m->dir, &ref);
 	if (r < 0)

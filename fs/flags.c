@@ -107,11 +107,20 @@ int node_extra(struct fs *fs, struct node *node, struct node_extra *ret)
 	return r;
 }
 
-static void protection_known(struct node *node, unsigned protection)
+static unsigned protection_flags(unsigned protection)
 {
-	node_clear(node, NODE_IMMUTABLE | NODE_APPEND_ONLY);
-	node_set(node, NODE_PROTECTION_KNOWN | (protection & FS_IMMUTABLE_FL ? NODE_IMMUTABLE : 0) |
-			       (protection & FS_APPEND_FL ? NODE_APPEND_ONLY : 0));
+	return NODE_PROTECTION_KNOWN | (protection & FS_IMMUTABLE_FL ? NODE_IMMUTABLE : 0) |
+	       (protection & FS_APPEND_FL ? NODE_APPEND_ONLY : 0);
+}
+
+/* What was read from the disk does not take the place of what somebody has set since. */
+static void protection_found(struct node *node, unsigned protection)
+{
+	uint32_t flags = node_flags(node);
+
+	while (!(flags & NODE_PROTECTION_KNOWN) &&
+	       !atomic_compare_exchange_weak(&node->flags, &flags, flags | protection_flags(protection)))
+		;
 }
 
 /* Flags of a node, NODE_IMMUTABLE and NODE_APPEND_ONLY among them. */
@@ -126,7 +135,7 @@ static unsigned protected_flags(struct fs *fs, struct node *node)
 		return flags;
 	if (node_extra(fs, node, &extra) < 0)
 		return flags; /* whoever goes on will meet the same error */
-	protection_known(node, extra.protection);
+	protection_found(node, extra.protection);
 	return node_flags(node);
 }
 
@@ -220,7 +229,7 @@ static int set_protection(struct fs *fs, struct node *node, unsigned protection)
 	r = protection_write(fs, at.ref.fd, at.name, protection);
 	fd_put(fs->fds, &at.ref);
 	if (r == 0)
-		protection_known(node, protection);
+		node_replace(node, NODE_IMMUTABLE | NODE_APPEND_ONLY, protection_flags(protection));
 	return r;
 }
 

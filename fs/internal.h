@@ -230,6 +230,7 @@ struct fs {
 	struct stats *stats;	      /* owned */
 	struct limits *limits;	      /* owned; NULL: none were asked for */
 	_Atomic uint32_t work_serial; /* names in work/ */
+	_Atomic uint32_t acl_changes; /* of directories' xattrs, in all; grows with the directory's time lock held */
 	_Atomic bool have_whiteout;   /* work/whiteout can be linked to */
 	_Atomic bool has_redirects;   /* a directory was met whose lower part is elsewhere */
 	pthread_mutex_t stack_lock;   /* before the gate: one change of the stack at a time */
@@ -254,6 +255,14 @@ static inline void node_set(struct node *node, unsigned flags)
 static inline void node_clear(struct node *node, unsigned flags)
 {
 	atomic_fetch_and_explicit(&node->flags, ~flags, memory_order_release);
+}
+/* In one step: nobody sees the one without the other. */
+static inline void node_replace(struct node *node, unsigned cleared, unsigned set)
+{
+	uint32_t flags = node_flags(node);
+
+	while (!atomic_compare_exchange_weak(&node->flags, &flags, (flags & ~cleared) | set))
+		;
 }
 static inline bool node_is_dir(const struct node *node)
 {

@@ -256,28 +256,37 @@ ssize_t fs_listxattr(struct fs *fs, struct node *node, char *list, size_t bytes)
 
 /* --- changing --- */
 
-static int change(struct fs *fs, struct node *node, const char *shown, const void *value, size_t bytes, int flags,
-		  bool remove)
+struct xattr_change {
+	const char *name; /* as on disk */
+	const void *value;
+	size_t bytes;
+	int flags;
+	bool remove;
+};
+
+static int change_at(const struct node_at *at, const struct xattr_change *change)
 {
-	char escaped[OVL_XATTR_NAME_BYTES];
-	const char *name = ovl_xattr_escape(shown, escaped);
 	char path[PROC_PATH_BYTES];
+	const char *name = change->name;
+	int r;
+
+	proc_path(path, at->ref.fd, at->name);
+	if (change->remove)
+		r = *at->name ? lremovexattr(path, name) : removexattr(path, name);
+	else if (*at->name)
+		r = lsetxattr(path, name, change->value, change->bytes, change->flags);
+	else
+		r = setxattr(path, name, change->value, change->bytes, change->flags);
+	return r < 0 ? -errno : 0;
+}
+
+static int change_in_upper(struct fs *fs, struct node *node, const struct xattr_change *change)
+{
 	struct growth growth;
 	struct node_at at;
 	int r;
-
-	if (fs->options->noxattrs || is_unknown(fs, shown))
-		return -ENOTSUP;
-	if (!name)
-		return -ERANGE;
-	if (is_layer_xattr(shown))
-		return -EPERM;
-	r = node_may_change(fs, node);
-	if (r == 0)
-		r = copyup_meta(fs, node);
-	if (r < 0)
-		return r;
 	SHARED(&fs->names_lock);
+
 	r = node_at(fs, node, &at);
 	if (r < 0)
 		return r;
@@ -286,30 +295,56 @@ static int change(struct fs *fs, struct node *node, const char *shown, const voi
 		fd_put(fs->fds, &at.ref);
 		return r;
 	}
-	proc_path(path, at.ref.fd, at.name);
 	LOCKED(time_lock(fs, node)); /* a page on its way must not take it away again (file.c) */
 	node_set(node, NODE_KILLPRIV);
-	if (remove)
-		r = *at.name ? lremovexattr(path, name) : removexattr(path, name);
-	else
-		r = *at.name ? lsetxattr(path, name, value, bytes, flags) : setxattr(path, name, value, bytes, flags);
-	r = r < 0 ? -errno : 0;
+	r = change_at(&at, change);
 	attrs_lost_locked(fs, node, ATTRS_REST); /* an ACL changes the mode, any takes up room */
 	growth_end(&growth);
 	fd_put(fs->fds, &at.ref);
+	if (r < 0)
+		return r;
+	if (node_is_dir(node))
+		atomic_fetch_add(&fs->acl_changes, 1);
+	node_clear(node, NODE_ACL_KNOWN | NODE_PLAIN);
+	return 0;
+}
+
+static int change(struct fs *fs, struct node *node, const char *shown, struct xattr_change *change)
+{
+	char escaped[OVL_XATTR_NAME_BYTES];
+	bool claimed;
+	int r;
+
+	change->name = ovl_xattr_escape(shown, escaped);
+	if (fs->options->noxattrs || is_unknown(fs, shown))
+		return -ENOTSUP;
+	if (!change->name)
+		return -ERANGE;
+	if (is_layer_xattr(shown))
+		return -EPERM;
+	r = node_may_change(fs, node);
 	if (r == 0)
-		node_clear(node, NODE_ACL_KNOWN | NODE_PLAIN);
+		r = copyup_meta(fs, node);
+	if (r < 0)
+		return r;
+	/* While the data of a metacopy comes in, that takes capabilities away, and puts back those that were there before. */
+	claimed = node_is(node, NODE_METACOPY);
+	if (claimed)
+		node_claim(fs, node);
+	r = change_in_upper(fs, node, change);
+	if (claimed)
+		node_release(fs, node);
 	return r;
 }
 
 int fs_setxattr(struct fs *fs, struct node *node, const char *name, const void *value, size_t bytes, int flags)
 {
-	return change(fs, node, name, value, bytes, flags, false);
+	return change(fs, node, name, &(struct xattr_change){ .value = value, .bytes = bytes, .flags = flags });
 }
 
 int fs_removexattr(struct fs *fs, struct node *node, const char *name)
 {
-	return change(fs, node, name, NULL, 0, 0, true);
+	return change(fs, node, name, &(struct xattr_change){ .remove = true });
 }
 
 int xattrs_kill_priv(int fd)
@@ -388,13 +423,18 @@ int xattrs_copy(struct fs *fs, struct node *node, int dirfd, const char *name)
 
 bool dir_has_default_acl(struct fs *fs, struct node *dir)
 {
+	unsigned flags = node_flags(dir);
+	uint32_t changes;
+	bool has;
+
 	if (fs->options->noacl || fs->options->fakeroot)
 		return false;
-	if (!node_is(dir, NODE_ACL_KNOWN)) {
-		bool has = fs_getxattr(fs, dir, "system.posix_acl_default", NULL, 0) > 0;
-
-		node_clear(dir, NODE_DEFAULT_ACL);
-		node_set(dir, NODE_ACL_KNOWN | (has ? NODE_DEFAULT_ACL : 0));
-	}
-	return node_is(dir, NODE_DEFAULT_ACL);
+	if (flags & NODE_ACL_KNOWN)
+		return flags & NODE_DEFAULT_ACL;
+	changes = atomic_load(&fs->acl_changes);
+	has = fs_getxattr(fs, dir, "system.posix_acl_default", NULL, 0) > 0;
+	LOCKED(time_lock(fs, dir));
+	if (atomic_load(&fs->acl_changes) == changes) /* else it may be another by now */
+		node_replace(dir, NODE_DEFAULT_ACL, NODE_ACL_KNOWN | (has ? NODE_DEFAULT_ACL : 0));
+	return has;
 }

@@ -131,6 +131,48 @@ again() {
 	assert_equal "$(getcap -n "$UPPER/prog2" | cut -d' ' -f2)" cap_net_raw=ep
 }
 
+@test "capabilities that are set while the data comes in are there afterwards" {
+	local low=$BATS_TEST_TMPDIR/low n
+	# Then it comes in with the open or the write, for which the kernel locks all others out.
+	[[ ${NACRE_MOUNT_OPTIONS:-} != *@(passthrough|writeback=0)* ]] || return 0
+	mkdir "$low"
+	# A copy that shares the blocks takes no time.
+	: >"$low/probe"
+	! cp --reflink=always "$low/probe" "$low/probe2" 2>/dev/null || return 0
+	for n in 1 2 3; do
+		yes | head -c 128M >"$low/prog$n"
+	done
+	mount_dirs "$low"
+	in_python "$MNT" "$UPPER" <<-'END'
+		CAPS = bytes.fromhex("0100000200200000000000000000000000000000")
+		WRITE, WAIT_AFTER = 2, 4
+
+		def write_pages(fd):
+		    # As the kernel writes them by itself some time: whoever has the file is not locked out meanwhile.
+		    check(libc.sync_file_range(fd, ctypes.c_int64(0), ctypes.c_int64(0), WRITE | WAIT_AFTER))
+
+		meanwhile = 0
+		for name in "prog1", "prog2", "prog3":
+		    os.chmod(name, 0o755)
+		    copy = os.path.join(sys.argv[1], name)
+		    assert os.stat(copy).st_blocks <= 8  # its xattrs
+		    fd = os.open(name, os.O_RDWR)
+		    os.pwrite(fd, b"Y", 0)
+		    thread = threading.Thread(target=write_pages, args=(fd,))
+		    thread.start()
+		    while thread.is_alive() and os.stat(copy).st_blocks <= 8:
+		        pass
+		    meanwhile += os.stat(copy).st_blocks * 512 < 64 << 20
+		    os.setxattr(name, "security.capability", CAPS)
+		    thread.join()
+		    os.close(fd)
+		    eq(os.getxattr(name, "security.capability"), CAPS)
+		    eq(os.getxattr(copy, "security.capability"), CAPS)
+		assert meanwhile > 0, "the data was there each time before the capabilities were set"
+	END
+	cmp <(sed 1s/y/Y/ "$low/prog1") "$MNT/prog1"
+}
+
 @test "a completion that finds no room leaves the metacopy as it was, and no data" {
 	mkdir -p "$BATS_TEST_TMPDIR/low" "$BATS_TEST_TMPDIR/small"
 	yes | head -c 600000 >"$BATS_TEST_TMPDIR/low/prog"
