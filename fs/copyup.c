@@ -369,7 +369,7 @@ static int fill_metacopy(struct fs *fs, struct node *node, int fd, const struct 
 	return r;
 }
 
-/* The node is claimed, so that nobody sets its times meanwhile. */
+/* The node is claimed, so that nobody sets its times or xattrs meanwhile. */
 static int complete(struct fs *fs, struct node *node, uint64_t limit)
 {
 	struct growth growth;
@@ -384,7 +384,7 @@ static int complete(struct fs *fs, struct node *node, uint64_t limit)
 	if (r == 0 && limit > (uint64_t)st.st_size)
 		limit = (uint64_t)st.st_size;
 	if (r == 0)
-		r = growth_begin(fs, node, ref.fd, "", 0, limits_data(fs, node, limit), &growth);
+		r = growth_begin_claimed(fs, ref.fd, limits_data(fs, node, limit), &growth);
 	if (r == 0) {
 		r = fill_metacopy(fs, node, ref.fd, &st, limit);
 		growth_end(&growth);

@@ -342,29 +342,20 @@ static uint64_t missing(int fd, off_t offset, uint64_t bytes)
 	return to - from > (uint64_t)there ? to - from - (uint64_t)there : 0;
 }
 
-int growth_begin(struct fs *fs, struct node *node, int dirfd, const char *name, off_t offset, uint64_t bytes,
-		 struct growth *ret)
+static int growth_take(struct fs *fs, int dirfd, const char *name, off_t offset, uint64_t bytes, struct growth *ret)
 {
 	uint64_t most = bytes ? bytes + 2 * BLOCK_BYTES : 0;
 	struct stat st;
-	int r;
+	int r = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ? -errno : 0;
 
-	*ret = (struct growth){ 0 };
-	if (!fs->limits || node_is_dir(node))
-		return 0;
-	ret->lock = &fs->limits->locks[((uintptr_t)node >> 6) % GROWTH_LOCKS];
-	pthread_mutex_lock(ret->lock);
-	r = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ? -errno : 0;
 	if (r == 0)
 		r = limits_take(fs, most, 0);
 	if (r == -ENOSPC) {
 		most = missing(dirfd, offset, bytes);
 		r = limits_take(fs, most, 0);
 	}
-	if (r < 0) {
-		pthread_mutex_unlock(ret->lock);
+	if (r < 0)
 		return r;
-	}
 	ret->fs = fs;
 	ret->dirfd = dirfd;
 	ret->name = name;
@@ -373,10 +364,33 @@ int growth_begin(struct fs *fs, struct node *node, int dirfd, const char *name, 
 	return 0;
 }
 
+int growth_begin(struct fs *fs, struct node *node, int dirfd, const char *name, off_t offset, uint64_t bytes,
+		 struct growth *ret)
+{
+	int r;
+
+	*ret = (struct growth){ 0 };
+	if (!fs->limits || node_is_dir(node))
+		return 0;
+	ret->lock = &fs->limits->locks[((uintptr_t)node >> 6) % GROWTH_LOCKS];
+	pthread_mutex_lock(ret->lock);
+	r = growth_take(fs, dirfd, name, offset, bytes, ret);
+	if (r < 0)
+		pthread_mutex_unlock(ret->lock);
+	return r;
+}
+
+int growth_begin_claimed(struct fs *fs, int fd, uint64_t bytes, struct growth *ret)
+{
+	*ret = (struct growth){ 0 };
+	return fs->limits ? growth_take(fs, fd, "", 0, bytes, ret) : 0;
+}
+
 void growth_end(struct growth *growth)
 {
 	if (!growth->fs)
 		return;
 	limits_settle(growth->fs, growth->before + growth->taken, growth->dirfd, growth->name);
-	pthread_mutex_unlock(growth->lock);
+	if (growth->lock)
+		pthread_mutex_unlock(growth->lock);
 }

@@ -35,8 +35,8 @@ void limits_statfs(struct fs *fs, struct statvfs *st);
 
 /* A change of one file, during which no other changes it. */
 struct growth {
-	struct fs *fs; /* NULL: there are no limits */
-	pthread_mutex_t *lock;
+	struct fs *fs;	       /* NULL: there are no limits */
+	pthread_mutex_t *lock; /* held; NULL: none */
 	int dirfd;
 	const char *name;
 	uint64_t before, taken; /* bytes */
@@ -49,6 +49,8 @@ struct growth {
  */
 int growth_begin(struct fs *fs, struct node *node, int dirfd, const char *name, off_t offset, uint64_t bytes,
 		 struct growth *ret);
+/** growth_begin_claimed() - the same of @bytes of @fd, a file that nobody else changes since its node is claimed: no lock is taken. */
+int growth_begin_claimed(struct fs *fs, int fd, uint64_t bytes, struct growth *ret);
 void growth_end(struct growth *growth);
 
 #endif

@@ -193,6 +193,24 @@ with_limits() {
 	done
 }
 
+@test "attributes and xattrs are changed first, and then the data: both fit, and what is used is right" {
+	while fresh_mount size=8m; do
+		with_limits <<-'END'
+			settled()
+			for name in "large", "other":
+			    os.chmod(name, 0o640)
+			    os.setxattr(name, "user.before", b"1")
+			    with open(name, "ab", buffering=0) as file:
+			        file.write(b"more")
+			    os.setxattr(name, "user.after", b"2")
+			    eq(sorted(os.listxattr(name)), ["user.after", "user.before"])
+			    with open(name, "rb") as file:
+			        eq(file.read(), b"L" * 1500000 + b"more")
+			settled(MARKS)
+		END
+	done
+}
+
 @test "holes are free, what fallocate gave has its place, and a punched hole gives it back" {
 	while fresh_mount size=3m; do
 		with_limits <<-'END'
