@@ -10,7 +10,7 @@
  *
  * Numbers mean what the walk takes them for:
  *
- *   not in the upper, not below a folder that is    the same number in both, by way of the lowers (lookup.c)
+ *   not in the upper, not below a folder that is    the same number in both, by way of the lowers (resolve.c)
  *   in the upper, or hidden by it                   the view has a number that nothing has (base_dir_mark())
  *
  * although st_ino stays the same over a copy-up.  That a folder stands in the upper as soon as something below it does is

@@ -241,6 +241,7 @@ static int node_becomes_upper(struct fs *fs, struct node *node, const struct cop
 	node->back.origin_dev = copy->origin.dev;
 	node->back.origin_ino = copy->origin.ino;
 	node_set(node, NODE_INDEXED);
+	atomic_fetch_add(&fs->copies, 1);
 	LOCKED(&fs->inodes.lock);
 	return inodes_add_locked(fs, node);
 }

@@ -299,7 +299,7 @@ static uint32_t prepare_descriptors(void)
 
 /*
  * The same layers get the same numbers in each mount, whatever is looked at first: a copy keeps the st_ino that its
- * origin had in an earlier one (lookup.c).
+ * origin had in an earlier one (resolve.c).
  */
 static void number_devices(struct fs *fs)
 {

@@ -387,7 +387,7 @@ static int copy_find(struct fs *fs, const struct backing *back, struct index_ori
 	return r;
 }
 
-int index_join(struct fs *fs, struct link *link, struct stat *st)
+int index_join(struct fs *fs, struct link *link, struct stat *st, bool *joined)
 {
 	struct index_origin origin = { 0 };
 	struct backing back;
@@ -396,6 +396,7 @@ int index_join(struct fs *fs, struct link *link, struct stat *st)
 	struct stat copy;
 	int r;
 
+	*joined = false;
 	if (fs->index_fd < 0)
 		return 0;
 	if (node_in_upper(fs, link->node))
@@ -414,7 +415,8 @@ int index_join(struct fs *fs, struct link *link, struct stat *st)
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	atomic_store(&fs->names_lacking, true);
-	if (node_join(fs, link, fs->upper, copy.st_dev, copy.st_ino))
+	*joined = node_join(fs, link, &(struct inode_key){ fs->upper, copy.st_dev, copy.st_ino });
+	if (*joined)
 		return 0;
 	if (record_read(fs, fs->index_fd, name, &origin, &nlink) == 0)
 		nlink = (uint32_t)copy.st_nlink;

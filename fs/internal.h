@@ -17,7 +17,7 @@
  *   2. fs->rename_lock: one rename at a time
  *   3. directories' locks: their tables.  Parent before child; two that are not
  *      related only under rename_lock
- *   4. fs->reap_lock: lookup counts that fall to 0, and dropping tables
+ *   4. fs->reap_lock: lookup counts that fall to 0, dropping tables, and finding in fs->inodes what may have such a count
  *   5. fs->names_lock: where things are: node->links, and a link's directory and name.
  *      Shared by whoever follows them, over the system call that uses the path;
  *      exclusive to change those of a node that others can know
@@ -43,7 +43,7 @@
 
 enum {
 	NODE_ENTERED = 1 << 0,	   /* directory of a former upper: its folder there is among its parts (merge.c) */
-	NODE_RESOLVED = 1 << 1,	   /* ino is final, hard links are joined (lookup.c) */
+	NODE_RESOLVED = 1 << 1,	   /* ino is final, hard links are joined (resolve.c) */
 	NODE_MULTI = 1 << 2,	   /* is, or was, in fs->inodes: may have several links */
 	NODE_UNLINKED = 1 << 3,	   /* has no name (any more, or yet: O_TMPFILE); its descriptor is pinned */
 	NODE_COPYING = 1 << 4,	   /* somebody copies it up */
@@ -230,6 +230,7 @@ struct fs {
 	struct stats *stats;	      /* owned */
 	struct limits *limits;	      /* owned; NULL: none were asked for */
 	_Atomic uint32_t work_serial; /* names in work/ */
+	_Atomic uint32_t copies; /* made so far of files of several names; grows with names_lock held exclusively */
 	_Atomic uint32_t acl_changes; /* of directories' xattrs, in all; grows with the directory's time lock held */
 	_Atomic bool have_whiteout;   /* work/whiteout can be linked to */
 	_Atomic bool has_redirects;   /* a directory was met whose lower part is elsewhere */
@@ -516,6 +517,13 @@ int node_owner(struct fs *fs, struct node *node, uid_t *uid, gid_t *gid);
 void node_settle(struct fs *fs, struct node *node);
 /** node_stat_named() - the same with names_lock held. */
 int node_stat_named(struct fs *fs, struct node *node, struct stat *st);
+/** node_stat_in_locked() - as node_stat(), of what stands in a directory that the caller has locked; -ESTALE: it is not there. */
+int node_stat_in_locked(struct fs *fs, struct node *node, struct stat *st);
+/** stat_metacopy() - what is a hole in its own file takes up room all the same. */
+void stat_metacopy(const struct node *node, struct stat *st);
+
+/* --- resolve.c --- */
+
 /**
  * node_resolve() - make ino final and join hard links, before the kernel sees it; and stat it
  *
@@ -524,8 +532,13 @@ int node_stat_named(struct fs *fs, struct node *node, struct stat *st);
 int node_resolve(struct fs *fs, struct link *link, struct stat *st);
 /** backing_identity() - device and number on disk of a node that is there. names_lock is held. */
 int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *ino);
+/* What fs->inodes knows an inode by: @dev is 0 for a row's. */
+struct inode_key {
+	uint16_t layer;
+	uint64_t dev, ino;
+};
 /** node_join() - let the known inode of that identity take the place of @link's node. Return: false: there is none. */
-bool node_join(struct fs *fs, struct link *link, uint16_t layer, uint64_t dev, uint64_t ino);
+bool node_join(struct fs *fs, struct link *link, const struct inode_key *key);
 /** fs_entry_fill() - resolve the link and count a lookup for the kernel; the directory is locked. */
 int fs_entry_fill(struct fs *fs, struct link *link, struct fs_entry *ret);
 /** name_check() - may @name be created? -EINVAL: reserved; -ENAMETOOLONG. */
@@ -537,10 +550,11 @@ int name_check(const char *name);
  * index_join() - a name whose file has others, in the upper or in a lower: is it, or was it copied up to, a copy
  * that the index has?
  * @st: its attributes now; those of the copy afterwards
+ * @joined: has the node of the copy, which was known, taken the place of the link's?
  *
- * Then the link's node becomes, or is replaced by, the node of the copy.  The directory is locked.
+ * Else the link's node has become that of the copy, if there is one.  The directory is locked.
  */
-int index_join(struct fs *fs, struct link *link, struct stat *st);
+int index_join(struct fs *fs, struct link *link, struct stat *st, bool *joined);
 /** index_open() - a descriptor of the copy (O_PATH). names_lock is held. */
 int index_open(struct fs *fs, struct node *node, struct fd_ref *ret);
 /**

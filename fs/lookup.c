@@ -271,7 +271,7 @@ int dir_nlink(struct fs *fs, struct dirnode *dir, struct stat *st)
 }
 
 /* What is a hole in its own file takes up room all the same. */
-static void stat_metacopy(const struct node *node, struct stat *st)
+void stat_metacopy(const struct node *node, struct stat *st)
 {
 	if (node_is(node, NODE_METACOPY))
 		st->st_blocks = (blkcnt_t)((st->st_size + 511) / 512);
@@ -353,7 +353,7 @@ int node_stat(struct fs *fs, struct node *node, struct stat *st)
  * the same inode may go meanwhile; that is a matter of moments.  What is not there then
  * has vanished from below.
  */
-static int stat_in_locked(struct fs *fs, struct node *node, struct stat *st)
+int node_stat_in_locked(struct fs *fs, struct node *node, struct stat *st)
 {
 	int r = node_stat_alone(fs, node, st);
 
@@ -364,132 +364,6 @@ static int stat_in_locked(struct fs *fs, struct node *node, struct stat *st)
 	if (r == 0 && node_is_dir(node))
 		r = dir_nlink(fs, node_dir(node), st);
 	return r == -ENOENT ? -ESTALE : r;
-}
-
-/* --- inodes of several names --- */
-
-/* Puts the inode that another name brought up in the place of this name's own. Return: false: there is none. */
-bool node_join(struct fs *fs, struct link *link, uint16_t layer, uint64_t dev, uint64_t ino)
-{
-	struct node *mine = link->node, *other;
-	EXCLUSIVE(&fs->names_lock);
-
-	pthread_mutex_lock(&fs->inodes.lock);
-	other = inodes_find_locked(fs, layer, dev, ino);
-	pthread_mutex_unlock(&fs->inodes.lock);
-	if (!other || other == mine)
-		return false;
-	link_set_node(link, other);
-	node_clear(other, NODE_UNLINKED);
-	node_free(fs, mine);
-	return true;
-}
-
-/* Names that were taken away in this upper do not count, in this mount or an earlier one. */
-static void take_count(struct fs *fs, struct node *node, struct stat *st)
-{
-	uint32_t names = (uint32_t)st->st_nlink, left;
-
-	if (node_in_upper(fs, node))
-		return;
-	left = index_count(fs, node, names);
-	if (left > names)
-		left = names;
-	if (node_is(node, NODE_ROW)) {
-		node->row.nlink = left;
-	} else {
-		node->back.nlink = names;
-		node->back.gone = names - left;
-	}
-	st->st_nlink = left;
-}
-
-static int join_or_add(struct fs *fs, struct link *link, struct stat *st, uint64_t dev, uint64_t ino, bool *joined)
-{
-	struct node *node = link->node;
-
-	*joined = node_join(fs, link, node->layer, dev, ino);
-	if (*joined)
-		return 0;
-	if (!node_is(node, NODE_ROW)) {
-		node->back.dev = dev;
-		node->back.ino = ino;
-	}
-	take_count(fs, node, st);
-	LOCKED(&fs->inodes.lock);
-	return inodes_add_locked(fs, node);
-}
-
-/*
- * A file with several names is one node.  If a lower's file was copied up through
- * another of its names, this name means the copy.
- */
-static int join_names(struct fs *fs, struct link *link, struct stat *st, bool *joined)
-{
-	struct node *node = link->node;
-	int r;
-
-	*joined = false;
-	r = index_join(fs, link, st);
-	if (r < 0)
-		return r;
-	node = link->node;
-	if (node_is(node, NODE_RESOLVED)) {
-		*joined = true;
-		return 0;
-	}
-	if (node_is(node, NODE_ROW))
-		return join_or_add(fs, link, st, 0, node->row.no, joined);
-	return join_or_add(fs, link, st, st->st_dev, st->st_ino, joined);
-}
-
-int node_resolve(struct fs *fs, struct link *link, struct stat *st)
-{
-	struct node *node = link->node;
-	const uint32_t covered = ino_covered(fs, node);
-	bool joined = false;
-	int r;
-
-	if (node_is(node, NODE_RESOLVED))
-		return stat_in_locked(fs, node, st);
-	r = stat_in_locked(fs, node, st);
-	if (r < 0)
-		return r;
-	if (st->st_nlink > 1 && !node_is_dir(node)) {
-		r = join_names(fs, link, st, &joined);
-		if (r < 0)
-			return r;
-		node = link->node;
-		if (joined)
-			return stat_in_locked(fs, node, st);
-	}
-	if (node_is(node, NODE_INDEXED)) /* @st is from before it was known to be a copy */
-		st->st_nlink = node->back.nlink;
-	if (node_in_upper(fs, node) || node_was_upper(fs, node))
-		node->ino = ino_of_upper(fs, link, covered, st);
-	else if (node_is(node, NODE_ROW))
-		node->ino = ino_of_row(fs, node);
-	else
-		node->ino = ino_of_backing(fs, st);
-	r = metacopy_detect(fs, link, st);
-	if (r < 0)
-		return r;
-	stat_metacopy(node, st);
-	st->st_ino = node->ino;
-	node->mode = st->st_mode;
-	node_set(node, NODE_RESOLVED | NODE_KILLPRIV);
-	return 0;
-}
-
-int fs_entry_fill(struct fs *fs, struct link *link, struct fs_entry *ret)
-{
-	int r = node_resolve(fs, link, &ret->st);
-
-	if (r < 0)
-		return r;
-	ret->node = link->node;
-	node_get(fs, ret->node);
-	return 0;
 }
 
 /* --- requests --- */

@@ -133,6 +133,7 @@ int inodes_add_locked(struct fs *fs, struct node *node)
 {
 	struct inodes *inodes = &fs->inodes;
 	uint64_t dev, ino;
+	uint32_t i;
 
 	if (!inodes->slots || inodes->count * 2 > inodes->mask) {
 		int r = inodes_grow(inodes);
@@ -141,8 +142,9 @@ int inodes_add_locked(struct fs *fs, struct node *node)
 			return r;
 	}
 	inode_key(node, &dev, &ino);
-	inodes->slots[inode_slot(inodes, node->layer, dev, ino)] = node;
-	inodes->count++;
+	i = inode_slot(inodes, node->layer, dev, ino);
+	inodes->count += !inodes->slots[i];
+	inodes->slots[i] = node;
 	node_set(node, NODE_MULTI);
 	return 0;
 }
@@ -548,24 +550,26 @@ static void orphan_detach(struct fs *fs, struct node *node)
 
 void node_reap(struct fs *fs, struct node *node)
 {
-	bool orphan;
+	bool nameless, orphan;
 
 	pthread_mutex_lock(&fs->reap_lock);
-	orphan = !node->links && atomic_load(&node->nlookup) == 0;
+	pthread_rwlock_rdlock(&fs->names_lock);
+	nameless = !node->links;
+	pthread_rwlock_unlock(&fs->names_lock);
+	orphan = nameless && atomic_load(&node->nlookup) == 0;
 	if (orphan)
 		orphan_detach(fs, node);
-	else if (!node->links)
+	else if (nameless)
 		orphans_add(fs, node);
 	pthread_mutex_unlock(&fs->reap_lock);
 	if (orphan)
 		node_free(fs, node);
 }
 
-/* reap_lock is held, the count fell to 0. Return: a directory that may be idle now, or NULL. */
-static struct dirnode *node_forgotten(struct fs *fs, struct node *node)
+/* reap_lock and names_lock are held, the count fell to 0. Return: a directory that may be idle now, or NULL. */
+static struct dirnode *node_forgotten(struct node *node)
 {
 	struct dirnode *idle = NULL;
-	SHARED(&fs->names_lock);
 
 	live_add(node, -1);
 	if (node_is_dir(node) && node_is(node, NODE_LOADED))
@@ -577,21 +581,38 @@ static struct dirnode *node_forgotten(struct fs *fs, struct node *node)
 	return idle;
 }
 
+enum forgotten { STILL_KNOWN, STILL_NAMED, NOBODYS };
+
+/*
+ * reap_lock is held.  The count and those of the directories that name the node change in one step: a name that came or
+ * went between the two would make a directory's wrong for ever.
+ */
+static enum forgotten lookups_take(struct fs *fs, struct node *node, uint64_t lookups, struct dirnode **idle)
+{
+	SHARED(&fs->names_lock);
+
+	if (node == &fs->root->node || atomic_fetch_sub(&node->nlookup, lookups) != lookups)
+		return STILL_KNOWN;
+	*idle = node->links ? node_forgotten(node) : NULL;
+	return node->links ? STILL_NAMED : NOBODYS;
+}
+
 /* Return: is it nobody's any more? Then it is the caller's to free, without the lock. */
 static bool forget_last(struct fs *fs, struct node *node, uint64_t lookups)
 {
-	struct dirnode *idle;
+	struct dirnode *idle = NULL;
+	enum forgotten forgotten;
 	LOCKED(&fs->reap_lock);
 
-	if (node == &fs->root->node || atomic_fetch_sub(&node->nlookup, lookups) != lookups)
+	forgotten = lookups_take(fs, node, lookups, &idle);
+	if (forgotten == STILL_KNOWN)
 		return false;
 	stats_add(fs->stats, STAT_NODES, -1);
-	if (!node->links) {
+	if (forgotten == NOBODYS) {
 		orphan_detach(fs, node);
 		return true;
 	}
 	attrs_drop(fs, node);
-	idle = node_forgotten(fs, node);
 	if (idle)
 		reap(fs, idle);
 	return false;
