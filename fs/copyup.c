@@ -45,12 +45,11 @@ struct copy {
 	struct index_origin origin;
 };
 
-/* Where the node has its (first) name, or NULL. It stays in memory as long as the node is known. */
-static struct dirnode *first_dir(struct fs *fs, struct node *node)
+static bool has_name(struct fs *fs, const struct node *node)
 {
 	SHARED(&fs->names_lock);
 
-	return node->links ? node->links->dir : NULL;
+	return node->links;
 }
 
 /* The first @bytes of the data, of which a file of @size bytes has no more, come into @fd, which is empty or all hole. */
@@ -166,7 +165,7 @@ static int copy_index(struct fs *fs, struct node *node, struct copy *copy)
 
 static int copy_build(struct fs *fs, struct node *node, uint64_t limit, struct copy *copy)
 {
-	bool several_names = copy->st.st_nlink > 1 && !node_is_dir(node) && first_dir(fs, node);
+	bool several_names = copy->st.st_nlink > 1 && !node_is_dir(node) && has_name(fs, node);
 	int r;
 
 	if (S_ISREG(copy->st.st_mode) && !copy->metacopy)
@@ -290,22 +289,37 @@ static int publish_nameless(struct fs *fs, struct node *node, struct copy *copy)
 	return 0;
 }
 
+/* Return: -ESTALE: the node's name has moved elsewhere meanwhile. */
+static int publish_in(struct fs *fs, struct dirnode *dir, struct node *node, struct copy *copy)
+{
+	int r = copyup_dir(fs, dir);
+
+	if (r < 0)
+		return r;
+	LOCKED(&dir->lock);
+	EXCLUSIVE(&fs->names_lock);
+	return node->links && node->links->dir == dir ? publish_at(fs, node->links, node, copy) : -ESTALE;
+}
+
+static bool has_moved(struct fs *fs, const struct node *node, const struct dirnode *from)
+{
+	SHARED(&fs->names_lock);
+
+	return !node->links || node->links->dir != from;
+}
+
 static int publish(struct fs *fs, struct node *node, struct copy *copy)
 {
-	for (;;) {
-		struct dirnode *dir = first_dir(fs, node);
-		int r;
+	struct dirnode *dir;
+	bool again = true;
+	int r = 0;
 
-		if (!dir)
-			return publish_nameless(fs, node, copy);
-		r = copyup_dir(fs, dir);
-		if (r < 0)
-			return r;
-		LOCKED(&dir->lock);
-		EXCLUSIVE(&fs->names_lock);
-		if (node->links && node->links->dir == dir)
-			return publish_at(fs, node->links, node, copy);
+	while (again && (dir = node_parent_get(fs, node))) {
+		r = publish_in(fs, dir, node, copy);
+		again = r < 0 && copy->work[0] && has_moved(fs, node, dir);
+		fs_forget(fs, &dir->node, 1);
 	}
+	return again ? publish_nameless(fs, node, copy) : r;
 }
 
 /* --- files --- */
@@ -332,7 +346,7 @@ static int copy_node(struct fs *fs, struct node *node, bool data, uint64_t limit
 
 	if (r == 0 && copy.st.st_nlink > 1)
 		r = other_names_find(fs, node, &names);
-	copy.metacopy = r == 0 && !data && metacopy_wanted(fs, node, &copy.st) && first_dir(fs, node);
+	copy.metacopy = r == 0 && !data && metacopy_wanted(fs, node, &copy.st) && has_name(fs, node);
 	if (r == 0)
 		r = copy_build(fs, node, limit, &copy);
 	if (r == 0)
@@ -467,7 +481,7 @@ static int copy_dir_locked(struct fs *fs, struct dirnode *dir)
 	r = dir_parts_locked(fs, dir); /* from now on they are not found by the name any more */
 	if (r < 0)
 		return r;
-	r = first_dir(fs, &dir->node) ? node_stat_alone(fs, &dir->node, &copy.st) : -ENOENT;
+	r = has_name(fs, &dir->node) ? node_stat_alone(fs, &dir->node, &copy.st) : -ENOENT;
 	if (r == 0)
 		r = copy_build(fs, &dir->node, 0, &copy);
 	if (r == 0) {
@@ -490,10 +504,11 @@ int copyup_dir(struct fs *fs, struct dirnode *dir)
 		return -EROFS;
 	if (node_in_upper(fs, &dir->node))
 		return 0;
-	parent = first_dir(fs, &dir->node);
+	parent = node_parent_get(fs, &dir->node);
 	if (!parent)
 		return -ENOENT;
 	r = copyup_dir(fs, parent);
+	fs_forget(fs, &parent->node, 1);
 	if (r < 0)
 		return r;
 	LOCKED(&dir->lock);

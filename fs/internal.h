@@ -418,6 +418,13 @@ void node_free(struct fs *fs, struct node *node);
 void node_get(struct fs *fs, struct node *node);
 /** node_get_named() - the same with names_lock held; or the directory of one of its children that the kernel knows. */
 void node_get_named(struct fs *fs, struct node *node);
+/**
+ * node_parent_get() - the directory of the node's (first) name, or NULL; a lookup of it is counted, for fs_forget()
+ *
+ * Without that it would go, once somebody takes the name away and then the directory.  The node is known to the kernel
+ * or by a lookup.  names_lock is not held.
+ */
+struct dirnode *node_parent_get(struct fs *fs, struct node *node);
 /** dir_drop() - forget the table of a directory that nobody uses; for fs_free(). */
 void dir_drop(struct fs *fs, struct dirnode *dir);
 

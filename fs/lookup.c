@@ -309,16 +309,13 @@ int node_stat_named(struct fs *fs, struct node *node, struct stat *st)
  */
 void node_settle(struct fs *fs, struct node *node)
 {
-	struct dirnode *dir = NULL;
+	struct dirnode *dir = node_parent_get(fs, node);
 
-	pthread_rwlock_rdlock(&fs->names_lock);
-	if (node->links)
-		dir = node->links->dir;
-	pthread_rwlock_unlock(&fs->names_lock);
-	if (dir) {
-		pthread_mutex_lock(&dir->lock);
-		pthread_mutex_unlock(&dir->lock);
-	}
+	if (!dir)
+		return;
+	pthread_mutex_lock(&dir->lock);
+	pthread_mutex_unlock(&dir->lock);
+	fs_forget(fs, &dir->node, 1);
 }
 
 int node_stat_alone(struct fs *fs, struct node *node, struct stat *st)

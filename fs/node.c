@@ -474,6 +474,16 @@ void node_get_named(struct fs *fs, struct node *node)
 	}
 }
 
+struct dirnode *node_parent_get(struct fs *fs, struct node *node)
+{
+	SHARED(&fs->names_lock);
+
+	if (!node->links)
+		return NULL;
+	node_get_named(fs, &node->links->dir->node);
+	return node->links->dir;
+}
+
 static bool dir_is_idle(const struct dirnode *dir)
 {
 	return atomic_load(&dir->node.nlookup) == 0 && atomic_load(&dir->live) == 0;

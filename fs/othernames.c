@@ -287,8 +287,8 @@ static int moved_place(struct fs *fs, struct node *node, const struct other_name
 
 /* --- all of them --- */
 
-/* The next name that memory has and the upper has not. Return: false: there is none. */
-static bool missing_name(struct fs *fs, struct node *node, struct dirnode **dir, char *name)
+/* The next name that memory has and the upper has not; with @keep a lookup of its directory is counted. */
+static bool missing_name(struct fs *fs, struct node *node, bool keep, struct dirnode **dir, char *name)
 {
 	SHARED(&fs->names_lock);
 
@@ -296,6 +296,8 @@ static bool missing_name(struct fs *fs, struct node *node, struct dirnode **dir,
 		if (link_flags(fs, link) & LINK_UPPER)
 			continue;
 		*dir = link->dir;
+		if (keep)
+			node_get_named(fs, &link->dir->node);
 		memcpy(name, link->name, link->name_len + 1u);
 		return true;
 	}
@@ -304,12 +306,17 @@ static bool missing_name(struct fs *fs, struct node *node, struct dirnode **dir,
 
 int other_names_place_known(struct fs *fs, struct node *node)
 {
+	/* Nobody knows it: then the gate is closed (live.c), all folders stay, and forgetting one could drop its table. */
+	const bool keep = atomic_load(&node->nlookup) > 0;
 	char name[NAME_MAX + 1];
 	struct dirnode *dir;
 	int r = 0;
 
-	while (r == 0 && missing_name(fs, node, &dir, name))
+	while (r == 0 && missing_name(fs, node, keep, &dir, name)) {
 		r = name_place(fs, dir, name, node);
+		if (keep)
+			fs_forget(fs, &dir->node, 1);
+	}
 	return r;
 }
 

@@ -149,6 +149,25 @@ static void a_node_of_several_names_is_forgotten_while_another_name_is_looked_up
 	tree_free(t);
 }
 
+static void the_folder_of_a_name_stays_for_who_works_in_it(void **state)
+{
+	struct tree *t = tree_new(true);
+	struct fs *fs = t->fs;
+	struct node *root = fs_root(fs), *sub = look(t, look(t, root, "dir"), "sub"), *deep = look(t, sub, "deep");
+	struct dirnode *dir = node_parent_get(fs, deep);
+	struct stat st;
+
+	assert_ptr_equal(dir, sub);
+	assert_int_equal(fs_unlink(fs, sub, "deep"), 0);
+	assert_int_equal(fs_rmdir(fs, look(t, root, "dir"), "sub"), 0);
+	fs_forget(fs, sub, 1);
+	assert_int_equal(fs_getattr(fs, &dir->node, &st), 0);
+	assert_int_equal(st.st_nlink, 0);
+	assert_null(node_parent_get(fs, deep));
+	fs_forget(fs, &dir->node, 1);
+	tree_free(t);
+}
+
 static int ask_for_flags(struct at_once *both, int i)
 {
 	unsigned flags;
@@ -242,6 +261,7 @@ int main(void)
 		cmocka_unit_test_setup(names_that_are_looked_up_at_once_are_one_node, fresh),
 		cmocka_unit_test_setup(a_name_that_is_looked_up_while_another_is_copied_up_is_the_same_node, fresh),
 		cmocka_unit_test_setup(a_node_of_several_names_is_forgotten_while_another_name_is_looked_up, fresh),
+		cmocka_unit_test_setup(the_folder_of_a_name_stays_for_who_works_in_it, fresh),
 		cmocka_unit_test_setup(what_is_immutable_is_so_for_all_who_ask_at_once, fresh),
 		cmocka_unit_test_setup(a_default_acl_is_not_missed_by_who_asks_while_it_is_set, fresh),
 	};
