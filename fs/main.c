@@ -25,6 +25,7 @@
 #include "fs/stopped.h"
 #include "fs/trees.h"
 #include "store/base/auto.h"
+#include "store/base/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -493,8 +494,10 @@ int main(int argc, char **argv)
 {
 	struct mount_options options;
 	struct diag diag = { 0 };
-	int status, r = options_parse(argc, argv, &options, &diag);
+	int status, r;
 
+	io_keep_standard();
+	r = options_parse(argc, argv, &options, &diag);
 	if (r < 0) {
 		fail(&diag, r);
 		status = r == -EINVAL ? EXIT_MISUSED : EXIT_FAILED;
@@ -510,5 +513,9 @@ int main(int argc, char **argv)
 		status = options.stats ? show_stats(&options) : options.remount ? remount(&options) : start(&options);
 	}
 	options_release(&options);
+	if (fflush(stdout) != 0) {
+		fprintf(stderr, "nacrefs: cannot write to standard output: %s\n", strerror(errno));
+		status = EXIT_FAILED;
+	}
 	return status;
 }

@@ -5,6 +5,7 @@
 #include "tools/bundle.h"
 #include "tools/control.h"
 #include "tools/monitor.h"
+#include "tools/output.h"
 #include "tools/runspec.h"
 #include "tools/ui.h"
 
@@ -21,7 +22,8 @@ static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGU
 struct session {
 	int control; /* owned */
 	int signals; /* owned; -1 in the background */
-	bool raw;    /* the terminal is the container's, and is put back from @kept */
+	struct output output;
+	bool raw; /* the terminal is the container's, and is put back from @kept */
 	struct termios kept;
 };
 
@@ -30,6 +32,7 @@ static void session_end(struct session *session)
 	if (session->raw)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &session->kept);
 	session->raw = false;
+	output_close(&session->output);
 	closep(&session->control);
 	closep(&session->signals);
 }
@@ -100,6 +103,24 @@ static int failed(struct session *session, const char *action, const char *hint,
 	return status;
 }
 
+/* What it has written last is to be read; whoever does not wait for that sends a signal. */
+static void await_output(const struct session *session)
+{
+	struct pollfd fds[] = {
+		{ .fd = output_done(&session->output), .events = POLLIN },
+		{ .fd = session->signals, .events = POLLIN },
+	};
+	struct signalfd_siginfo info = { 0 };
+
+	while (fds[0].fd >= 0 && !fds[0].revents) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			fds[0].revents = 0;
+		else if (fds[1].revents && read(session->signals, &info, sizeof(info)) == sizeof(info) &&
+			 info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT)
+			return;
+	}
+}
+
 /* Until it has ended. Return: the status to exit with. */
 static int accompany(struct session *session, const json_t *spec, const char *action)
 {
@@ -107,6 +128,7 @@ static int accompany(struct session *session, const json_t *spec, const char *ac
 
 	make_raw(session, spec);
 	int r = next_message(session, &message);
+	await_output(session);
 	if (r < 0)
 		return failed(session, action, NULL, LAUNCH_FAILED,
 			      "its monitor was killed, and the container with it");
@@ -119,15 +141,18 @@ static int accompany(struct session *session, const json_t *spec, const char *ac
 int launch(const struct container_info *container, const json_t *spec, bool detach, const char *action, int lock,
 	   bool *ret_started)
 {
-	AUTO(session_end) struct session session = { .control = -1, .signals = -1 };
+	AUTO(session_end) struct session session = { .control = -1, .signals = -1, .output = OUTPUT_NONE };
 	AUTO(closep) int until_started = lock;
 	struct control_message message;
 	struct diag diag = { 0 };
 	int r = detach ? 0 : catch_signals(&session);
 
 	*ret_started = false;
+	if (r == 0 && !detach)
+		r = output_start(&session.output);
 	if (r == 0)
-		r = monitor_spawn(container, spec, !detach, &diag, &session.control);
+		r = monitor_spawn(container, spec, detach ? NULL : session.output.ends, &diag, &session.control);
+	output_given(&session.output);
 	if (r < 0)
 		return failed(&session, action, NULL, LAUNCH_FAILED, diag_text(&diag, r));
 	r = next_message(&session, &message);

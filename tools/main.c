@@ -2,6 +2,7 @@
 #include "tools/cli.h"
 
 #include "store/base/auto.h"
+#include "store/base/io.h"
 #include "tools/ui.h"
 
 #include <getopt.h>
@@ -105,6 +106,7 @@ int main(int argc, char **argv)
 {
 	struct cli cli = { 0 };
 
+	io_keep_standard();
 	keep_memory();
 	int status = run(&cli, argc, argv);
 	store_close(cli.store);

@@ -288,6 +288,11 @@ void monitor_detach(struct monitor *m)
 	AUTO(closep) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	relay_close(&m->relays[RELAY_IN]);
+	for (size_t i = RELAY_OUT; i <= RELAY_ERR; i++) {
+		closep(&m->relays[i].to);
+		m->relays[i].to = -1;
+		relay_drop(&m->relays[i]);
+	}
 	for (int fd = 0; null >= 0 && fd < 3; fd++)
 		dup2(null, fd);
 	m->attached = false;
@@ -400,11 +405,6 @@ static void reap(struct monitor *m)
 		}
 }
 
-static bool relays_are_done(const struct monitor *m)
-{
-	return relay_is_done(&m->relays[RELAY_OUT]) && relay_is_done(&m->relays[RELAY_ERR]);
-}
-
 static int64_t now_ms(void)
 {
 	struct timespec now;
@@ -440,14 +440,42 @@ static void turn(struct monitor *m, int timeout_ms)
 		reap(m);
 }
 
+static bool outputs_have_ended(const struct monitor *m)
+{
+	return relay_has_ended(&m->relays[RELAY_OUT]) && relay_has_ended(&m->relays[RELAY_ERR]);
+}
+
 static void watch(struct monitor *m)
 {
 	while (m->init)
 		turn(m, -1);
+	/* Who waits for the end does not wait for whoever reads what was written. */
+	relay_hoard(&m->relays[RELAY_OUT], true);
+	relay_hoard(&m->relays[RELAY_ERR], true);
 	/* A process outside may have been given a pipe: it cannot hold up the end for ever. */
 	int64_t end = now_ms() + DRAIN_MS, left;
-	while (!relays_are_done(m) && ((left = end - now_ms()) > 0 || m->relays[RELAY_OUT].len > 0))
-		turn(m, left > 0 ? (int)left : -1);
+	while (!outputs_have_ended(m) && (left = end - now_ms()) > 0)
+		turn(m, (int)left);
+}
+
+/* All else is done: what was written last goes to who started it, however long that takes. */
+static void write_rest(struct monitor *m)
+{
+	struct relay *relays[] = { &m->relays[RELAY_OUT], &m->relays[RELAY_ERR] };
+	struct pollfd fds[ARRAY_SIZE(relays)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(relays); i++)
+		relay_hoard(relays[i], false);
+	while (!relay_is_done(relays[0]) || !relay_is_done(relays[1])) {
+		for (size_t i = 0; i < ARRAY_SIZE(relays); i++)
+			fds[i] = relay_poll(relays[i]);
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			continue;
+		for (size_t i = 0; i < ARRAY_SIZE(relays); i++)
+			(void)relay_step(relays[i], fds[i].revents);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(relays); i++)
+		closep(&relays[i]->to);
 }
 
 /*
@@ -549,10 +577,9 @@ static int live(struct monitor *m, struct diag *diag, bool *ret_failed)
 		status = m->status;
 	}
 	runtime_delete(&m->runtime);
-	for (size_t i = 0; i < RELAYS; i++) {
+	for (size_t i = 0; i < RELAYS; i++)
 		relay_close(&m->relays[i]);
-		m->relays[i] = (struct relay){ .from = -1, .to = -1, .log = -1 };
-	}
+	relay_drop(&m->relays[RELAY_IN]);
 	closep(&m->terminal);
 	m->terminal = -1;
 	unmount_root(m, diag);
@@ -564,6 +591,12 @@ static int live(struct monitor *m, struct diag *diag, bool *ret_failed)
 		state.started = state.finished = 0;
 	run_state_write(m->container->dir, &state);
 	return status;
+}
+
+static void tell_end(const struct monitor *m, size_t peer, bool failed, int status, const struct diag *diag)
+{
+	if (m->peers[peer].fd >= 0)
+		control_send(m->peers[peer].fd, failed ? CONTROL_FAILED : CONTROL_EXITED, status, diag->text);
 }
 
 int monitor_main(struct monitor *m)
@@ -584,8 +617,12 @@ int monitor_main(struct monitor *m)
 		closep(&m->listen);
 		closep(&m->lock);
 	}
-	for (size_t i = 0; i < PEERS_MAX; i++)
-		if (m->peers[i].fd >= 0 && (i == PEER_STARTER || m->peers[i].waits))
-			control_send(m->peers[i].fd, failed ? CONTROL_FAILED : CONTROL_EXITED, status, diag.text);
+	for (size_t i = PEER_STARTER + 1; i < PEERS_MAX; i++) {
+		if (m->peers[i].waits)
+			tell_end(m, i, failed, status, &diag);
+		peer_close(m, &m->peers[i]);
+	}
+	write_rest(m);
+	tell_end(m, PEER_STARTER, failed, status, &diag);
 	return 0;
 }

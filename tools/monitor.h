@@ -18,13 +18,14 @@
 
 /**
  * monitor_spawn() - have the container of @container started with @spec
- * @attach: it reads and writes our standard input and output until it ends; else not
+ * @outputs: where what the container writes to its two outputs goes, borrowed; it reads our standard input until it ends,
+ *	     then.  Not blocking, for it waits for nobody.  NULL: nowhere, and it reads nothing
  * @ret_control: to be listened to: CONTROL_STARTED or CONTROL_FAILED come first, then CONTROL_EXITED; owned
  *
  * No store may be open: the process that is made inherits everything.
  * Return: 0; -EBUSY: it runs already; -errno.
  */
-int monitor_spawn(const struct container_info *container, const json_t *spec, bool attach, struct diag *diag,
+int monitor_spawn(const struct container_info *container, const json_t *spec, const int *outputs, struct diag *diag,
 		  int *ret_control);
 
 #endif

@@ -20,8 +20,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* Where the monitor has its end of the pair; all above is closed. */
-enum { CONTROL_FD = 3 };
+/* Where the monitor has its end of the pair, and of what takes the container's output; all above is closed. */
+enum { CONTROL_FD = 3, OUTPUT_FD, ERROR_FD, FDS_END };
 
 static void fail(const struct diag *diag, int err)
 {
@@ -138,9 +138,9 @@ static int monitor_process(const struct container_info *container, const json_t 
 		m.peers[i].fd = i == PEER_STARTER ? CONTROL_FD : -1;
 	for (size_t i = 0; i < RELAYS; i++)
 		m.relays[i] = (struct relay){ .from = -1, .to = -1, .log = -1 };
-	m.relays[RELAY_OUT].to = STDOUT_FILENO;
+	m.relays[RELAY_OUT].to = attach ? OUTPUT_FD : -1;
 	m.relays[RELAY_OUT].stream = "stdout";
-	m.relays[RELAY_ERR].to = STDERR_FILENO;
+	m.relays[RELAY_ERR].to = attach ? ERROR_FD : -1;
 	m.relays[RELAY_ERR].stream = "stderr";
 	if (r == 0)
 		r = check_limits(&m, &diag);
@@ -168,18 +168,30 @@ static void between(const struct container_info *container, const json_t *spec, 
 	_exit(pid > 0 ? 0 : monitor_process(container, spec, attach, user));
 }
 
-/* Its own descriptors are our standard ones and one end of the pair. */
-static void keep_descriptors(int control, bool attach)
+/* Above where they go to, so that none is in another's place. */
+static int lift(int fd)
 {
-	int null = attach ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
+	int lifted = fcntl(fd, F_DUPFD_CLOEXEC, FDS_END);
+
+	if (lifted < 0)
+		_exit(1);
+	return lifted;
+}
+
+/* Its own descriptors are our standard ones, one end of the pair, and those that take the output. */
+static void keep_descriptors(int control, const int *outputs)
+{
+	int null = outputs ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
+	int from[] = { lift(control), outputs ? lift(outputs[0]) : -1, outputs ? lift(outputs[1]) : -1 };
 
 	/* Standard error stays for warnings until it runs. */
 	if (null >= 0 && (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0))
 		_exit(1);
-	if (control != CONTROL_FD && dup2(control, CONTROL_FD) < 0)
-		_exit(1);
-	fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
-	close_range(CONTROL_FD + 1, ~0U, 0);
+	close_range(CONTROL_FD, FDS_END - 1, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
+		if (from[i] >= 0 && dup3(from[i], CONTROL_FD + (int)i, O_CLOEXEC) < 0)
+			_exit(1);
+	close_range(FDS_END, ~0U, 0);
 }
 
 /* Its user namespace gets its numbers from outside. */
@@ -196,7 +208,7 @@ static int give_numbers(pid_t pid, int control, struct diag *diag)
 	return r < 0 ? r : control_send(control, CONTROL_MAPPED, 0, NULL);
 }
 
-int monitor_spawn(const struct container_info *container, const json_t *spec, bool attach, struct diag *diag,
+int monitor_spawn(const struct container_info *container, const json_t *spec, const int *outputs, struct diag *diag,
 		  int *ret_control)
 {
 	AUTO(closep) int ours = -1;
@@ -207,8 +219,8 @@ int monitor_spawn(const struct container_info *container, const json_t *spec, bo
 		return diag_errno(diag, -errno, "cannot make a socket");
 	pid_t pid = fork();
 	if (pid == 0) {
-		keep_descriptors(pair[1], attach);
-		between(container, spec, attach);
+		keep_descriptors(pair[1], outputs);
+		between(container, spec, outputs != NULL);
 	}
 	ours = pair[0];
 	close(pair[1]);

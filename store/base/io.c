@@ -15,6 +15,15 @@ enum {
 	COPY_RANGE_BYTES = 1 << 30,
 };
 
+void io_keep_standard(void)
+{
+	static const int wrong_way[] = { O_WRONLY, O_RDONLY, O_RDONLY };
+
+	for (int fd = 0; fd < (int)ARRAY_SIZE(wrong_way); fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open("/dev/null", wrong_way[fd]); /* the lowest one: this */
+}
+
 bool io_is_zero(const void *buf, size_t count)
 {
 	const char *p = buf;

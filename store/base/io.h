@@ -9,6 +9,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/**
+ * io_keep_standard() - first thing in main(): descriptors 0 to 2 that are closed become ones that can only fail
+ *
+ * Else a file that is opened later is taken for standard output, and gets what is printed.
+ */
+void io_keep_standard(void);
+
 /** io_is_zero() - are the @count bytes all zeros, and is there one at all? */
 bool io_is_zero(const void *buf, size_t count);
 

@@ -376,6 +376,38 @@ configured() {
 	assert_equal "$(nacre logs on)" $'a\nb'
 }
 
+@test "nobody reads what it writes: the other commands do not wait for that, and nothing is lost" {
+	mkfifo "$BATS_TEST_TMPDIR/pipe"
+	start_unread() {
+		# Both outputs are the same pipe, so that what is written to one fills the other.
+		"$NACRE" run --name unread base:1 sh -c "$1" >"$BATS_TEST_TMPDIR/pipe" 2>&1 3>&- 4>&- 5>&- &
+		starter=$!
+		exec 5<"$BATS_TEST_TMPDIR/pipe"
+	}
+	start_unread 'while echo out; do echo error >&2; done'
+	wait_until sh -c "[ \"\$('$NACRE' logs unread 2>&1 | wc -c)\" -gt 60000 ]"
+	timeout 30 "$NACRE" commit --live -q unread unread:1 >/dev/null
+	timeout 30 "$NACRE" stop -t 1 unread
+	run nacre ps -a
+	assert_output_has "Exited (137)"
+	kill -0 "$starter"
+	wc -c <&5 >"$BATS_TEST_TMPDIR/bytes"
+	exec 5<&-
+	wait "$starter" || assert_equal "$?" 137
+	assert_equal "$(cat "$BATS_TEST_TMPDIR/bytes")" "$(nacre logs unread 2>&1 | wc -c)"
+	nacre rm unread >/dev/null
+	# It ends by itself, and could start again; or who waits gives up.
+	start_unread 'i=0; while [ $i -lt 8000 ]; do i=$((i + 1)); echo number $i; done; exit 3'
+	wait_until sh -c "'$NACRE' logs unread | grep -q number"
+	assert_equal "$(timeout 30 "$NACRE" wait unread)" 3
+	timeout 30 "$NACRE" start unread >/dev/null
+	assert_equal "$(timeout 30 "$NACRE" wait unread)" 3
+	kill "$starter"
+	wait "$starter" || assert_equal "$?" 3
+	exec 5<&-
+	assert_equal "$(nacre logs unread | tail -n 1)" "number 8000"
+}
+
 # The processes that have the container's folder for their own: its monitor.
 monitor_of() { find /proc -mindepth 2 -maxdepth 2 -name cwd -lname "$NACRE_STORE/containers/$1" 2>/dev/null | cut -d / -f 3; }
 

@@ -233,6 +233,14 @@ refused() {
 	done
 }
 
+@test "started with its standard descriptors closed it mounts, and takes no file of its own for one of them" {
+	timeout 20 "$NACREFS" -o "lowerdir=$LOWER" "$MNT" <&- >&- 2>&- 3>&- 4>&-
+	[ -e "$MNT/file" ]
+	run timeout 20 bash -c '"$1" --version >&-' - "$NACREFS"
+	assert_status 1
+	assert_output_has "cannot write to standard output: Bad file descriptor"
+}
+
 @test "the daemon lets go of standard output and error: a reader sees their end" {
 	run timeout 20 bash -c '{ "$1" -o "lowerdir=$2" "$3" 2>&1 3>&- | cat; } 3>&-' - "$NACREFS" "$LOWER" "$MNT"
 	assert_status 0
