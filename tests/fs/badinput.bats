@@ -188,10 +188,10 @@ refused() {
 			nacrefs -o "lowerdir=$low,upperdir=$top,workdir=$WORK" "$MNT"
 		fi
 		for name in "${!redirects[@]}"; do
-			timeout 10 ls -R "$MNT/$name" >"$BATS_TEST_TMPDIR/out" 2>&1 || [ $? -lt 100 ] || fail "$name hangs or crashes"
+			timeout 60 ls -R "$MNT/$name" >"$BATS_TEST_TMPDIR/out" 2>&1 || [ $? -lt 100 ] || fail "$name hangs or crashes"
 			! grep -q -e passwd -e hostname "$BATS_TEST_TMPDIR/out" || fail "$name leaves the tree"
 		done
-		timeout 20 find "$MNT" >/dev/null 2>&1 || [ $? -lt 100 ]
+		timeout 60 find "$MNT" >/dev/null 2>&1 || [ $? -lt 100 ]
 		assert_equal "$(cat "$MNT/d/in/f")" secret
 		[ "$as" = lower ] || mv "$MNT/one" "$MNT/one.moved" 2>/dev/null || true
 		assert_equal "$(cat "$MNT/d/in/f")" secret
@@ -208,8 +208,8 @@ refused() {
 		setfattr -n user.containers.override_stat -v "$value" "$low/d/f"
 		setfattr -n user.containers.override_stat -v 0:0:0755 "$low"
 		nacrefs -o "lowerdir=$low,upperdir=$UPPER,workdir=$WORK,xattr_permissions=2" "$MNT"
-		timeout 10 ls -lR "$MNT" >/dev/null 2>&1 || [ $? -lt 100 ]
-		timeout 10 stat "$MNT" >/dev/null
+		timeout 60 ls -lR "$MNT" >/dev/null 2>&1 || [ $? -lt 100 ]
+		timeout 60 stat "$MNT" >/dev/null
 		unmount
 	done
 }
@@ -234,15 +234,15 @@ refused() {
 }
 
 @test "started with its standard descriptors closed it mounts, and takes no file of its own for one of them" {
-	timeout 20 "$NACREFS" -o "lowerdir=$LOWER" "$MNT" <&- >&- 2>&- 3>&- 4>&-
+	timeout 60 "$NACREFS" -o "lowerdir=$LOWER" "$MNT" <&- >&- 2>&- 3>&- 4>&-
 	[ -e "$MNT/file" ]
-	run timeout 20 bash -c '"$1" --version >&-' - "$NACREFS"
+	run timeout 60 bash -c '"$1" --version >&-' - "$NACREFS"
 	assert_status 1
 	assert_output_has "cannot write to standard output: Bad file descriptor"
 }
 
 @test "the daemon lets go of standard output and error: a reader sees their end" {
-	run timeout 20 bash -c '{ "$1" -o "lowerdir=$2" "$3" 2>&1 3>&- | cat; } 3>&-' - "$NACREFS" "$LOWER" "$MNT"
+	run timeout 60 bash -c '{ "$1" -o "lowerdir=$2" "$3" 2>&1 3>&- | cat; } 3>&-' - "$NACREFS" "$LOWER" "$MNT"
 	assert_status 0
 	[ -e "$MNT/file" ]
 }

@@ -246,8 +246,8 @@ for i in range(30000):
 	echo one >"$BATS_TEST_TMPDIR/lower/f"
 	MNT=$BATS_TEST_TMPDIR/lower
 	mount_dirs "$BATS_TEST_TMPDIR/lower" "$BATS_TEST_TMPDIR/below"
-	timeout 20 bash -c 'cd "$1" && echo two >>f && cat f && mkdir d/new && rm -r d' - "$MNT"
-	assert_equal "$(timeout 10 cat "$MNT/f" | xargs)" "one two"
+	timeout 60 bash -c 'cd "$1" && echo two >>f && cat f && mkdir d/new && rm -r d' - "$MNT"
+	assert_equal "$(timeout 60 cat "$MNT/f" | xargs)" "one two"
 	unmount
 	assert_equal "$(cat "$BATS_TEST_TMPDIR/lower/f")" one
 	[ -d "$BATS_TEST_TMPDIR/lower/d" ]
