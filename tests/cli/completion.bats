@@ -92,7 +92,7 @@ types() {
 
 await() {
 	local tries shown
-	for ((tries = 0; tries < 150; tries++)); do
+	for ((tries = 0; tries < 300; tries++)); do
 		[[ $(tmux -S "$1" capture-pane -p) != *"$2"* ]] || return 0
 		sleep 0.2
 	done

@@ -148,7 +148,7 @@ hold_index() {
 	assert_equal "$(cat "$MNT/etc/motd" "$MNT/etc/note")" $'welcome\nnoted'
 	cmp <(head -c 1048576 "$MNT/usr/share/big" | sha256sum) <(tar -xOf "$BASE_TAR" usr/share/big | sha256sum)
 	unmount "$MNT"
-	for _ in {1..50}; do
+	for _ in {1..600}; do
 		nacre gc
 		[ "$(sqlite3 -readonly "$NACRE_STORE/index.db" 'SELECT count(*) FROM layer')" != 0 ] || break
 		sleep 0.1

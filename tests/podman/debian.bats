@@ -33,7 +33,7 @@ build() {
 # answer PATH: what the server in container ctr says, once it has come up.
 answer() {
 	local tries
-	for ((tries = 0; tries < 100; tries++)); do
+	for ((tries = 0; tries < 300; tries++)); do
 		# shellcheck disable=SC2016
 		if podman exec ctr bash -c 'exec 3<>/dev/tcp/127.0.0.1/8080 && printf "GET %s HTTP/1.0\r\n\r\n" "$1" >&3 && cat <&3' \
 			bash "$1" 2>/dev/null; then
