@@ -8,7 +8,7 @@
 #   FILTER  part of a name, as in unit, unit/layer, fs/, cli/import: run only what matches one of them
 # environment:
 #   NACRE_BUILDS   the builds to run: "release address thread" unless told
-#   NACRE_JOBS     bats files at a time: one more than there are processors unless told, as each waits now and then
+#   NACRE_JOBS     bats files at a time: two more than there are processors unless told, as each waits now and then
 #   NACRE_MODES    of tests/fs, run every suite in each of these ways to mount, and in no other; of the release build, "cached"
 #                  as root and user, "passthrough", "uring" and "writethrough" as root: all that run.sh does by itself is all of
 #                  it cached and a part as passthrough and uring
@@ -23,7 +23,7 @@ cd "$top"
 filters=("$@")
 builds=${NACRE_BUILDS:-release address thread}
 modes=${NACRE_MODES:-}
-jobs=${NACRE_JOBS:-$(($(nproc) + 1))}
+jobs=${NACRE_JOBS:-$(($(nproc) + 2))}
 user=${NACRE_TEST_USER:-nacre-test}
 file_timeout=600
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
