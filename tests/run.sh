@@ -8,12 +8,12 @@
 #   FILTER  part of a name, as in unit, unit/layer, fs/, cli/import: run only what matches one of them
 # environment:
 #   NACRE_BUILDS   the builds to run: "release address thread" unless told
-#   NACRE_JOBS     bats files at a time: two more than there are processors unless told, as each waits now and then
+#   NACRE_JOBS     bats files at a time: one more than there are processors unless told, as each waits now and then
 #   NACRE_MODES    of tests/fs, run every suite in each of these ways to mount, and in no other; of the release build, "cached"
 #                  as root and user, "passthrough", "uring" and "writethrough" as root: all that run.sh does by itself is all of
 #                  it cached and a part as passthrough and uring
 #   NACRE_SETUP=0  install nothing
-#   NACRE_FUZZ_SECONDS  how long each libFuzzer target runs, beside the address build: 60 unless told
+#   NACRE_FUZZ_SECONDS  how long each libFuzzer target runs, with the address build: 30 unless told
 #   NACRE_CRASH_POINTS  at how many calls each operation is killed by cli/crash.user.bats: 5 unless told, 0 for all
 set -euo pipefail
 
@@ -23,7 +23,7 @@ cd "$top"
 filters=("$@")
 builds=${NACRE_BUILDS:-release address thread}
 modes=${NACRE_MODES:-}
-jobs=${NACRE_JOBS:-$(($(nproc) + 2))}
+jobs=${NACRE_JOBS:-$(($(nproc) + 1))}
 user=${NACRE_TEST_USER:-nacre-test}
 file_timeout=600
 # Run once more, as root, with names and attributes that the kernel keeps for no time and beside a loop that makes it
@@ -42,9 +42,9 @@ ringed_threads='fs/holes.bats fs/locks.bats fs/loop.root.bats fs/torture.bats fs
 # Layers that come and go while it is mounted: io=passthrough refuses that, fs/passthrough.root.bats has the refusal.
 not_passed_through='fs/restack.bats'
 # Of the suites on the tree those that do one thing after the other: for ThreadSanitizer there is more in the others.
-one_by_one='fs/acl.bats fs/badinput.bats fs/badinput.root.bats fs/context.root.bats fs/interop.root.bats fs/meta.bats
-	fs/meta.root.bats fs/nested.bats fs/oddlowers.root.bats fs/options.bats fs/privbits.root.bats
-	fs/rename.bats fs/whiteouts.bats'
+one_by_one='fs/acl.bats fs/badinput.bats fs/badinput.root.bats fs/context.root.bats fs/inodes.bats fs/interop.root.bats
+	fs/lowers.bats fs/meta.bats fs/meta.root.bats fs/nested.bats fs/oddlowers.root.bats fs/options.bats
+	fs/privbits.root.bats fs/rename.bats fs/whiteouts.bats'
 # Suites of commands that others test one by one: in the release build only.
 retold='cli/completion.bats cli/docker.bats cli/help.bats cli/walk.bats'
 # Commands with threads of their own, or with a driver that is more than a mount: for ThreadSanitizer.
@@ -264,7 +264,7 @@ fuzz_one() {
 	memory=$(mktemp -d "/dev/shm/nacre-fuzz.XXXXXX")
 	mkdir -p "$logs/fuzz-found"
 	NACRE_FUZZ_DIR=$memory UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 timeout --kill-after=10 600 \
-		"build-fuzz/tests/fuzz/fuzz_$target" -seed=1 "-max_total_time=${NACRE_FUZZ_SECONDS:-60}" -timeout=60 \
+		"build-fuzz/tests/fuzz/fuzz_$target" -seed=1 "-max_total_time=${NACRE_FUZZ_SECONDS:-30}" -timeout=60 \
 		-max_len=20000 -rss_limit_mb=3072 "-artifact_prefix=$logs/fuzz-found/$target-" "$work/fuzz/$target" \
 		>"$log" 2>&1 && grep -q '^Done [1-9]' "$log" && : >"$work/fuzz/$target.passed"
 	rm -rf -- "$memory"
