@@ -21,16 +21,6 @@ teardown() {
 	containers_gone
 }
 
-# wait_until COMMAND...: at most a minute.
-wait_until() {
-	local tries
-	for ((tries = 0; tries < 600; tries++)); do
-		! "$@" >/dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	fail "it did not come to pass: $*"
-}
-
 # waits_for_lock PID ID: it has come as far as the container's lock, or has ended.
 waits_for_lock() {
 	[ ! -e "/proc/$1/exe" ] || find "/proc/$1/fd" -lname "*/$2/lock.commit" | grep -q .

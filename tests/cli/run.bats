@@ -25,16 +25,6 @@ teardown() {
 
 in_base() { nacre run --rm base:1 "$@"; }
 
-# wait_until COMMAND...: at most a minute.
-wait_until() {
-	local tries
-	for ((tries = 0; tries < 600; tries++)); do
-		! "$@" >/dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	fail "it did not come to pass: $*"
-}
-
 # configured NAME CHANGE...: base:1 with another config as NAME.
 configured() {
 	local name=$1 change container

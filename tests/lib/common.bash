@@ -165,6 +165,16 @@ programs_beside() {
 		3>&- 4>&-
 }
 
+# wait_until COMMAND...: at most a minute.
+wait_until() {
+	local tries
+	for ((tries = 0; tries < 600; tries++)); do
+		! "$@" >/dev/null 2>&1 || return 0
+		sleep 0.1
+	done
+	fail "it did not come to pass: $*"
+}
+
 # Wait until none of the processes is left; 1 after a minute.  A mount namespace that another test made meanwhile holds
 # copies of all mounts, and a driver stays as long as one is left.
 wait_gone() {
