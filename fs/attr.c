@@ -4,6 +4,8 @@
 /* chmod, chown, truncate, utimes: one request may ask for several of them. */
 
 #include "fs/attrcache.h"
+#include "fs/flags.h"
+#include "fs/ids.h"
 #include "fs/served.h"
 
 #include <fcntl.h>

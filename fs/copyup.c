@@ -21,6 +21,8 @@
  */
 
 #include "fs/attrcache.h"
+#include "fs/flags.h"
+#include "fs/ids.h"
 #include "fs/inumber.h"
 #include "fs/limits.h"
 #include "fs/othernames.h"

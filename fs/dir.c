@@ -10,6 +10,7 @@
  */
 
 #include "fs/attrcache.h"
+#include "fs/flags.h"
 #include "fs/inumber.h"
 #include "fs/limits.h"
 #include "fs/served.h"

@@ -7,6 +7,7 @@
  */
 
 #include "fs/attrcache.h"
+#include "fs/flags.h"
 #include "fs/limits.h"
 #include "fs/served.h"
 #include "store/base/auto.h"

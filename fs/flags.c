@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "fs/internal.h"
+#include "fs/flags.h"
 
 /*
  * Inode flags (chattr, FS_IOC_SETFLAGS) and birth times.

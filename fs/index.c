@@ -26,6 +26,8 @@
  */
 
 #include "fs/attrcache.h"
+#include "fs/flags.h"
+#include "fs/inumber.h"
 #include "store/base/auto.h"
 
 #include <dirent.h>

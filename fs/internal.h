@@ -528,6 +528,8 @@ int node_stat_named(struct fs *fs, struct node *node, struct stat *st);
 int node_stat_in_locked(struct fs *fs, struct node *node, struct stat *st);
 /** stat_metacopy() - what is a hole in its own file takes up room all the same. */
 void stat_metacopy(const struct node *node, struct stat *st);
+/** name_check() - may @name be created? -EINVAL: reserved; -ENAMETOOLONG. */
+int name_check(const char *name);
 
 /* --- resolve.c --- */
 
@@ -537,8 +539,6 @@ void stat_metacopy(const struct node *node, struct stat *st);
  * The directory of @link is locked, names_lock is not.  May put another node in the link's place.
  */
 int node_resolve(struct fs *fs, struct link *link, struct stat *st);
-/** backing_identity() - device and number on disk of a node that is there. names_lock is held. */
-int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *ino);
 /* What fs->inodes knows an inode by: @dev is 0 for a row's. */
 struct inode_key {
 	uint16_t layer;
@@ -548,8 +548,6 @@ struct inode_key {
 bool node_join(struct fs *fs, struct link *link, const struct inode_key *key);
 /** fs_entry_fill() - resolve the link and count a lookup for the kernel; the directory is locked. */
 int fs_entry_fill(struct fs *fs, struct link *link, struct fs_entry *ret);
-/** name_check() - may @name be created? -EINVAL: reserved; -ENAMETOOLONG. */
-int name_check(const char *name);
 
 /* --- index.c: copies of lower files that have several names --- */
 
@@ -682,47 +680,5 @@ void link_gone(struct fs *fs, struct link *link);
 void name_lost(struct fs *fs, struct node *node);
 /** dir_is_empty_locked() - 0, -ENOTEMPTY, or an error. */
 int dir_is_empty_locked(struct fs *fs, struct dirnode *dir);
-
-/* --- flags.c: inode flags, birth times --- */
-
-enum { NO_BIRTH = -1 }; /* in tv_nsec: the time is not known */
-
-/* What a file has beside the attributes that stat(2) knows. */
-struct node_extra {
-	struct timespec birth;
-	unsigned protection; /* FS_IMMUTABLE_FL, FS_APPEND_FL */
-};
-/** node_extra() - of any node. No lock is held but a directory's. */
-int node_extra(struct fs *fs, struct node *node, struct node_extra *ret);
-/** extra_copy() - give the copy @name in @dirfd the protection of what it was copied from. */
-int extra_copy(struct fs *fs, const struct node_extra *extra, int dirfd, const char *name);
-/**
- * node_may_change(), node_may_grow() - -EPERM: it is immutable or, for the first, append-only
- *
- * A directory grows by a new name, a file by data at its end; anything else is a change.  names_lock is not held.
- */
-int node_may_change(struct fs *fs, struct node *node);
-int node_may_grow(struct fs *fs, struct node *node);
-bool node_is_append_only(struct fs *fs, struct node *node);
-/** append_check() - -EPERM: writing @data there would change what file @fd has. */
-int append_check(int fd, const void *data, size_t bytes, off_t offset);
-
-/* --- ids.c --- */
-
-enum { IDS_OVERFLOW = 65534 }; /* nobody, as in a user namespace */
-uid_t ids_uid_shown(const struct fs *fs, uid_t on_disk);
-gid_t ids_gid_shown(const struct fs *fs, gid_t on_disk);
-/** ids_are_squashed() - are owners not shown? ids_are_mapped() - does what is shown not tell the owner on disk? */
-bool ids_are_squashed(const struct fs *fs);
-bool ids_are_mapped(const struct fs *fs);
-/** ids_uid_disk() - Return: -EINVAL if no mapping has it. */
-int ids_uid_disk(const struct fs *fs, uid_t shown, uid_t *ret);
-int ids_gid_disk(const struct fs *fs, gid_t shown, gid_t *ret);
-/** ids_*_recorded_shown() - for an owner of an index row or a record. */
-uid_t ids_uid_recorded_shown(const struct fs *fs, uid_t recorded);
-gid_t ids_gid_recorded_shown(const struct fs *fs, gid_t recorded);
-/** ids_fake_*_image() - under fakeroot, the owner in the image of one that is shown. */
-uint32_t ids_fake_uid_image(const struct fs *fs, uint32_t uid);
-uint32_t ids_fake_gid_image(const struct fs *fs, uint32_t gid);
 
 #endif

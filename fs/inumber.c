@@ -20,6 +20,7 @@
  * What has been there since before the mount is not asked for: rows of the store, and files that somebody else serves.
  */
 
+#include "fs/flags.h"
 #include "fs/served.h"
 #include "store/base/auto.h"
 #include "store/base/buf.h"

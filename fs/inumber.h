@@ -25,5 +25,7 @@ uint32_t ino_covered(const struct fs *fs, const struct node *node);
 uint64_t ino_of_upper(struct fs *fs, struct link *link, uint32_t covered, const struct stat *st);
 /** ino_keep_home() - @link's node is about to get another name. names_lock is held. */
 void ino_keep_home(struct fs *fs, const struct link *link);
+/** backing_identity() - device and number on disk of a node that is there. names_lock is held. */
+int backing_identity(struct fs *fs, struct node *node, uint64_t *dev, uint64_t *ino);
 
 #endif

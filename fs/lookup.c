@@ -3,6 +3,7 @@
 
 /* From a node to where it is on disk, and its attributes. */
 
+#include "fs/ids.h"
 #include "fs/inumber.h"
 #include "fs/limits.h"
 #include "fs/served.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/internal.h"
+#include "fs/flags.h"
 
 /*
  * Opening a file, for io=passthrough: the kernel reads and writes a backing file in

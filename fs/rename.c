@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "fs/attrcache.h"
+#include "fs/flags.h"
 #include "fs/inumber.h"
 #include "fs/served.h"
 #include "store/base/buf.h"

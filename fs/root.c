@@ -6,6 +6,7 @@
  * to it is found out here: the parts it has in the layers, its attributes, and for whom an image is shown.
  */
 
+#include "fs/ids.h"
 #include "fs/inumber.h"
 #include "store/base/io.h"
 #include "store/image.h"

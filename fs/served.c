@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/served.h"
 
+#include "fs/flags.h"
 #include "store/base/auto.h"
 
 #include <string.h>

@@ -15,6 +15,8 @@
  * the target.
  */
 
+#include "fs/flags.h"
+#include "fs/ids.h"
 #include "store/base/auto.h"
 #include "store/base/io.h"
 

@@ -10,6 +10,7 @@
  */
 
 #include "fs/attrcache.h"
+#include "fs/flags.h"
 #include "fs/layername.h"
 #include "fs/limits.h"
 #include "fs/marks.h"

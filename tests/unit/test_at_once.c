@@ -3,6 +3,8 @@
 
 /* What several threads do in the core at the same time, many times over, so that they meet at every step. */
 
+#include "fs/flags.h"
+
 #include <pthread.h>
 
 enum { AT_ONCE_FILES = 1000, AT_ONCE_ROUNDS = 3000 };
